@@ -1,0 +1,72 @@
+// Package authz decides: may this identity have this connection, may it run this statement. Decisions come from Rego policies
+// through an embedded OPA engine; the documents going in and out are versioned and described in policies/README.md.
+package authz
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// ContractVersion is the version of the input and decision documents described in policies/README.md.
+const ContractVersion = 1
+
+// Identity is the authenticated client as policies see it.
+type Identity struct {
+	User    string   `json:"user"`
+	Method  string   `json:"method"`
+	Issuer  string   `json:"issuer"`
+	Subject string   `json:"subject"`
+	Name    string   `json:"name"`
+	Groups  []string `json:"groups"`
+}
+
+// Session is the client session as policies see it.
+type Session struct {
+	ID            string `json:"id"`
+	Database      string `json:"database"`
+	ClientAddress string `json:"client_address"`
+	Application   string `json:"application_name"`
+	Role          string `json:"role"`    // the role the connect decision gave; "" while connecting
+	Observe       bool   `json:"observe"` // the connect decision's observe
+	Replication   string `json:"replication"`
+}
+
+// ConnectInput is the input document of the connect decision.
+type ConnectInput struct {
+	Version  int      `json:"version"`
+	Action   string   `json:"action"` // "connect"
+	Identity Identity `json:"identity"`
+	Session  Session  `json:"session"`
+}
+
+// ConnectDecision is what policy says about a connection.
+type ConnectDecision struct {
+	Allow    bool     `json:"allow"`
+	Reasons  []string `json:"reasons"`
+	Revision string   `json:"-"` // the policy revision that decided
+
+	Role             string        `json:"role"`    // a name the database's configuration maps to a Vault role
+	Observe          bool          `json:"observe"` // everything is judged and recorded, nothing denied
+	MaxSession       time.Duration `json:"-"`       // from max_session_seconds; 0 = the configuration's
+	IdleTimeout      time.Duration `json:"-"`       // from idle_timeout_seconds; 0 = the configuration's
+	StatementTimeout time.Duration `json:"-"`       // from statement_timeout_ms; 0 = none
+	ReadOnly         bool          `json:"read_only"`
+}
+
+// StatementInput is the input document of a statement decision. The session shares Identity and Session between its statements.
+type StatementInput struct {
+	Version   int              `json:"version"`
+	Action    string           `json:"action"` // "statement"
+	Identity  Identity         `json:"identity"`
+	Session   Session          `json:"session"`
+	Statement *statement.Sheet `json:"statement"`
+}
+
+// StatementDecision is what policy says about a text.
+type StatementDecision struct {
+	Allow     bool
+	Reasons   []string // why denied (or why allowed, if the policy says so); shown to the client in DETAIL
+	Revision  string
+	Cacheable bool // the same input gives the same decision while Revision is current
+}

@@ -1,0 +1,124 @@
+// Package statement turns SQL text into the facts that policies read.
+//
+// The facts come from PostgreSQL's own grammar, in a worker process of its own: the parser can die, the gateway cannot.
+package statement
+
+// Sheet is what one SQL text says, statement by statement: the facts that policies read.
+//
+// It is immutable once returned and shared between sessions. Its JSON form is the `statement` part of the policy input
+// (policies/README.md) and travels between the worker process and the gateway.
+type Sheet struct {
+	Complete    bool        `json:"complete"`             // every node was understood; policy denies what is not
+	Incomplete  []string    `json:"incomplete,omitempty"` // why not, e.g. "unknown node FooBar"
+	Fingerprint string      `json:"fingerprint"`          // pg_query fingerprint, hex
+	Normalized  string      `json:"normalized"`           // the text with its constants replaced by $n; "" for an empty text
+	Statements  []Statement `json:"statements"`           // in order; empty for an empty text
+}
+
+// Statement is one statement of a text, with everything nested in it.
+type Statement struct {
+	Command  string `json:"command"`  // PostgreSQL's command tag words: SELECT, INSERT, UPDATE, CREATE TABLE, SET, COPY, EXPLAIN, BEGIN …
+	Class    Class  `json:"class"`    // what kind of command it is
+	Location int    `json:"location"` // byte offset in the text
+	Length   int    `json:"length"`   // bytes; the rest of the text when it is the last
+
+	// Commands holds every command that runs with this statement, the outer one first: a DELETE in a CTE, what EXPLAIN, COPY (query),
+	// PREPARE, DECLARE and CREATE TABLE AS carry. No duplicates.
+	Commands []string `json:"commands"`
+
+	Relations []Relation `json:"relations"` // every relation named, one entry a name
+	Functions []Function `json:"functions"` // every function called, wherever it stands
+	Operators []Name     `json:"operators"` // operators written with a schema other than pg_catalog
+	Types     []Name     `json:"types"`     // types named that are not the grammar's own or pg_catalog's
+	Settings  []Setting  `json:"settings"`  // settings changed or read by SET, RESET, SHOW, set_config, current_setting
+	Channels  []Channel  `json:"channels"`  // LISTEN, UNLISTEN, NOTIFY
+	Roles     []string   `json:"roles"`     // roles named (SET ROLE, GRANT, ALTER ROLE …)
+
+	// Unfiltered says which relations an UPDATE or DELETE touches without a WHERE, at any depth.
+	Unfiltered []Name `json:"unfiltered"`
+
+	// Opaque names what the text cannot show: "DO", "CALL", "COPY PROGRAM", "COPY FILE", "LOAD", "EXECUTE DYNAMIC" …
+	Opaque []string `json:"opaque"`
+
+	Copy     *Copy     `json:"copy,omitempty"`
+	Prepared *Prepared `json:"prepared,omitempty"` // what it does to the session's statement and portal names
+	Explain  *Explain  `json:"explain,omitempty"`
+}
+
+// Class sorts commands for policies and for the relay.
+type Class string
+
+// The classes.
+const (
+	ClassQuery       Class = "query"       // SELECT, VALUES, TABLE without data changes anywhere inside
+	ClassWrite       Class = "write"       // INSERT, UPDATE, DELETE, MERGE, a SELECT that carries one, SELECT FOR UPDATE stays query
+	ClassTransaction Class = "transaction" // BEGIN, COMMIT, ROLLBACK, SAVEPOINT …, SET TRANSACTION
+	ClassSession     Class = "session"     // SET, RESET, SHOW, DISCARD, LISTEN, PREPARE, DECLARE, FETCH, CLOSE …
+	ClassCopy        Class = "copy"        // COPY
+	ClassDefinition  Class = "definition"  // DDL: CREATE, ALTER, DROP, COMMENT, GRANT …
+	ClassUtility     Class = "utility"     // VACUUM, ANALYZE, LOCK, DO, CALL, CHECKPOINT, LOAD …
+)
+
+// Name is a possibly schema-qualified name as the text has it: Schema is "" when it was not written.
+type Name struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+}
+
+// Relation is one relation and what the statement does with it. CTE names are not relations; the tables inside them are.
+type Relation struct {
+	Schema    string   `json:"schema"`     // as written; "" = resolved by search_path
+	Name      string   `json:"name"`       // folded and truncated as PostgreSQL does
+	Temporary bool     `json:"temporary"`  // CREATE TEMP, or schema pg_temp
+	Access    []string `json:"access"`     // select, insert, update, delete, truncate, lock, create, alter, drop, references …; sorted, no duplicates
+	Columns   []string `json:"columns"`    // columns named that are or may be this relation's; "*" = all of them (star, whole-row)
+	AllUnsure bool     `json:"all_unsure"` // a column reference in scope could not be tied to one relation: treat as all columns
+}
+
+// Function is a called function; Schema "" when not written.
+type Function struct {
+	Schema string `json:"schema"`
+	Name   string `json:"name"`
+	// Constants are the arguments that are string constants (regclass literals, set_config names), "" for others, bounded.
+	Constants []string `json:"constants,omitempty"`
+}
+
+// Setting is a configuration parameter touched.
+type Setting struct {
+	Name   string `json:"name"`   // lower case; "*" for RESET ALL / SHOW ALL; "role", "session_authorization", "transaction_isolation" …
+	Action string `json:"action"` // set, set_local, reset, show
+	Value  string `json:"value"`  // constant value joined by ", "; "" for DEFAULT or when it is not constant
+	Known  bool   `json:"known"`  // Name and Value are constants in the text
+}
+
+// Channel is a notification channel.
+type Channel struct {
+	Name   string `json:"name"`   // "*" for UNLISTEN *
+	Action string `json:"action"` // listen, unlisten, notify
+}
+
+// Copy describes a COPY.
+type Copy struct {
+	Direction string `json:"direction"` // from, to
+	Endpoint  string `json:"endpoint"`  // client (STDIN/STDOUT), file, program
+}
+
+// Explain describes an EXPLAIN.
+type Explain struct {
+	Analyze bool `json:"analyze"` // runs the statement; the last of repeated options counts
+}
+
+// Prepared says what a statement does to the one namespace that SQL and the wire protocol share.
+type Prepared struct {
+	Action string `json:"action"` // prepare, execute, deallocate, declare, fetch, move, close, current_of, discard
+	Name   string `json:"name"`   // "*" for ALL
+	Hold   bool   `json:"hold"`   // DECLARE … WITH HOLD
+	// Further names used by the same statement (EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE, several WHERE CURRENT OF).
+	Uses []Use `json:"uses,omitempty"`
+}
+
+// Use is a further name a statement depends on.
+type Use struct {
+	Kind string `json:"kind"` // statement, portal
+	Name string `json:"name"`
+}

@@ -1,0 +1,241 @@
+package audit
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Bounds of what a client can make the log write, apart from the text, which Config.MaxTextBytes bounds.
+const (
+	// maxFieldBytes bounds every string: a statement's name can be as long as a Parse message.
+	maxFieldBytes = 1024
+	// maxListEntries bounds every list: a text can name as many relations as fit into it.
+	maxListEntries = 256
+)
+
+// object appends one JSON object. Keys are constants of this package and need no escaping.
+type object struct{ buf []byte }
+
+func begin(dst []byte, t time.Time, kind, session string) object {
+	dst = append(dst, `{"time":"`...)
+	dst = appendTime(dst, t)
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, kind...)
+	dst = append(dst, '"')
+	o := object{dst}
+	o.string("session", session)
+	return o
+}
+
+func (o *object) end() []byte { return append(o.buf, '}') }
+
+func (o *object) key(key string) {
+	o.buf = append(o.buf, ',', '"')
+	o.buf = append(o.buf, key...)
+	o.buf = append(o.buf, '"', ':')
+}
+
+func (o *object) string(key, value string) {
+	o.key(key)
+	o.buf = appendBounded(o.buf, value)
+}
+
+// optional leaves the key out when there is no value.
+func (o *object) optional(key, value string) {
+	if value != "" {
+		o.string(key, value)
+	}
+}
+
+func (o *object) uint(key string, value uint64) {
+	o.key(key)
+	o.buf = strconv.AppendUint(o.buf, value, 10)
+}
+
+func (o *object) micros(key string, value time.Duration) {
+	o.key(key)
+	o.buf = strconv.AppendInt(o.buf, value.Microseconds(), 10)
+}
+
+func (o *object) bool(key string, value bool) {
+	o.key(key)
+	o.buf = strconv.AppendBool(o.buf, value)
+}
+
+// flag leaves the key out when it is false.
+func (o *object) flag(key string, value bool) {
+	if value {
+		o.bool(key, true)
+	}
+}
+
+// moment leaves the key out when there is no time.
+func (o *object) moment(key string, value time.Time) {
+	if value.IsZero() {
+		return
+	}
+	o.key(key)
+	o.buf = append(o.buf, '"')
+	o.buf = appendTime(o.buf, value)
+	o.buf = append(o.buf, '"')
+}
+
+// list appends at most maxListEntries; a last entry then says how many are missing.
+func (o *object) list(key string, values []string) {
+	o.key(key)
+	o.buf = append(o.buf, '[')
+	for i, value := range values {
+		if i > 0 {
+			o.buf = append(o.buf, ',')
+		}
+		if i == maxListEntries {
+			o.buf = append(o.buf, '"', '+')
+			o.buf = strconv.AppendInt(o.buf, int64(len(values)-i), 10)
+			o.buf = append(o.buf, ` more"`...)
+			break
+		}
+		o.buf = appendBounded(o.buf, value)
+	}
+	o.buf = append(o.buf, ']')
+}
+
+func (o *object) id(session string, number uint64) {
+	o.string("id", session)
+	o.buf = o.buf[:len(o.buf)-1] // reopen the string
+	o.buf = append(o.buf, '.')
+	o.buf = strconv.AppendUint(o.buf, number, 10)
+	o.buf = append(o.buf, '"')
+}
+
+func (o *object) identity(id *Identity) {
+	o.string("user", id.User)
+	o.string("method", id.Method)
+	o.optional("issuer", id.Issuer)
+	o.optional("subject", id.Subject)
+}
+
+func (o *object) text(t *Text) {
+	if t.digest == "" {
+		return
+	}
+	o.key("text")
+	o.buf = appendString(o.buf, t.text)
+	o.string("text_digest", t.digest)
+	o.flag("text_truncated", t.truncated)
+	o.flag("text_redacted", t.redacted)
+}
+
+// appendTime appends t, or now when t is zero, in UTC with exactly six decimals (RFC 3339), so that lines sort as text.
+// Years that RFC 3339 cannot write (a token may expire in any year) become its last or first one.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		t = time.Now()
+	}
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year > 9999 {
+		return append(dst, "9999-12-31T23:59:59.999999Z"...)
+	}
+	if year < 0 {
+		return append(dst, "0000-01-01T00:00:00.000000Z"...)
+	}
+	hour, minute, second := t.Clock()
+	dst = appendDigits(dst, year, 4)
+	dst = appendDigits(append(dst, '-'), int(month), 2)
+	dst = appendDigits(append(dst, '-'), day, 2)
+	dst = appendDigits(append(dst, 'T'), hour, 2)
+	dst = appendDigits(append(dst, ':'), minute, 2)
+	dst = appendDigits(append(dst, ':'), second, 2)
+	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1000, 6)
+	return append(dst, 'Z')
+}
+
+func appendDigits(dst []byte, value, width int) []byte {
+	var digits [6]byte
+	for i := width - 1; i >= 0; i-- {
+		digits[i] = byte('0' + value%10)
+		value /= 10
+	}
+	return append(dst, digits[:width]...)
+}
+
+// appendBounded is appendString for at most maxFieldBytes of value; "…" shows the cut.
+func appendBounded(dst []byte, value string) []byte {
+	if len(value) <= maxFieldBytes {
+		return appendString(dst, value)
+	}
+	dst = appendString(dst, cut(value, maxFieldBytes))
+	return append(dst[:len(dst)-1], "…\""...)
+}
+
+// cut returns at most limit bytes of value and never half a character.
+func cut(value string, limit int) string {
+	if len(value) <= limit {
+		return value
+	}
+	for i := range utf8.UTFMax {
+		if limit-i < 0 {
+			break
+		}
+		if utf8.RuneStart(value[limit-i]) {
+			return value[:limit-i]
+		}
+	}
+	return value[:limit] // not UTF-8 anyway
+}
+
+const hexDigits = "0123456789abcdef"
+
+// appendString appends value as a JSON string (RFC 8259, 7), byte for byte as encoding/json does without HTML escaping: what is not
+// UTF-8 becomes U+FFFD, U+2028 and U+2029 are escaped for readers that are JavaScript.
+func appendString(dst []byte, value string) []byte {
+	dst = append(dst, '"')
+	start := 0
+	for i := 0; i < len(value); {
+		b := value[i]
+		if b < utf8.RuneSelf {
+			if b >= ' ' && b != '"' && b != '\\' {
+				i++
+				continue
+			}
+			dst = append(dst, value[start:i]...)
+			dst = appendEscape(dst, b)
+			i++
+			start = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(value[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			dst = append(append(dst, value[start:i]...), `\ufffd`...)
+		case r == '\u2028' || r == '\u2029':
+			dst = append(append(dst, value[start:i]...), `\u202`...)
+			dst = append(dst, hexDigits[r&0xF])
+		default:
+			i += size
+			continue
+		}
+		i += size
+		start = i
+	}
+	return append(append(dst, value[start:]...), '"')
+}
+
+func appendEscape(dst []byte, b byte) []byte {
+	switch b {
+	case '"', '\\':
+		return append(dst, '\\', b)
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
+		return append(dst, '\\', 'n')
+	case '\r':
+		return append(dst, '\\', 'r')
+	case '\t':
+		return append(dst, '\\', 't')
+	}
+	return append(dst, '\\', 'u', '0', '0', hexDigits[b>>4], hexDigits[b&0xF])
+}

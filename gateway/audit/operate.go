@@ -1,0 +1,75 @@
+package audit
+
+import "time"
+
+// PolicyChange is written when a policy was loaded, or could not be: then Revision is the one that stays in force.
+type PolicyChange struct {
+	Time     time.Time // zero: now
+	Revision string
+	Previous string
+	Error    string // why the new policy was refused
+}
+
+// AppendJSON implements Event.
+func (e *PolicyChange) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "policy_change", "")
+	o.string("policy_revision", e.Revision)
+	o.optional("previous_revision", e.Previous)
+	o.optional("error", e.Error)
+	return o.end()
+}
+
+// ConfigurationChange is written at the start, at the end, and for every reload of the configuration.
+type ConfigurationChange struct {
+	Time    time.Time // zero: now
+	Action  string    // "start", "reload", "stop"
+	Version string    // of the gateway
+	File    string
+	Digest  string // SHA-256 of the file, hex
+	Error   string // why a reload was refused: the configuration before it stays in force
+}
+
+// AppendJSON implements Event.
+func (e *ConfigurationChange) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "configuration_change", "")
+	o.string("action", e.Action)
+	o.optional("version", e.Version)
+	o.optional("file", e.File)
+	o.optional("digest", e.Digest)
+	o.optional("error", e.Error)
+	return o.end()
+}
+
+// OperatorAction is what an operator did through the admin listener.
+type OperatorAction struct {
+	Time          time.Time // zero: now
+	Session       string    // the session it was done to
+	Action        string    // "kill"
+	ClientAddress string    // the operator's
+	Result        string    // "done", "not_found"
+}
+
+// AppendJSON implements Event.
+func (e *OperatorAction) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "operator_action", e.Session)
+	o.string("action", e.Action)
+	o.string("client_address", e.ClientAddress)
+	o.string("result", e.Result)
+	return o.end()
+}
+
+// LogRepair stands behind a line that was torn: by a crash, a full disk, a write that failed half way. The line before it is not
+// to be trusted, nor to be parsed.
+type LogRepair struct {
+	Time  time.Time // zero: now
+	Cause string    // "open": found when the file was opened; "write": an append failed and this one succeeded
+	Lost  uint64    // events refused since the last line that was written whole
+}
+
+// AppendJSON implements Event.
+func (e *LogRepair) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "log_repair", "")
+	o.string("cause", e.Cause)
+	o.uint("lost", e.Lost)
+	return o.end()
+}

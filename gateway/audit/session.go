@@ -1,0 +1,141 @@
+package audit
+
+import "time"
+
+// SessionStart is written once a StartupMessage was read. The user is only claimed.
+type SessionStart struct {
+	Time            time.Time // zero: now
+	Session         string
+	User            string
+	Database        string
+	ClientAddress   string
+	Application     string
+	TLSVersion      string // "TLS 1.3"
+	TLSCipher       string
+	ProtocolVersion string // "3.0"
+}
+
+// AppendJSON implements Event.
+func (e *SessionStart) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "session_start", e.Session)
+	o.string("claimed_user", e.User)
+	o.string("database", e.Database)
+	o.string("client_address", e.ClientAddress)
+	o.optional("application_name", e.Application)
+	o.optional("tls_version", e.TLSVersion)
+	o.optional("tls_cipher", e.TLSCipher)
+	o.optional("protocol_version", e.ProtocolVersion)
+	return o.end()
+}
+
+// Connect is the connect decision, and what was opened for it: the backend fields are set when it was allowed and the backend
+// session stands. It is written before the client hears AuthenticationOk.
+type Connect struct {
+	Time     time.Time // zero: now
+	Session  string
+	Identity Identity
+
+	Allow          bool
+	Reasons        []string
+	PolicyRevision string
+	Role           string // the policy's name
+	VaultRole      string // what the database's configuration maps it to
+	Observe        bool
+
+	BackendHost     string
+	BackendDatabase string
+	BackendRole     string
+	BackendPID      uint32
+	LeaseIDHash     string
+	LeaseExpires    time.Time // zero: none
+}
+
+// AppendJSON implements Event.
+func (e *Connect) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "connect", e.Session)
+	o.identity(&e.Identity)
+	o.optional("name", e.Identity.Name)
+	o.list("groups", e.Identity.Groups)
+	o.moment("expires", e.Identity.Expires)
+	o.bool("allow", e.Allow)
+	o.list("reasons", e.Reasons)
+	o.string("policy_revision", e.PolicyRevision)
+	o.optional("role", e.Role)
+	o.optional("vault_role", e.VaultRole)
+	o.flag("observe", e.Observe)
+	o.optional("backend_host", e.BackendHost)
+	o.optional("backend_database", e.BackendDatabase)
+	o.optional("backend_role", e.BackendRole)
+	if e.BackendPID != 0 {
+		o.uint("backend_pid", uint64(e.BackendPID))
+	}
+	o.optional("lease", e.LeaseIDHash)
+	o.moment("lease_expires", e.LeaseExpires)
+	return o.end()
+}
+
+// Cancel is a cancel request that named a session by the right key. Others leave no event: anyone can send them.
+type Cancel struct {
+	Time          time.Time // zero: now
+	Session       string    // the session to be cancelled
+	ClientAddress string    // where the request came from
+	Forwarded     bool      // the backend was asked to cancel
+	Error         string    // the kind of failure when it could not be asked
+}
+
+// AppendJSON implements Event.
+func (e *Cancel) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "cancel", e.Session)
+	o.string("client_address", e.ClientAddress)
+	o.bool("forwarded", e.Forwarded)
+	o.optional("error", e.Error)
+	return o.end()
+}
+
+// SessionEnd is written exactly once for every SessionStart, also when the login was refused.
+type SessionEnd struct {
+	Time       time.Time // zero: now
+	Session    string
+	User       string // the claimed user of SessionStart
+	Reason     string // one word of the gateway's closed list of reasons
+	SQLSTATE   string // what the client heard last; "" for a Terminate
+	Duration   time.Duration
+	Statements uint64
+	Rows       uint64
+	BytesIn    uint64 // from the client
+	BytesOut   uint64 // to the client
+	Revocation RevocationState
+}
+
+// AppendJSON implements Event.
+func (e *SessionEnd) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "session_end", e.Session)
+	o.string("claimed_user", e.User)
+	o.string("reason", e.Reason)
+	o.optional("sqlstate", e.SQLSTATE)
+	o.micros("duration_us", e.Duration)
+	o.uint("statements", e.Statements)
+	o.uint("rows", e.Rows)
+	o.uint("bytes_in", e.BytesIn)
+	o.uint("bytes_out", e.BytesOut)
+	o.string("revocation", string(e.Revocation))
+	return o.end()
+}
+
+// Revocation tells what became of a lease whose SessionEnd said pending.
+type Revocation struct {
+	Time        time.Time // zero: now
+	Session     string
+	LeaseIDHash string
+	State       RevocationState
+	Error       string // the kind of failure, never Vault's own text
+}
+
+// AppendJSON implements Event.
+func (e *Revocation) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "revocation", e.Session)
+	o.optional("lease", e.LeaseIDHash)
+	o.string("state", string(e.State))
+	o.optional("error", e.Error)
+	return o.end()
+}

@@ -1,0 +1,163 @@
+// Package oidc checks OpenID Connect tokens that clients send as their password: an ID token, or an access token that is a JWT, of
+// one configured issuer (https://openid.net/specs/openid-connect-core-1_0.html, RFC 7519, RFC 8725).
+//
+// A token passes a row of gates, each before the next one's work: its size and shape, its header, the choice of one key, the
+// signature (github.com/coreos/go-oidc, which also checks issuer, audience and expiry), then every claim again on our own strict
+// reading of it. Each gate can only refuse. Nothing of a token appears in an error.
+package oidc
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"time"
+
+	gooidc "github.com/coreos/go-oidc/v3/oidc"
+
+	"github.com/sallyport/sallyport/authn"
+)
+
+var (
+	// ErrRejected says that the token is not good, or not this user's. The client hears 28P01 and never why.
+	ErrRejected = errors.New("token rejected")
+	// ErrUnavailable says that the issuer's keys cannot be had, so that no token can be judged. The client may hear 57P03.
+	ErrUnavailable = errors.New("keys of the token issuer are unavailable")
+)
+
+// Reason says at which gate a token was rejected, for the log and a metric's label. It tells nothing that is in the token.
+type Reason string
+
+// The reasons.
+const (
+	ReasonShape     Reason = "shape"     // size, characters, number of segments
+	ReasonHeader    Reason = "header"    // malformed, or asks for what is not supported
+	ReasonAlgorithm Reason = "algorithm" // not in the list
+	ReasonType      Reason = "type"      // typ
+	ReasonKey       Reason = "key"       // no key of the issuer's, or no single one
+	ReasonSignature Reason = "signature" // or go-oidc's own checks
+	ReasonPayload   Reason = "payload"   // not a JSON object
+	ReasonIssuer    Reason = "issuer"    // iss
+	ReasonAudience  Reason = "audience"  // aud
+	ReasonParty     Reason = "party"     // azp, client_id
+	ReasonExpired   Reason = "expired"   // exp
+	ReasonAge       Reason = "age"       // iat
+	ReasonNotYet    Reason = "not yet"   // nbf
+	ReasonKind      Reason = "kind"      // bound to a key, or a security event
+	ReasonSubject   Reason = "subject"   // sub
+	ReasonUser      Reason = "user"      // a good token, of somebody else
+	ReasonGroups    Reason = "groups"    // unknown, because there are too many or they are mistyped
+)
+
+// RejectedError is an ErrRejected with its reason.
+type RejectedError struct{ Reason Reason }
+
+func (e *RejectedError) Error() string { return fmt.Sprintf("%v: %s", ErrRejected, e.Reason) }
+
+// Is makes errors.Is(err, ErrRejected) true.
+func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
+
+// Verifier verifies the tokens of one issuer. It is safe for concurrent use.
+type Verifier struct {
+	cfg  Config
+	keys *keySet
+}
+
+// New checks cfg, reads its CA file and returns a Verifier. It does not use the network: keys are fetched when a token needs them.
+func New(cfg Config) (*Verifier, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	client, err := newClient(cfg.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("oidc: %w", err)
+	}
+	return &Verifier{cfg: cfg, keys: newKeySet(&cfg, client)}, nil
+}
+
+// Verify checks that token is good and that its user claim is exactly user, and returns who it is. The error is an ErrRejected, an
+// ErrUnavailable, or ctx's.
+func (v *Verifier) Verify(ctx context.Context, token, user string) (authn.Identity, error) {
+	headerSegment, payloadSegment, reason := splitToken(token)
+	if reason != "" {
+		return authn.Identity{}, &RejectedError{reason}
+	}
+	header, reason := v.cfg.parseHeader(headerSegment)
+	if reason != "" {
+		return authn.Identity{}, &RejectedError{reason}
+	}
+	// Read before the signature is checked, but only to tell go-oidc which of our audiences to insist on, and to spare the issuer
+	// the tokens of others.
+	unverified, ok := decodeObject(payloadSegment)
+	if !ok {
+		return authn.Identity{}, &RejectedError{ReasonPayload}
+	}
+	audience, ok := claims(unverified).audience(v.cfg.Audiences)
+	if !ok {
+		return authn.Identity{}, &RejectedError{ReasonAudience}
+	}
+	key, err := v.keys.find(ctx, header)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	if err := v.checkSignature(ctx, token, audience, header.algorithm, key); err != nil {
+		return authn.Identity{}, err
+	}
+	// From here on the same bytes are the issuer's words.
+	identity, reason := v.judge(claims(unverified), user, time.Now())
+	if reason != "" {
+		return authn.Identity{}, &RejectedError{reason}
+	}
+	return identity, nil
+}
+
+// checkSignature has go-oidc verify the token with exactly one key and one algorithm.
+func (v *Verifier) checkSignature(ctx context.Context, token, audience, algorithm string, key crypto.PublicKey) error {
+	verifier := gooidc.NewVerifier(v.cfg.Issuer, &gooidc.StaticKeySet{PublicKeys: []crypto.PublicKey{key}}, &gooidc.Config{
+		ClientID:             audience,
+		SupportedSigningAlgs: []string{algorithm},
+	})
+	_, err := verifier.Verify(ctx, token)
+	var expired *gooidc.TokenExpiredError
+	switch {
+	case errors.As(err, &expired):
+		return &RejectedError{ReasonExpired}
+	case err != nil: // not wrapped: it quotes claims
+		return &RejectedError{ReasonSignature}
+	}
+	return nil
+}
+
+// judge decides on the claims of a token whose signature is good.
+func (v *Verifier) judge(c claims, user string, now time.Time) (authn.Identity, Reason) {
+	// go-oidc has an exception for one issuer; here there is none.
+	if issuer, ok := text(c["iss"]); !ok || issuer != v.cfg.Issuer {
+		return authn.Identity{}, ReasonIssuer
+	}
+	if reason := c.checkParty(v.cfg.AuthorizedParties); reason != "" {
+		return authn.Identity{}, reason
+	}
+	expires, reason := c.checkTimes(now, v.cfg.MaxAge, v.cfg.Skew)
+	if reason != "" {
+		return authn.Identity{}, reason
+	}
+	if reason := c.checkKind(); reason != "" {
+		return authn.Identity{}, reason
+	}
+	subject, ok := c.subject()
+	if !ok {
+		return authn.Identity{}, ReasonSubject
+	}
+	if named, ok := c.identifier(v.cfg.UserClaim); !ok || named != user {
+		return authn.Identity{}, ReasonUser
+	}
+	groups, reason := c.groups(v.cfg.GroupsClaim)
+	if reason != "" {
+		return authn.Identity{}, reason
+	}
+	return authn.Identity{
+		User: user, Method: authn.MethodOIDC, Issuer: v.cfg.Issuer, Subject: subject,
+		Name: c.displayName(v.cfg.NameClaim), Groups: groups, Expires: expires,
+	}, ""
+}

@@ -1,0 +1,178 @@
+package tlsutil
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxPEMBytes bounds a certificate or key file: the longest chains have some tens of kilobytes.
+	maxPEMBytes = 1 << 20
+	// pollInterval finds what no notification told of: network file systems, replaced directories.
+	pollInterval = time.Minute
+	// settleTime lets a writer finish both files before they are read. A pair read too early does not match and is kept out anyway.
+	settleTime = 200 * time.Millisecond
+)
+
+// ReloaderConfig names the files of one listener.
+type ReloaderConfig struct {
+	Certificate string // PEM: the leaf, then the rest of the chain
+	Key         string // PEM
+	Logger      *slog.Logger
+	// Observe, if set, is told of every attempt that changed something or failed; nil means that a new pair is served.
+	Observe func(error)
+}
+
+// Reloader serves one listener's certificate and reads it anew when its files change. It is safe for concurrent use.
+type Reloader struct {
+	cfg     ReloaderConfig
+	serving atomic.Pointer[served]
+
+	mu      sync.Mutex // one reload at a time
+	failure error      // of the last reload; nil: good
+}
+
+// served is a pair and what it was read from.
+type served struct {
+	pair *tls.Certificate
+	sum  [sha256.Size]byte
+}
+
+// NewReloader reads the files. A pair that cannot be served is an error: there is no old one to keep.
+func NewReloader(cfg ReloaderConfig) (*Reloader, error) {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	r := &Reloader{cfg: cfg}
+	first, err := r.load()
+	if err != nil {
+		return nil, fmt.Errorf("load certificate: %w", err)
+	}
+	r.serve(first)
+	return r, nil
+}
+
+// GetCertificate is for tls.Config.
+func (r *Reloader) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return r.serving.Load().pair, nil
+}
+
+// Leaf is the certificate now served. It is not to be changed.
+func (r *Reloader) Leaf() *x509.Certificate { return r.serving.Load().pair.Leaf }
+
+// Err is why the last reload failed, or nil: the old pair is still served, and somebody should know.
+func (r *Reloader) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failure
+}
+
+// Reload reads the files and serves them if they are a good pair; if not, the old one stays and the error says why. Files that have
+// not changed are nothing new.
+func (r *Reloader) Reload() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next, err := r.load()
+	if err != nil {
+		err = fmt.Errorf("reload certificate: %w", err)
+	}
+	changed := err == nil && next.sum != r.serving.Load().sum
+	again := err != nil && r.failure != nil && err.Error() == r.failure.Error()
+	r.failure = err
+	switch {
+	case changed:
+		r.serve(next)
+	case err != nil && !again:
+		r.cfg.Logger.Warn("certificate not reloaded, the old one is still served", "error", err, "not_after", r.Leaf().NotAfter)
+	}
+	if r.cfg.Observe != nil && (changed || err != nil) {
+		r.cfg.Observe(err)
+	}
+	return err
+}
+
+// Run reloads when the files change, until ctx ends; it then returns nil. Without notifications it goes on polling.
+func (r *Reloader) Run(ctx context.Context) error {
+	changes, err := watch(r.cfg.Certificate, r.cfg.Key)
+	if err != nil {
+		r.cfg.Logger.Warn("certificate files are polled: no notifications", "error", err)
+	}
+	defer changes.Close()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	settle := time.NewTimer(settleTime) // the files may have changed since they were first read
+	defer settle.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changes.events():
+			settle.Reset(settleTime)
+		case <-changes.errors():
+			settle.Reset(settleTime) // an overflow: something was missed
+		case <-poll.C:
+			_ = r.Reload() // kept in Err and logged
+		case <-settle.C:
+			_ = r.Reload()
+		}
+	}
+}
+
+func (r *Reloader) serve(next *served) {
+	r.serving.Store(next)
+	leaf := next.pair.Leaf
+	r.cfg.Logger.Info("certificate served", "subject", leaf.Subject.String(), "not_after", leaf.NotAfter)
+	if _, err := ServerEndPoint(leaf); err != nil {
+		r.cfg.Logger.Warn("certificate cannot serve SCRAM channel binding", "error", err)
+	}
+}
+
+// load reads both files. A pair whose time is over is not good: every client that checks would refuse it.
+func (r *Reloader) load() (*served, error) {
+	certificate, err := readPEM(r.cfg.Certificate)
+	if err != nil {
+		return nil, err
+	}
+	key, err := readPEM(r.cfg.Key)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, fmt.Errorf("parse %s and %s: %w", r.cfg.Certificate, r.cfg.Key, err)
+	}
+	if pair.Leaf == nil {
+		return nil, errors.New("parse certificate: no leaf")
+	}
+	if time.Now().After(pair.Leaf.NotAfter) {
+		return nil, fmt.Errorf("certificate %s expired at %s", r.cfg.Certificate, pair.Leaf.NotAfter.Format(time.RFC3339))
+	}
+	return &served{pair: &pair, sum: sha256.Sum256(bytes.Join([][]byte{certificate, key}, []byte{0}))}, nil
+}
+
+func readPEM(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxPEMBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	if len(text) > maxPEMBytes {
+		return nil, fmt.Errorf("read %s: larger than %d bytes", path, maxPEMBytes)
+	}
+	return text, nil
+}

@@ -1,5 +1,95 @@
 // Package audit writes what happened: one JSON object a line, one line an event, in the order the gateway accepted them.
 //
 // A statement is two leaves: a Statement before anything of it is forwarded, an Outcome with the same id when its answer is complete.
-// A write can fail. Then the caller denies the statement, or ends the session whose outcome could not be written.
+// A write can fail. Then the caller denies the statement, or ends the session whose outcome could not be written; see Log.
+//
+// # The fields
+//
+// Every event begins with the same three, and keys always come in the order of these tables. "?" marks a key that is left out when it
+// has no value. Times are UTC with six decimals (RFC 3339), durations integers of microseconds, lists never null.
+//
+//	time        when it happened
+//	type        which event it is
+//	session     the session's id; "" when there is none
+//
+// session_start: a StartupMessage was read, over TLS
+//
+//	claimed_user, database        what it says; nothing is proved yet
+//	client_address                host:port
+//	application_name?
+//	tls_version?, tls_cipher?
+//	protocol_version?             "3.0"
+//
+// connect: the client proved who it is, and policy decided
+//
+//	user, method                  the account, and "scram-sha-256" or "oidc"
+//	issuer?, subject?             from the token
+//	name?, groups, expires?       from the token
+//	allow, reasons                the decision
+//	policy_revision               what decided
+//	role?, vault_role?            the role policy gave, the Vault role it maps to
+//	observe?                      true: everything is recorded, nothing denied
+//	backend_host?, backend_database?, backend_role?, backend_pid?
+//	lease?, lease_expires?        hash of the credential's lease id, its end
+//
+// statement: a statement is to be forwarded, or was denied
+//
+//	id                            "<session>.<n>"; the client sees it in the hint of a denial
+//	user, method, issuer?, subject?, database, client_address
+//	protocol                      query, parse, bind, execute, function_call
+//	statement_name?, portal?
+//	decision                      allow, deny, observe
+//	reasons                       what policy said
+//	sqlstate?                     what the client hears when it was denied
+//	policy_revision
+//	commands                      every command in the text, the nested ones too
+//	relations                     "schema.name access,access (column,column)"
+//	fingerprint?                  of the statement's shape
+//	text?                         without passwords (see Redact), at most Config.MaxTextBytes; none for a function_call
+//	text_digest?                  SHA-256 of the whole text without passwords
+//	text_truncated?, text_redacted?
+//	incomplete?                   the facts do not say everything
+//	observe?
+//	backend_role, lease?
+//
+// outcome: how it ended
+//
+//	id
+//	status                        completed, error, denied, skipped, prepared, bound, suspended, cancelled, unknown
+//	command?                      the command tags
+//	sqlstate?
+//	rows, bytes                   to the client, or copied from it
+//	duration_us, judge_us         in all, and what the gateway took to decide
+//
+// cancel: a cancel request with the right key
+//
+//	client_address, forwarded, error?
+//
+// session_end: one for every session_start
+//
+//	claimed_user
+//	reason                        one word
+//	sqlstate?                     what the client heard last
+//	duration_us, statements, rows, bytes_in, bytes_out
+//	revocation                    none, revoked, pending
+//
+// revocation: what became of a pending one
+//
+//	lease?, state                 revoked, failed (it is tried again)
+//	error?                        the kind of failure
+//
+// policy_change, configuration_change
+//
+//	policy_revision, previous_revision?, error?
+//	action, version?, file?, digest?, error?
+//
+// operator_action: through the admin listener
+//
+//	action, client_address, result
+//
+// log_repair: the line before it is torn, or events could not be written
+//
+//	cause, lost
+//
+// Strings other than text are cut at 1024 bytes, shown by "…"; lists at 256 entries, shown by "+n more".
 package audit

@@ -44,11 +44,13 @@ type Log struct {
 	logger       *slog.Logger
 
 	mu   sync.Mutex
-	file sink // nil after Close
+	file sink // nil before Open and after Close
 	buf  []byte
 	err  error  // of the last write; nil when healthy
 	lost uint64 // events refused since then
 	torn bool   // the last line lacks its end
+
+	closed bool
 }
 
 // sink is what Log needs of an *os.File.
@@ -100,6 +102,9 @@ func (l *Log) append(event Event) error {
 		buf = append(event.AppendJSON(buf), '\n')
 	}
 	err := l.write(buf)
+	if err != nil && event != nil {
+		l.lost++
+	}
 	if cap(buf) <= maxKeptBuffer {
 		l.buf = buf
 	}
@@ -131,12 +136,11 @@ func (l *Log) write(buf []byte) error {
 		if l.err == nil {
 			l.logger.Error("audit log cannot be written", "error", err)
 		}
-		l.lost++
 		l.err = fmt.Errorf("append to audit log: %w", err)
 		return l.err
 	}
 	if l.err != nil {
-		l.logger.Info("audit log can be written again", "lost", l.lost)
+		l.logger.Info("audit log can be written again", "lost_events", l.lost)
 	}
 	l.err, l.lost = nil, 0
 	return nil
@@ -159,6 +163,9 @@ func (l *Log) Healthy() error {
 func (l *Log) Reopen() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return ErrClosed
+	}
 	file, torn, err := l.open()
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
@@ -190,7 +197,7 @@ func (l *Log) Close() error {
 		err = nil
 	}
 	err = errors.Join(err, l.file.Close())
-	l.file = nil
+	l.file, l.closed = nil, true
 	return err
 }
 

@@ -1,0 +1,385 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func openLog(t *testing.T, path string) *Log {
+	t.Helper()
+	l, err := Open(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// kinds returns the type of each line in data, "torn" for what is not JSON.
+func kinds(data []byte) []string {
+	var got []string
+	for line := range strings.SplitSeq(strings.TrimSuffix(string(data), "\n"), "\n") {
+		var event struct{ Type string }
+		if json.Unmarshal([]byte(line), &event) != nil {
+			event.Type = "torn"
+		}
+		got = append(got, event.Type)
+	}
+	return got
+}
+
+func wantKinds(t *testing.T, path string, want ...string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, kinds(data)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLogAppends(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openLog(t, path)
+	for _, event := range []Event{&SessionStart{Session: "s"}, &Statement{Session: "s"}, &Outcome{Session: "s"}} {
+		if err := l.Append(event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKinds(t, path, "session_start", "statement", "outcome")
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode() != 0o600 {
+		t.Errorf("mode %v, want 0600", info.Mode())
+	}
+}
+
+func TestLogContinuesAFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	for range 2 {
+		l := openLog(t, path)
+		if err := l.Append(&Outcome{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKinds(t, path, "outcome", "outcome")
+}
+
+func TestLogCompletesATornLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path, []byte("{\"type\":\"outcome\"}\n{\"type\":\"stat"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := openLog(t, path)
+	if err := l.Append(&Outcome{}); err != nil {
+		t.Fatal(err)
+	}
+	wantKinds(t, path, "outcome", "torn", "log_repair", "outcome")
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	path := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(path("target"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path("target"), path("link")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(path("nowhere"), path("dangling")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path("pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path("open"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path("open"), 0o620); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		cfg  Config
+		want string
+	}{
+		"no path":             {Config{}, "no such file"},
+		"symbolic link":       {Config{Path: path("link")}, "not a regular file"},
+		"dangling link":       {Config{Path: path("dangling")}, "not a regular file"},
+		"pipe":                {Config{Path: path("pipe")}, "not a regular file"},
+		"pipe without reader": {Config{Path: path("pipe"), AllowPipe: true}, "no such device"},
+		"directory":           {Config{Path: dir}, "not a regular file"},
+		"device":              {Config{Path: "/dev/zero"}, "not a regular file"},
+		"no directory":        {Config{Path: path("a/b")}, "no such file"},
+		"others may write":    {Config{Path: path("open")}, "chmod 0600"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(test.cfg)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	if _, err := os.Stat(path("nowhere")); err == nil {
+		t.Error("the link's target was created")
+	}
+}
+
+func TestOpenTakes(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for name, cfg := range map[string]Config{
+		"the null device": {Path: os.DevNull},
+		"a pipe":          {Path: pipe, AllowPipe: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := Open(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(l.Append(&Outcome{}), l.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// failing is a sink that takes at most room bytes.
+type failing struct {
+	bytes.Buffer
+	room int
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.room >= len(p) {
+		f.room -= len(p)
+		return f.Buffer.Write(p)
+	}
+	n, _ := f.Buffer.Write(p[:f.room])
+	f.room = 0
+	return n, syscall.ENOSPC
+}
+
+func (f *failing) Close() error { return nil }
+func (f *failing) Sync() error  { return nil }
+
+func TestLogFailsAndRecovers(t *testing.T) {
+	tests := map[string]struct {
+		room int
+		want []string
+	}{
+		"nothing of it was written": {0, []string{"log_repair", "outcome"}},
+		"a part of it was written":  {10, []string{"torn", "log_repair", "outcome"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			disk := &failing{room: test.room}
+			l := openLog(t, os.DevNull)
+			l.file = disk
+			for range 3 {
+				if err := l.Append(&Statement{}); !errors.Is(err, syscall.ENOSPC) {
+					t.Fatalf("got %v, want ENOSPC", err)
+				}
+			}
+			if err := l.Healthy(); !errors.Is(err, syscall.ENOSPC) {
+				t.Errorf("healthy: %v", err)
+			}
+			disk.room = 1 << 20
+			if err := l.Append(&Outcome{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Healthy(); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(test.want, kinds(disk.Bytes())); diff != "" {
+				t.Error(diff)
+			}
+			if !strings.Contains(disk.String(), `"cause":"write","lost":3`) {
+				t.Errorf("the repair does not count what was lost: %s", disk)
+			}
+		})
+	}
+}
+
+func TestHealthyRecoversWithoutAnEvent(t *testing.T) {
+	disk := &failing{}
+	l := openLog(t, os.DevNull)
+	l.file = disk
+	if l.Append(&Outcome{}) == nil {
+		t.Fatal("no error")
+	}
+	disk.room = 1 << 20
+	if err := l.Healthy(); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff([]string{"log_repair"}, kinds(disk.Bytes())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestReopen(t *testing.T) {
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "audit.log"), filepath.Join(dir, "audit.log.1")
+	l := openLog(t, path)
+	if err := l.Append(&Statement{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(&Statement{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reopen(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(&Outcome{}); err != nil {
+		t.Fatal(err)
+	}
+	wantKinds(t, moved, "statement", "statement")
+	wantKinds(t, path, "outcome")
+}
+
+func TestReopenKeepsTheOldFile(t *testing.T) {
+	dir := t.TempDir()
+	path, moved := filepath.Join(dir, "audit.log"), filepath.Join(dir, "audit.log.1")
+	l := openLog(t, path)
+	if err := os.Rename(path, moved); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Reopen(); err == nil {
+		t.Fatal("no error")
+	}
+	if err := l.Append(&Outcome{}); err != nil {
+		t.Fatal(err)
+	}
+	wantKinds(t, moved, "outcome")
+}
+
+func TestClosed(t *testing.T) {
+	l := openLog(t, filepath.Join(t.TempDir(), "audit.log"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(&Outcome{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("append: %v", err)
+	}
+	if err := l.Healthy(); !errors.Is(err, ErrClosed) {
+		t.Errorf("healthy: %v", err)
+	}
+	if err := l.Reopen(); !errors.Is(err, ErrClosed) {
+		t.Errorf("reopen: %v", err)
+	}
+}
+
+func TestConcurrentLinesStayWhole(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openLog(t, path)
+	const writers, events = 8, 50
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for range events {
+				if err := l.Append(&Outcome{Command: strings.Repeat("x", 500)}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := kinds(data)
+	if len(got) != writers*events {
+		t.Errorf("%d lines, want %d", len(got), writers*events)
+	}
+	for _, kind := range got {
+		if kind != "outcome" {
+			t.Fatalf("a line is %s", kind)
+		}
+	}
+}
+
+func hotEvents() (*Statement, *Outcome) {
+	return &Statement{
+		Session: "0123456789abcdef", Number: 1 << 40, Identity: &Identity{User: "analyst@example.com", Method: "oidc", Issuer: "https://id.example.com", Subject: "1234"},
+		Database: "app", ClientAddress: "192.0.2.1:54321", Protocol: ProtocolExecute, Text: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = $1", 0),
+		Fingerprint: "0123456789abcdef", Commands: []string{"SELECT"}, Relations: []string{"pgbench_accounts select (abalance,aid)"},
+		Decision: DecisionAllow, PolicyRevision: "0123456789abcdef", BackendRole: "v-approle-app-readonly-0123456789-1760000000", LeaseIDHash: "0123456789abcdef",
+	}, &Outcome{Session: "0123456789abcdef", Number: 1 << 40, Status: StatusCompleted, Command: "SELECT 1", Rows: 1, Bytes: 20, Duration: 123456, JudgeDuration: 1234}
+}
+
+func TestHotPathDoesNotAllocate(t *testing.T) {
+	l := openLog(t, os.DevNull)
+	statement, outcome := hotEvents()
+	n := testing.AllocsPerRun(100, func() {
+		if err := errors.Join(l.Append(statement), l.Append(outcome)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkStatementAndOutcome(b *testing.B) {
+	l, err := Open(Config{Path: filepath.Join(b.TempDir(), "audit.log")})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	statement, outcome := hotEvents()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := l.Append(statement); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Append(outcome); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkEncodeStatement(b *testing.B) {
+	statement, _ := hotEvents()
+	var buf []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = statement.AppendJSON(buf[:0])
+	}
+}
+
+func BenchmarkNewText(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		NewText("SELECT abalance FROM pgbench_accounts WHERE aid = 123456", 0)
+	}
+}

@@ -1,0 +1,164 @@
+package stack
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+)
+
+//go:embed sql/revoke.sql
+var revokeSQL string
+
+const (
+	// Mount is where the database secrets engine is.
+	Mount = "database"
+	// maxCredentialTTL ends the renewals of a lease: a working day.
+	maxCredentialTTL = 12 * time.Hour
+	// gatewayTokenPeriod is how long the gateway's own token, and with it every
+	// lease it took, outlives a gateway that was killed.
+	gatewayTokenPeriod = 10 * time.Minute
+)
+
+// credentialRole is one role of the database secrets engine.
+type credentialRole struct {
+	name, database string
+	group          string // the PostgreSQL role to be a member of; "" mints a superuser
+}
+
+var credentialRoles = []credentialRole{
+	{"app-readonly", App, "app_readonly"},
+	{"app-readwrite", App, "app_readwrite"},
+	{"app-admin", App, ""},
+	{"scratch-readwrite", Scratch, "scratch_readwrite"},
+	{"scratch-admin", Scratch, ""},
+}
+
+// gatewayPolicy is all the gateway may do in Vault: besides this, the default
+// policy lets every token look at itself and renew itself.
+const gatewayPolicy = `
+path "database/creds/app-readonly"      { capabilities = ["read"] }
+path "database/creds/app-readwrite"     { capabilities = ["read"] }
+path "database/creds/app-admin"         { capabilities = ["read"] }
+path "database/creds/scratch-readwrite" { capabilities = ["read"] }
+path "database/creds/scratch-admin"     { capabilities = ["read"] }
+path "sys/leases/renew"                 { capabilities = ["update"] }
+path "sys/leases/revoke"                { capabilities = ["update"] }
+`
+
+// createStatement makes the role of one session. VALID UNTIL is checked only
+// at login, so it bounds a credential that nobody revoked; one connection is
+// all a session needs.
+func (r credentialRole) createStatement() string {
+	attributes := "SUPERUSER"
+	if r.group != "" {
+		attributes = "INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
+	}
+	statement := `CREATE ROLE "{{name}}" LOGIN ` + attributes +
+		` CONNECTION LIMIT 1 PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`
+	if r.group != "" {
+		statement += ` IN ROLE "` + r.group + `"`
+	}
+	return statement
+}
+
+// revokeStatement ends the role's sessions, gives what it owns to the owner of
+// the database and drops it. It has to be one block: Vault splits statements
+// at semicolons unless it sees an END.
+func (r credentialRole) revokeStatement() string {
+	return strings.ReplaceAll(revokeSQL, "@owner@", r.database+"_owner")
+}
+
+// configure sets up what the gateway finds in Vault. The credentials it issues
+// live for ttl unless renewed.
+func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) error {
+	sys := v.Client.Sys()
+	return errors.Join(
+		sys.MountWithContext(ctx, Mount, &api.MountInput{Type: "database"}),
+		v.connect(ctx, pg, App),
+		v.connect(ctx, pg, Scratch),
+		v.writeRoles(ctx, ttl),
+		sys.PutPolicyWithContext(ctx, "gateway", gatewayPolicy),
+		sys.EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}),
+		v.write(ctx, "auth/approle/role/gateway", map[string]any{
+			"token_policies":        "gateway",
+			"token_period":          gatewayTokenPeriod.String(),
+			"token_bound_cidrs":     "127.0.0.0/8",
+			"secret_id_bound_cidrs": "127.0.0.0/8",
+		}),
+	)
+}
+
+// connect makes one of Vault's database connections.
+func (v *Vault) connect(ctx context.Context, pg *Postgres, database string) error {
+	placeholder := strings.NewReplacer("user:password@", "{{username}}:{{password}}@")
+	return v.write(ctx, Mount+"/config/"+database, map[string]any{
+		"plugin_name":             "postgresql-database-plugin",
+		"connection_url":          placeholder.Replace(pg.dsn(url.UserPassword("user", "password"), database)),
+		"username":                "vault",
+		"password":                pg.vaultPassword,
+		"password_authentication": "scram-sha-256",
+		"max_open_connections":    8,
+		"max_idle_connections":    4,
+		"allowed_roles":           database + "-*",
+	})
+}
+
+func (v *Vault) writeRoles(ctx context.Context, ttl time.Duration) error {
+	var errs []error
+	for _, r := range credentialRoles {
+		errs = append(errs, v.write(ctx, Mount+"/roles/"+r.name, map[string]any{
+			"db_name":               r.database,
+			"creation_statements":   []string{r.createStatement()},
+			"revocation_statements": []string{r.revokeStatement()},
+			"default_ttl":           ttl.String(),
+			"max_ttl":               maxCredentialTTL.String(),
+		}))
+	}
+	return errors.Join(errs...)
+}
+
+func (v *Vault) write(ctx context.Context, path string, data map[string]any) error {
+	if _, err := v.Client.Logical().WriteWithContext(ctx, path, data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return nil
+}
+
+// SetCredentialTTL changes how long credentials issued from now on live unless renewed.
+func (v *Vault) SetCredentialTTL(ctx context.Context, ttl time.Duration) error {
+	return v.writeRoles(ctx, ttl)
+}
+
+// AppRole returns the ids that the gateway logs in with.
+func (v *Vault) AppRole(ctx context.Context) (roleID, secretID string, err error) {
+	role, err := v.Client.Logical().ReadWithContext(ctx, "auth/approle/role/gateway/role-id")
+	if err != nil {
+		return "", "", fmt.Errorf("read AppRole id: %w", err)
+	}
+	secret, err := v.Client.Logical().WriteWithContext(ctx, "auth/approle/role/gateway/secret-id", nil)
+	if err != nil {
+		return "", "", fmt.Errorf("make AppRole secret id: %w", err)
+	}
+	roleID, _ = role.Data["role_id"].(string)
+	secretID, _ = secret.Data["secret_id"].(string)
+	if roleID == "" || secretID == "" {
+		return "", "", errors.New("read AppRole ids: Vault gave none")
+	}
+	return roleID, secretID, nil
+}
+
+// Leases counts the credentials of a role that Vault holds alive, e.g. of "app-readonly".
+func (v *Vault) Leases(ctx context.Context, role string) (int, error) {
+	secret, err := v.Client.Logical().ListWithContext(ctx, "sys/leases/lookup/"+Mount+"/creds/"+role)
+	if err != nil || secret == nil {
+		return 0, err
+	}
+	keys, _ := secret.Data["keys"].([]any)
+	return len(keys), nil
+}

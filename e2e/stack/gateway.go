@@ -1,0 +1,194 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// drainPatience is longer than the gateway's own deadline for a drain.
+const drainPatience = 40 * time.Second
+
+// GatewayOptions vary one gateway from the usual.
+type GatewayOptions struct {
+	// Dir receives its files. It exists and is private.
+	Dir string
+	// Binary is the program; "" is bin/sallyport.
+	Binary string
+	// Port and AdminPort, when zero or taken, are free ones.
+	Port, AdminPort int
+	// Edit changes the configuration before it is written.
+	Edit func(*GatewayConfig)
+	// Env is added to the environment.
+	Env []string
+}
+
+// Gateway is a running Sallyport.
+type Gateway struct {
+	Port       int
+	CAFile     string // issuer of its certificate
+	AdminURL   string
+	AdminToken string
+	Config     string // its configuration file
+	Policies   string // its own copy of the policies
+	Audit      string
+	Log        string
+
+	// ServicePassword is the password of the account [Service].
+	ServicePassword string
+
+	binary  string
+	env     []string
+	process *process
+}
+
+// StartGateway writes a configuration for these services, starts a gateway
+// with it and waits until it says that it is ready.
+func (s *Services) StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
+	g, err := s.prepare(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("prepare gateway: %w", err)
+	}
+	return g, g.Start(ctx)
+}
+
+// Start runs the gateway, again after [Gateway.Kill] or [Gateway.Stop].
+func (g *Gateway) Start(ctx context.Context) (err error) {
+	g.process, err = start(command{
+		name: "sallyport", path: g.binary, args: []string{"serve", "--config", g.Config},
+		dir: filepath.Dir(g.Config), log: g.Log, env: g.env,
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.process.ready(ctx, answers(g.AdminURL+"/readyz")); err != nil {
+		return errors.Join(err, g.Kill())
+	}
+	return nil
+}
+
+// PID is the gateway's.
+func (g *Gateway) PID() int { return g.process.pid() }
+
+// Done is closed when the gateway has ended.
+func (g *Gateway) Done() <-chan struct{} { return g.process.done }
+
+// Signal sends one, SIGHUP for instance.
+func (g *Gateway) Signal(signal syscall.Signal) error { return g.process.cmd.Process.Signal(signal) }
+
+// Stop drains the gateway and waits for its end.
+func (g *Gateway) Stop() error { return g.process.stop(syscall.SIGTERM, drainPatience) }
+
+// Kill ends it as a crash would.
+func (g *Gateway) Kill() error { return g.process.stop(syscall.SIGKILL, killAfter) }
+
+// prepare writes the files of a gateway.
+func (s *Services) prepare(ctx context.Context, o GatewayOptions) (*Gateway, error) {
+	in := func(name string) string { return filepath.Join(o.Dir, name) }
+	g := &Gateway{
+		CAFile: s.CAFile, AdminToken: rand.Text(), Config: in("sallyport.yaml"), Policies: in("policies"),
+		Audit: in("audit.log"), Log: in("sallyport.log"), ServicePassword: rand.Text(), binary: o.Binary, env: o.Env,
+	}
+	var err error
+	if g.binary == "" {
+		if g.binary, err = binary(s.root, "sallyport"); err != nil {
+			return nil, err
+		}
+	}
+	if g.Port, err = port(o.Port); err != nil {
+		return nil, err
+	}
+	adminPort, err := port(o.AdminPort)
+	if err != nil {
+		return nil, err
+	}
+	g.AdminURL = "http://" + address(adminPort)
+	config := s.config(g.Port, adminPort)
+	if o.Edit != nil {
+		o.Edit(&config)
+	}
+	return g, s.writeFiles(ctx, o.Dir, g, config)
+}
+
+// writeFiles writes what the configuration refers to, and the configuration.
+func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, config GatewayConfig) error {
+	certificate, key, err := s.authority.Issue(serverRequest("sallyport"))
+	if err != nil {
+		return err
+	}
+	userlist, err := userlistLine(Service, g.ServicePassword)
+	if err != nil {
+		return err
+	}
+	roleID, secretID, err := s.Vault.AppRole(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.Marshal(config)
+	if err != nil {
+		return err
+	}
+	files := map[string]string{
+		"server.crt": string(certificate), "server.key": string(key),
+		"admin.token": g.AdminToken + "\n", "mock.secret": rand.Text() + "\n",
+		"userlist.txt": userlist, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
+		filepath.Base(g.Config): string(text),
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	// A copy, so that a policy can be tried out without touching the repository's.
+	if err := os.RemoveAll(g.Policies); err != nil {
+		return err
+	}
+	return os.CopyFS(g.Policies, os.DirFS(filepath.Join(s.root, "policies")))
+}
+
+// config is the usual one.
+func (s *Services) config(port, adminPort int) GatewayConfig {
+	database := func(searchPath string, roles map[string]string) DatabaseConfig {
+		return DatabaseConfig{
+			Host: "localhost", Port: s.Postgres.Port, SearchPath: []string{searchPath}, VaultRoles: roles,
+			TLS: BackendTLS{CAFile: s.CAFile, Certificate: s.ClientCertificate, Key: s.ClientKey},
+		}
+	}
+	return GatewayConfig{
+		Listen: address(port),
+		TLS:    TLSConfig{Certificate: "server.crt", Key: "server.key"},
+		Admin:  AdminConfig{Listen: address(adminPort), TokenFile: "admin.token"},
+		Authentication: AuthenticationConfig{
+			Userlist: "userlist.txt",
+			SCRAM:    SCRAMConfig{Iterations: scramIterations, MockSecretFile: "mock.secret"},
+			Issuers: []IssuerConfig{{
+				Name: "demo", Issuer: s.OpenID.Issuer(), Audiences: []string{"sallyport"},
+				UserClaim: "email", GroupsClaim: "groups", InsecureHTTP: true,
+			}},
+			Rules: []RuleConfig{
+				{Method: "scram-sha-256", Users: []string{Service}},
+				{Method: "oidc", Issuer: "demo", Databases: []string{"all"}, Sources: []string{"127.0.0.0/8", "::1/128"}},
+			},
+		},
+		Policy: PolicyConfig{Directory: "policies"},
+		Vault: VaultConfig{
+			Address: s.Vault.Address, Mount: Mount,
+			Auth: VaultAuth{Method: "approle", RoleIDFile: "vault.role-id", SecretIDFile: "vault.secret-id"},
+		},
+		Databases: map[string]DatabaseConfig{
+			App: database("app", map[string]string{
+				"readonly": "app-readonly", "readwrite": "app-readwrite", "admin": "app-admin",
+			}),
+			Scratch: database("public", map[string]string{"readwrite": "scratch-readwrite", "admin": "scratch-admin"}),
+		},
+		Audit: AuditConfig{File: "audit.log"},
+		Log:   LogConfig{Level: "info", Format: "json"},
+	}
+}

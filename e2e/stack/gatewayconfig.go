@@ -1,0 +1,109 @@
+package stack
+
+// GatewayConfig is the gateway's configuration file, as far as the stack
+// writes it. Relative paths are relative to the file.
+type GatewayConfig struct {
+	Listen         string                    `yaml:"listen"`
+	TLS            TLSConfig                 `yaml:"tls"`
+	Admin          AdminConfig               `yaml:"admin"`
+	Authentication AuthenticationConfig      `yaml:"authentication"`
+	Policy         PolicyConfig              `yaml:"policy"`
+	Vault          VaultConfig               `yaml:"vault"`
+	Databases      map[string]DatabaseConfig `yaml:"databases"`
+	Audit          AuditConfig               `yaml:"audit"`
+	Limits         map[string]int            `yaml:"limits,omitempty"`
+	Timeouts       map[string]string         `yaml:"timeouts,omitempty"`
+	Log            LogConfig                 `yaml:"log"`
+}
+
+// TLSConfig is the pair shown to clients.
+type TLSConfig struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// AdminConfig is the admin listener.
+type AdminConfig struct {
+	Listen    string `yaml:"listen"`
+	TokenFile string `yaml:"token_file"`
+}
+
+// AuthenticationConfig says who may prove what how.
+type AuthenticationConfig struct {
+	Userlist string         `yaml:"userlist"`
+	SCRAM    SCRAMConfig    `yaml:"scram"`
+	Issuers  []IssuerConfig `yaml:"issuers"`
+	Rules    []RuleConfig   `yaml:"rules"`
+}
+
+// SCRAMConfig is what unknown users are answered with.
+type SCRAMConfig struct {
+	Iterations     int    `yaml:"iterations"`
+	MockSecretFile string `yaml:"mock_secret_file"`
+}
+
+// IssuerConfig is an OpenID provider.
+type IssuerConfig struct {
+	Name         string   `yaml:"name"`
+	Issuer       string   `yaml:"issuer"`
+	Audiences    []string `yaml:"audiences,flow"`
+	UserClaim    string   `yaml:"user_claim"`
+	GroupsClaim  string   `yaml:"groups_claim"`
+	InsecureHTTP bool     `yaml:"insecure_http"`
+}
+
+// RuleConfig is one authentication rule.
+type RuleConfig struct {
+	Method    string   `yaml:"method"`
+	Issuer    string   `yaml:"issuer,omitempty"`
+	Users     []string `yaml:"users,flow,omitempty"`
+	Databases []string `yaml:"databases,flow,omitempty"`
+	Sources   []string `yaml:"sources,flow,omitempty"`
+}
+
+// PolicyConfig is where the policies are.
+type PolicyConfig struct {
+	Directory string `yaml:"directory"`
+}
+
+// VaultConfig is where credentials come from.
+type VaultConfig struct {
+	Address string    `yaml:"address"`
+	Auth    VaultAuth `yaml:"auth"`
+	Mount   string    `yaml:"mount"`
+}
+
+// VaultAuth is how the gateway logs in to Vault.
+type VaultAuth struct {
+	Method       string `yaml:"method"`
+	RoleIDFile   string `yaml:"role_id_file,omitempty"`
+	SecretIDFile string `yaml:"secret_id_file,omitempty"`
+	TokenFile    string `yaml:"token_file,omitempty"`
+}
+
+// DatabaseConfig is one database behind the gateway.
+type DatabaseConfig struct {
+	Host       string            `yaml:"host"`
+	Port       int               `yaml:"port"`
+	TLS        BackendTLS        `yaml:"tls"`
+	SearchPath []string          `yaml:"search_path,flow"`
+	VaultRoles map[string]string `yaml:"vault_roles"`
+}
+
+// BackendTLS is what the backend is verified with and shown.
+type BackendTLS struct {
+	CAFile      string `yaml:"ca_file"`
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// AuditConfig is where the audit log goes.
+type AuditConfig struct {
+	File string `yaml:"file"`
+}
+
+// LogConfig is how much the gateway tells.
+type LogConfig struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}

@@ -1,0 +1,240 @@
+package stack
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+//go:embed sql/cluster.sql
+var clusterSQL string
+
+//go:embed sql/app.sql
+var appSQL string
+
+//go:embed sql/scratch.sql
+var scratchSQL string
+
+// fastShutdown is how long PostgreSQL may take to end: nothing is synced.
+const fastShutdown = 20 * time.Second
+
+// Databases are the names of the databases served.
+const (
+	App     = "app"
+	Scratch = "scratch"
+)
+
+// Postgres is a private cluster that speaks TLS on 127.0.0.1 only.
+type Postgres struct {
+	Bin  string // directory of its programs
+	Port int
+	Log  string // every statement, with role, database and application_name
+
+	password      string // of the superuser postgres
+	vaultPassword string
+	caFile        string // of its certificate
+	base          string // removed with everything in it
+	process       *process
+}
+
+// pgFiles are the certificates a cluster needs, PEM.
+type pgFiles struct {
+	certificate, key []byte
+	clientCA         []byte // issuer of the certificates that Vault's roles need
+	caFile           string // issuer of the first, a file that stays
+}
+
+// startPostgres makes a cluster and fills it. Its directory is under the
+// system's temporary one: the account it runs as cannot look into ours.
+func startPostgres(ctx context.Context, bin, log string, port int, files pgFiles) (_ *Postgres, err error) {
+	owner, err := backendAccount()
+	if err != nil {
+		return nil, err
+	}
+	base, err := os.MkdirTemp("", "sallyport-pg-")
+	if err != nil {
+		return nil, fmt.Errorf("make directory for PostgreSQL: %w", err)
+	}
+	pg := &Postgres{
+		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile,
+		password: rand.Text(), vaultPassword: rand.Text(),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, pg.Stop())
+		}
+	}()
+	if err := pg.initialise(ctx, owner, files); err != nil {
+		return nil, fmt.Errorf("initialise PostgreSQL: %w", err)
+	}
+	pg.process, err = start(command{
+		name: "PostgreSQL", path: filepath.Join(bin, "postgres"), args: []string{"-D", pg.data()},
+		dir: base, log: log, user: owner,
+		parent: syscall.SIGQUIT, // immediate shutdown: its children end with it
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := pg.process.ready(ctx, pg.ping); err != nil {
+		return nil, err
+	}
+	if err := pg.fill(ctx); err != nil {
+		return nil, fmt.Errorf("fill PostgreSQL: %w", err)
+	}
+	return pg, nil
+}
+
+func (pg *Postgres) data() string { return filepath.Join(pg.base, "data") }
+
+// Stop ends the cluster and removes it.
+func (pg *Postgres) Stop() error {
+	var err error
+	if pg.process != nil {
+		err = pg.process.stop(syscall.SIGINT, fastShutdown)
+	}
+	return errors.Join(err, os.RemoveAll(pg.base))
+}
+
+// PID is the postmaster's.
+func (pg *Postgres) PID() int { return pg.process.pid() }
+
+// DSN connects a superuser to a database, straight, with verified TLS.
+func (pg *Postgres) DSN(database string) string {
+	return pg.dsn(url.UserPassword("postgres", pg.password), database)
+}
+
+func (pg *Postgres) dsn(user *url.Userinfo, database string) string {
+	address := url.URL{
+		Scheme: "postgresql", User: user, Host: address(pg.Port), Path: "/" + database,
+		RawQuery: url.Values{"sslmode": {"verify-full"}, "sslrootcert": {pg.caFile}}.Encode(),
+	}
+	return address.String()
+}
+
+// ConnectAs opens a connection as any role; a nil certificate is no certificate.
+func (pg *Postgres) ConnectAs(ctx context.Context, user, password, database string, certificate *tls.Certificate) (*pgx.Conn, error) {
+	config, err := pgx.ParseConfig(pg.dsn(url.UserPassword(user, password), database))
+	if err != nil {
+		return nil, fmt.Errorf("parse DSN: %w", err)
+	}
+	if certificate != nil {
+		config.TLSConfig.Certificates = []tls.Certificate{*certificate}
+	}
+	return pgx.ConnectConfig(ctx, config)
+}
+
+func (pg *Postgres) ping(ctx context.Context) error {
+	conn, err := pgx.Connect(ctx, pg.DSN("postgres"))
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+// initialise runs initdb and writes the configuration and the certificates.
+func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFiles) error {
+	if err := owner.own(pg.base); err != nil {
+		return err
+	}
+	passwordFile := filepath.Join(pg.base, "password")
+	if err := owner.write(passwordFile, []byte(pg.password+"\n")); err != nil {
+		return err
+	}
+	args := []string{
+		"-D", pg.data(), "--username=postgres", "--pwfile=" + passwordFile, "--auth=scram-sha-256",
+		"--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+	}
+	if err := run(ctx, owner, pg.base, filepath.Join(pg.Bin, "initdb"), args...); err != nil {
+		return err
+	}
+	if err := os.Remove(passwordFile); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"server.crt":           files.certificate,
+		"server.key":           files.key,
+		"clients.crt":          files.clientCA,
+		"pg_hba.conf":          []byte(hba),
+		"postgresql.auto.conf": []byte(pg.settings()),
+	} {
+		if err := owner.write(filepath.Join(pg.data(), name), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// hba lets in the two roles that are not Vault's by password, from this
+// machine; everyone else only with the gateway's certificate on top of the
+// password, so that a credential is useless to whoever steals one.
+const hba = `# TYPE  DATABASE  USER            ADDRESS       METHOD
+hostssl all       postgres,vault  127.0.0.1/32  scram-sha-256
+hostssl all       all             127.0.0.1/32  scram-sha-256 clientcert=verify-ca
+`
+
+func (pg *Postgres) settings() string {
+	settings := [][2]string{
+		{"listen_addresses", "127.0.0.1"},
+		{"port", strconv.Itoa(pg.Port)},
+		{"unix_socket_directories", ""},
+		{"max_connections", "300"},
+		{"ssl", "on"},
+		{"ssl_cert_file", "server.crt"},
+		{"ssl_key_file", "server.key"},
+		{"ssl_ca_file", "clients.crt"},
+		{"password_encryption", "scram-sha-256"},
+		{"log_statement", "all"},
+		{"log_connections", "on"},
+		{"log_disconnections", "on"},
+		{"log_line_prefix", "%m [%p] user=%u db=%d app=%a "},
+		{"log_timezone", "UTC"},
+		{"fsync", "off"}, // the cluster does not outlive its process
+		{"synchronous_commit", "off"},
+		{"full_page_writes", "off"},
+	}
+	var out strings.Builder
+	for _, s := range settings {
+		fmt.Fprintf(&out, "%s = '%s'\n", s[0], s[1])
+	}
+	return out.String()
+}
+
+// fill makes the roles and the databases.
+func (pg *Postgres) fill(ctx context.Context) error {
+	// Statement by statement: CREATE DATABASE cannot run in a transaction
+	// block, and several statements in one message are one.
+	cluster := strings.ReplaceAll(clusterSQL, ":vault_password", "'"+pg.vaultPassword+"'")
+	if err := pg.execute(ctx, "postgres", strings.SplitAfter(cluster, ";\n")...); err != nil {
+		return err
+	}
+	if err := pg.execute(ctx, App, appSQL); err != nil {
+		return err
+	}
+	return pg.execute(ctx, Scratch, scratchSQL)
+}
+
+func (pg *Postgres) execute(ctx context.Context, database string, scripts ...string) error {
+	conn, err := pgx.Connect(ctx, pg.DSN(database))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, script := range scripts {
+		if _, err := conn.PgConn().Exec(ctx, script).ReadAll(); err != nil {
+			return fmt.Errorf("in database %s: %w", database, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,78 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+const (
+	// startTimeout bounds the wait for any one part: the machine may be busy compiling.
+	startTimeout = 60 * time.Second
+	// probeInterval is the pace of readiness probes: a start takes 50 to 1000 ms.
+	probeInterval = 10 * time.Millisecond
+)
+
+var errEnded = errors.New("ended")
+
+// await repeats probe until it succeeds. It gives up when ended is closed, when
+// ctx ends and after startTimeout, and then returns the probe's last error.
+func await(ctx context.Context, ended <-chan struct{}, probe func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	ticker := time.NewTicker(probeInterval)
+	defer ticker.Stop()
+	for {
+		err := probe(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ended:
+			return errors.Join(errEnded, err)
+		case <-ctx.Done():
+			return errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// answers probes an HTTP address for a 200.
+func answers(address string) func(context.Context) error {
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+		if err != nil {
+			return err
+		}
+		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s: %s", address, response.Status)
+		}
+		return nil
+	}
+}
+
+// port returns want when nothing listens there, otherwise a free one. The
+// port is free when it is chosen, which is as much as can be known of it.
+func port(want int) (int, error) {
+	for _, candidate := range []int{want, 0} {
+		listener, err := net.Listen("tcp", address(candidate))
+		if err != nil {
+			continue
+		}
+		chosen := listener.Addr().(*net.TCPAddr).Port
+		return chosen, listener.Close()
+	}
+	return 0, errors.New("find a free port: there is none")
+}
+
+func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

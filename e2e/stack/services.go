@@ -1,0 +1,176 @@
+package stack
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/certs"
+	"github.com/sallyport/sallyport/e2e/openid"
+)
+
+// Config says where the services live. Zero ports are free ones; other ports
+// are used when they are free.
+type Config struct {
+	// Root is the repository's, see [Root].
+	Root string
+	// Dir receives everything but PostgreSQL's data. It exists and is private.
+	Dir string
+	// CredentialTTL is how long Vault's credentials live unless renewed; 0 is 15 minutes.
+	CredentialTTL                       time.Duration
+	PostgresPort, VaultPort, OpenIDPort int
+}
+
+// Services are the running parts around the gateway.
+type Services struct {
+	Postgres *Postgres
+	Vault    *Vault
+	OpenID   *openid.Provider
+
+	// CAFile issued the certificates of PostgreSQL and of the gateway.
+	CAFile string
+	// ClientCertificate and ClientKey are the files of the certificate that
+	// PostgreSQL wants to see next to a credential from Vault.
+	ClientCertificate, ClientKey string
+
+	root, dir string
+	authority *certs.Authority
+}
+
+// Start starts PostgreSQL, Vault and the OpenID provider and connects them.
+func Start(ctx context.Context, cfg Config) (_ *Services, err error) {
+	s := &Services{root: cfg.Root, dir: cfg.Dir}
+	if cfg.CredentialTTL == 0 {
+		cfg.CredentialTTL = 15 * time.Minute
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop())
+		}
+	}()
+	files, err := s.issueCertificates()
+	if err != nil {
+		return nil, fmt.Errorf("issue certificates: %w", err)
+	}
+	// The context of a group ends with it, the services do not: they are given ctx.
+	var group errgroup.Group
+	group.Go(func() (err error) { s.Postgres, err = s.startPostgres(ctx, cfg, files); return })
+	group.Go(func() (err error) { s.Vault, err = s.startVault(ctx, cfg); return })
+	group.Go(func() (err error) { s.OpenID, err = startOpenID(cfg.OpenIDPort); return })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := s.Vault.configure(ctx, s.Postgres, cfg.CredentialTTL); err != nil {
+		return nil, fmt.Errorf("configure Vault: %w", err)
+	}
+	return s, nil
+}
+
+// Stop ends the services, the backend last: Vault may be revoking in it.
+func (s *Services) Stop() error {
+	var errs []error
+	if s.OpenID != nil {
+		errs = append(errs, s.OpenID.Close())
+	}
+	if s.Vault != nil {
+		errs = append(errs, s.Vault.Stop())
+	}
+	if s.Postgres != nil {
+		errs = append(errs, s.Postgres.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// Certificate is the gateway's client certificate.
+func (s *Services) Certificate() (*tls.Certificate, error) {
+	pair, err := tls.LoadX509KeyPair(s.ClientCertificate, s.ClientKey)
+	if err != nil {
+		return nil, fmt.Errorf("load client certificate: %w", err)
+	}
+	return &pair, nil
+}
+
+// Login gets a user's tokens by the authorization code flow.
+func (s *Services) Login(ctx context.Context, email string) (openid.Tokens, error) {
+	return openid.Agent{Issuer: s.OpenID.Issuer(), Email: email, Password: Password}.CodeFlow(ctx)
+}
+
+func (s *Services) path(name string) string { return filepath.Join(s.dir, name) }
+
+func (s *Services) startPostgres(ctx context.Context, cfg Config, files pgFiles) (*Postgres, error) {
+	bin, err := PostgresBin()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := port(cfg.PostgresPort)
+	if err != nil {
+		return nil, err
+	}
+	return startPostgres(ctx, bin, s.path("postgres.log"), chosen, files)
+}
+
+func (s *Services) startVault(ctx context.Context, cfg Config) (*Vault, error) {
+	chosen, err := port(cfg.VaultPort)
+	if err != nil {
+		return nil, err
+	}
+	return startVault(ctx, s.root, s.dir, chosen)
+}
+
+func startOpenID(want int) (*openid.Provider, error) {
+	chosen, err := port(want)
+	if err != nil {
+		return nil, err
+	}
+	return openid.Start(openid.Config{Listen: address(chosen), Lifetime: tokenLifetime, Users: People()})
+}
+
+// issueCertificates makes two authorities: what PostgreSQL accepts from
+// clients is signed by one that signs nothing else.
+func (s *Services) issueCertificates() (pgFiles, error) {
+	servers, err := certs.New("Sallyport demo")
+	if err != nil {
+		return pgFiles{}, err
+	}
+	clients, err := certs.New("Sallyport demo backend clients")
+	if err != nil {
+		return pgFiles{}, err
+	}
+	s.authority = servers
+	s.CAFile = s.path("ca.crt")
+	s.ClientCertificate, s.ClientKey = s.path("gateway.crt"), s.path("gateway.key")
+	if err := os.WriteFile(s.CAFile, servers.CertPEM(), 0o600); err != nil {
+		return pgFiles{}, err
+	}
+	certificate, key, err := clients.Issue(certs.Request{CommonName: "sallyport", Client: true})
+	if err != nil {
+		return pgFiles{}, err
+	}
+	if err := writePair(s.ClientCertificate, s.ClientKey, certificate, key); err != nil {
+		return pgFiles{}, err
+	}
+	certificate, key, err = servers.Issue(serverRequest("postgres"))
+	if err != nil {
+		return pgFiles{}, err
+	}
+	return pgFiles{certificate: certificate, key: key, clientCA: clients.CertPEM(), caFile: s.CAFile}, nil
+}
+
+// serverRequest is for something that listens on this machine.
+func serverRequest(name string) certs.Request {
+	return certs.Request{
+		CommonName: name, DNSNames: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
+		Server: true,
+	}
+}
+
+func writePair(certificateFile, keyFile string, certificate, key []byte) error {
+	return errors.Join(os.WriteFile(certificateFile, certificate, 0o600), os.WriteFile(keyFile, key, 0o600))
+}

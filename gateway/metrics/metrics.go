@@ -1,0 +1,129 @@
+// Package metrics has every metric of the gateway in one struct, on a registry of its own.
+//
+// Label values come from closed sets that are resolved when the struct is made: a client cannot make a new time series, and counting a
+// statement looks nothing up. What is not in a set counts as "other".
+package metrics
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+const namespace = "sallyport"
+
+// Metrics are the gateway's metrics. All methods and fields are safe for concurrent use.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	ConnectionsAccepted prometheus.Counter // client connections accepted by the listener
+	ConnectionsActive   prometheus.Gauge   // … open now, authenticated or not
+	SessionsActive      prometheus.Gauge   // sessions that have a backend now
+	AdmissionFailures   Counters           // reason: ends before a session began
+	SessionEnds         Counters           // reason: ends of sessions
+	Logins              Pairs              // method, result: ok, failed, unavailable
+	Cancels             Counters           // result: forwarded, unknown, failed
+
+	Statements        Pairs                // protocol, decision
+	Denials           Counters             // sqlstate
+	StatementDuration prometheus.Histogram // seconds from the client's message to the end of the answer
+	JudgeDuration     prometheus.Histogram // seconds the gateway took to decide about a statement
+	BytesIn           prometheus.Counter   // from clients
+	BytesOut          prometheus.Counter   // to clients
+
+	BackendConnectDuration prometheus.Histogram // seconds to open a backend session
+	BackendConnectFailures prometheus.Counter
+
+	CredentialIssueDuration prometheus.Histogram // seconds to be issued a credential
+	CredentialIssueFailures Counters             // kind: unavailable, refused
+	RevocationsPending      prometheus.Gauge     // leases of ended sessions that are not revoked yet
+	RevocationFailures      prometheus.Counter   // attempts, each is tried again
+
+	PolicyReloadFailures        prometheus.Counter
+	PolicyReloaded              prometheus.Gauge // unix time of the policy in force
+	ConfigurationReloads        prometheus.Counter
+	ConfigurationReloadFailures prometheus.Counter
+	policyRevision              *prometheus.GaugeVec
+
+	AuditFailures     prometheus.Counter // events that could not be written
+	WorkerRestarts    prometheus.Counter // of statement workers that died
+	CertificateExpiry prometheus.Gauge   // unix time
+	CertificateErrors prometheus.Counter // failed reloads of the certificate
+}
+
+// New makes the metrics. reasons is the closed set of the labels of AdmissionFailures and SessionEnds.
+func New(reasons ...string) *Metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := factory{r}
+	m := &Metrics{registry: r}
+	m.sessions(f, reasons)
+	m.statements(f)
+	m.backends(f)
+	m.operation(f)
+	return m
+}
+
+func (m *Metrics) sessions(f factory, reasons []string) {
+	m.ConnectionsAccepted = f.counter("connections_accepted_total", "Client connections accepted.")
+	m.ConnectionsActive = f.gauge("connections_active", "Client connections open, authenticated or not.")
+	m.SessionsActive = f.gauge("sessions_active", "Sessions with a backend.")
+	m.AdmissionFailures = f.counters("admission_failures_total", "Connections that ended before they were a session.", "reason", reasons...)
+	m.SessionEnds = f.counters("session_ends_total", "Sessions ended.", "reason", reasons...)
+	m.Logins = f.pairs("logins_total", "Attempts to authenticate.",
+		"method", []string{"scram-sha-256", "oidc", "reject"}, "result", []string{"ok", "failed", "unavailable"})
+	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
+}
+
+func (m *Metrics) statements(f factory) {
+	m.Statements = f.pairs("statements_total", "Statements judged.",
+		"protocol", []string{"query", "parse", "bind", "execute", "function_call"}, "decision", []string{"allow", "deny", "observe"})
+	m.Denials = f.counters("denials_total", "Statements denied, by what the client heard.", "sqlstate",
+		"42501", "42601", "0A000", "08P01", "22021", "54000", "54001", "57P03", "58000", "58030")
+	// From the cached decision on loopback (tens of microseconds) to the report that runs for minutes.
+	m.StatementDuration = f.histogram("statement_duration_seconds", "From a statement's message to the end of its answer.",
+		prometheus.ExponentialBuckets(50e-6, 4, 12))
+	// A decision is cached (microseconds), parsed and evaluated (100 µs), or near its deadline.
+	m.JudgeDuration = f.histogram("judge_duration_seconds", "What the gateway took to decide about a statement.",
+		prometheus.ExponentialBuckets(1e-6, 4, 11))
+	m.BytesIn = f.counter("client_received_bytes_total", "Bytes received from clients, within TLS.")
+	m.BytesOut = f.counter("client_sent_bytes_total", "Bytes sent to clients, within TLS.")
+	m.WorkerRestarts = f.counter("statement_worker_restarts_total", "Statement workers that died and were started again.")
+}
+
+func (m *Metrics) backends(f factory) {
+	connecting := prometheus.ExponentialBuckets(1e-3, 2, 14)
+	m.BackendConnectDuration = f.histogram("backend_connect_duration_seconds", "Opening a backend session.", connecting)
+	m.BackendConnectFailures = f.counter("backend_connect_failures_total", "Backend sessions that could not be opened.")
+	m.CredentialIssueDuration = f.histogram("credential_issue_duration_seconds", "Being issued a credential.", connecting)
+	m.CredentialIssueFailures = f.counters("credential_issue_failures_total", "Credentials that were not issued.", "kind", "unavailable", "refused")
+	m.RevocationsPending = f.gauge("revocations_pending", "Leases of ended sessions that are not revoked yet.")
+	m.RevocationFailures = f.counter("revocation_failures_total", "Attempts to revoke a lease that failed and are made again.")
+}
+
+func (m *Metrics) operation(f factory) {
+	m.PolicyReloadFailures = f.counter("policy_reload_failures_total", "Policies that were refused; the one before stays in force.")
+	m.PolicyReloaded = f.gauge("policy_loaded_timestamp_seconds", "When the policy in force was loaded.")
+	m.policyRevision = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "policy_revision_info", Help: "The revision of the policy in force.",
+	}, []string{"revision"})
+	f.registry.MustRegister(m.policyRevision)
+	m.ConfigurationReloads = f.counter("configuration_reloads_total", "Configurations reloaded.")
+	m.ConfigurationReloadFailures = f.counter("configuration_reload_failures_total", "Configurations that were refused; the one before stays in force.")
+	m.AuditFailures = f.counter("audit_append_failures_total", "Audit events that could not be written.")
+	m.CertificateExpiry = f.gauge("certificate_expiry_timestamp_seconds", "When the certificate that clients see expires.")
+	m.CertificateErrors = f.counter("certificate_reload_failures_total", "Certificates that were refused; the one before stays in use.")
+}
+
+// PolicyRevision says which policy is in force. Only the current one is a time series.
+func (m *Metrics) PolicyRevision(revision string) {
+	m.policyRevision.Reset()
+	m.policyRevision.WithLabelValues(revision).Set(1)
+}
+
+// Handler serves the metrics in Prometheus' text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}

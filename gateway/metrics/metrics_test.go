@@ -1,0 +1,95 @@
+package metrics
+
+import (
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+)
+
+// scrape returns the lines that the handler serves, without comments, those of the gateway only.
+func scrape(t *testing.T, m *Metrics) map[string]string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	series := make(map[string]string)
+	for line := range strings.Lines(w.Body.String()) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasPrefix(name, namespace) {
+			series[name] = value
+		}
+	}
+	return series
+}
+
+func TestLabelsAreClosed(t *testing.T) {
+	m := New("idle", "killed")
+	before := len(scrape(t, m))
+	for _, label := range []string{"idle", "x", "y", "\xff", ""} {
+		m.SessionEnds.Inc(label)
+		m.AdmissionFailures.Inc(label)
+		m.Logins.Inc(label, label)
+		m.Statements.Inc("query", label)
+		m.Statements.Inc(label, "allow")
+	}
+	after := scrape(t, m)
+	if before != len(after) {
+		t.Errorf("%d time series became %d", before, len(after))
+	}
+	for series, want := range map[string]string{
+		`sallyport_session_ends_total{reason="other"}`:                   "4",
+		`sallyport_session_ends_total{reason="idle"}`:                    "1",
+		`sallyport_session_ends_total{reason="killed"}`:                  "0",
+		`sallyport_logins_total{method="other",result="other"}`:          "5",
+		`sallyport_statements_total{decision="allow",protocol="other"}`:  "5",
+		`sallyport_statements_total{decision="deny",protocol="execute"}`: "0",
+		`sallyport_credential_issue_failures_total{kind="unavailable"}`:  "0",
+		`sallyport_statement_duration_seconds_bucket{le="+Inf"}`:         "0",
+	} {
+		if got := after[series]; got != want {
+			t.Errorf("%s = %q, want %q", series, got, want)
+		}
+	}
+}
+
+func TestPolicyRevisionIsOneSeries(t *testing.T) {
+	m := New()
+	m.PolicyRevision("a")
+	m.PolicyRevision("b")
+	series := scrape(t, m)
+	if series[`sallyport_policy_revision_info{revision="b"}`] != "1" {
+		t.Error("the revision is missing")
+	}
+	if _, ok := series[`sallyport_policy_revision_info{revision="a"}`]; ok {
+		t.Error("the revision before is still there")
+	}
+}
+
+// TestMetricsFollowTheConventions runs Prometheus' own linter.
+func TestMetricsFollowTheConventions(t *testing.T) {
+	families, err := New("idle").registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, namespace) {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+func TestCountingDoesNotAllocate(t *testing.T) {
+	m := New("idle")
+	n := testing.AllocsPerRun(100, func() {
+		m.Statements.Inc("query", "allow")
+		m.StatementDuration.Observe(1e-3)
+		m.SessionEnds.Inc("idle")
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}

@@ -78,7 +78,10 @@ func ParseVerifier(text string) (Verifier, error) {
 			return Verifier{}, fmt.Errorf("%w: %s is not base64", ErrVerifier, part.name)
 		}
 	}
-	return v, v.validate()
+	if err := v.validate(); err != nil {
+		return Verifier{}, err
+	}
+	return v, nil
 }
 
 // NewVerifier derives a verifier with a fresh random salt. Zero iterations mean DefaultIterations.

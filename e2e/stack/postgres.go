@@ -27,6 +27,11 @@ var appSQL string
 //go:embed sql/scratch.sql
 var scratchSQL string
 
+const (
+	clusterPrefix = "sallyport-pg-"
+	leftoverLink  = "postgres.data"
+)
+
 // fastShutdown is how long PostgreSQL may take to end: nothing is synced.
 const fastShutdown = 20 * time.Second
 
@@ -63,9 +68,13 @@ func startPostgres(ctx context.Context, bin, log string, port int, files pgFiles
 	if err != nil {
 		return nil, err
 	}
-	base, err := os.MkdirTemp("", "sallyport-pg-")
+	base, err := os.MkdirTemp("", clusterPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("make directory for PostgreSQL: %w", err)
+	}
+	// The link outlives us if we are killed, for [RemoveLeftovers].
+	if err := os.Symlink(base, filepath.Join(filepath.Dir(log), leftoverLink)); err != nil {
+		return nil, errors.Join(fmt.Errorf("make directory for PostgreSQL: %w", err), os.Remove(base))
 	}
 	pg := &Postgres{
 		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile,
@@ -105,6 +114,17 @@ func (pg *Postgres) Stop() error {
 		err = pg.process.stop(syscall.SIGINT, fastShutdown)
 	}
 	return errors.Join(err, os.RemoveAll(pg.base))
+}
+
+// RemoveLeftovers removes the data of a cluster that was started with this
+// directory for its log by a process that was killed.
+func RemoveLeftovers(dir string) error {
+	link := filepath.Join(dir, leftoverLink)
+	base, err := os.Readlink(link)
+	if err != nil || !strings.HasPrefix(filepath.Base(base), clusterPrefix) {
+		return nil // there is none, or it is not ours
+	}
+	return errors.Join(os.RemoveAll(base), os.Remove(link))
 }
 
 // PID is the postmaster's.

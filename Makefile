@@ -1,0 +1,66 @@
+# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, clean.
+
+GO ?= go
+TOOL = $(GO) tool -modfile=.ci/tools/go.mod
+
+# What is built is decided by the Go tool, which knows what is up to date.
+.PHONY: build
+build: bin/sallyport
+
+.PHONY: bin/sallyport
+bin/sallyport:
+	@.ci/require cc
+	$(GO) build -trimpath -o $@ ./cmd/sallyport
+
+.PHONY: bin/demo
+bin/demo:
+	$(GO) build -trimpath -o $@ ./e2e/demo
+
+# The development Vault: minutes on a cold cache, so only when it has changed,
+# and not at all where there is a vault. It is never linked into sallyport.
+VAULT := $(if $(shell command -v vault),,bin/vaultdev)
+
+bin/vaultdev: e2e/vaultdev/go.mod e2e/vaultdev/go.sum $(wildcard e2e/vaultdev/*.go)
+	cd e2e/vaultdev && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
+
+NODE_MODULES = e2e/clients/node/node_modules/.package-lock.json
+
+$(NODE_MODULES): e2e/clients/node/package.json e2e/clients/node/package-lock.json
+	@.ci/require node
+	cd e2e/clients/node && npm ci
+	@touch $@
+
+# Unit tests to end-to-end tests, against the real parts.
+.PHONY: test
+test: $(VAULT) $(NODE_MODULES)
+	@.ci/require cc postgresql psql python java curl
+	$(GO) test -race -shuffle=on -timeout 20m ./...
+
+.PHONY: lint
+lint:
+	@.ci/require cc
+	@unformatted=$$($(TOOL) gofumpt -l .); test -z "$$unformatted" || { echo "gofumpt -w:" $$unformatted; exit 1; }
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) go-errorlint -errorf-multi ./...
+	$(TOOL) revive -config .ci/revive.toml -formatter friendly ./...
+	@# G304: files named by the configuration are what is read. e2e runs programs for a living.
+	$(TOOL) gosec -quiet -exclude=G304 -exclude-dir=e2e ./...
+
+.PHONY: demo
+demo: bin/sallyport bin/demo $(VAULT)
+	@.ci/require postgresql psql curl
+	@exec bin/demo
+
+.PHONY: demo-down
+demo-down: bin/demo
+	@bin/demo down
+
+.PHONY: bench-quick
+bench-quick: bin/sallyport $(VAULT)
+	@.ci/require postgresql psql pgbouncer
+	$(GO) run ./e2e/bench -quick
+
+.PHONY: clean
+clean:
+	rm -rf bin e2e/clients/node/node_modules

@@ -30,6 +30,10 @@ type Session struct {
 	Role          string `json:"role"`    // the role the connect decision gave; "" while connecting
 	Observe       bool   `json:"observe"` // the connect decision's observe
 	Replication   string `json:"replication"`
+
+	// SearchPath is the schemas that an unqualified name may resolve in, as pinned on the backend: pg_catalog, which PostgreSQL puts
+	// first by itself, is not among them; pg_temp is when the gateway put it there. Empty while connecting.
+	SearchPath []string `json:"search_path"`
 }
 
 // ConnectInput is the input document of the connect decision.

@@ -1,0 +1,177 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// defaultTimeout bounds one evaluation. The default policy takes well under a millisecond; what takes half a second is a policy that
+// loops over something a client chose, and the client waits for it.
+const defaultTimeout = 500 * time.Millisecond
+
+// Config is what an Engine needs. It is copied by New.
+type Config struct {
+	// Directory holds the policy: every .rego file except _test.rego, and every .json, .yaml and .yml file as data. One flat directory:
+	// hidden entries and testdata are skipped, any other directory inside is an error.
+	Directory string
+
+	// Timeout bounds one evaluation; 0 = 500 ms.
+	Timeout time.Duration
+
+	// InsecureAllowNetwork gives policies http.send and net.lookup_ip_addr. Without it a policy that uses them does not load: a policy
+	// that asks the network on every statement makes somebody else's server decide, and its slowness ours.
+	InsecureAllowNetwork bool
+
+	// OnReload, if set, is called after every Reload that changed something or failed, from the goroutine that reloaded.
+	OnReload func(Status)
+
+	Logger *slog.Logger // nil = discard
+}
+
+// Engine decides by the policy of a directory. It is safe for concurrent use; a decision is made by the one policy that was current
+// when it began.
+type Engine struct {
+	cfg    Config
+	codec  codec
+	policy atomic.Pointer[Policy]
+
+	reloading sync.Mutex // one Reload at a time
+	mu        sync.Mutex // guards status
+	status    Status
+}
+
+// Status is what the engine decides by, and whether the directory holds something newer that cannot be used.
+type Status struct {
+	Revision string    // of the policy in use
+	LoadedAt time.Time // when it was put in use
+	Files    []string  // base names it was made of, sorted
+	Err      error     // why the last reload failed; nil when the policy in use is what the directory holds
+	FailedAt time.Time // when it first failed; zero when Err is nil
+}
+
+// New loads the policy and checks it on sample inputs. A directory without a valid policy is an error: there is no default.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Directory == "" {
+		return nil, errors.New("policy directory is not set")
+	}
+	cfg.Directory = filepath.Clean(cfg.Directory)
+	if cfg.Timeout < 0 {
+		return nil, errors.New("policy timeout is negative")
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = defaultTimeout
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	codec, err := newCodec()
+	if err != nil {
+		return nil, fmt.Errorf("describe policy input: %w", err)
+	}
+	e := &Engine{cfg: cfg, codec: codec}
+	policy, err := e.load()
+	if err != nil {
+		return nil, err
+	}
+	e.adopt(policy)
+	if cfg.InsecureAllowNetwork {
+		cfg.Logger.Warn("policies may use the network", "directory", cfg.Directory)
+	}
+	return e, nil
+}
+
+// Policy is the policy in use.
+func (e *Engine) Policy() *Policy { return e.policy.Load() }
+
+// Status reports what is in use and the last failure to replace it.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status
+}
+
+// Connect decides about a connection. An error is not a decision: the caller refuses with SQLSTATE 58000 and logs the error, which is
+// not for the client's eyes. Version and Action of the input are set by the engine.
+func (e *Engine) Connect(ctx context.Context, input *ConnectInput) (*ConnectDecision, error) {
+	return e.connectBy(ctx, e.Policy(), input)
+}
+
+// Statement decides about a text, as Connect does about a connection.
+func (e *Engine) Statement(ctx context.Context, input *StatementInput) (*StatementDecision, error) {
+	return e.statementBy(ctx, e.Policy(), input)
+}
+
+func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput) (*ConnectDecision, error) {
+	in := *input
+	in.Version, in.Action = ContractVersion, "connect"
+	document, err := p.evaluate(ctx, p.connect, e.codec.connect(&in), e.cfg.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", connectQuery, err)
+	}
+	decision, err := decodeConnect(document)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", connectQuery, err)
+	}
+	decision.Revision = p.revision
+	return decision, nil
+}
+
+func (e *Engine) statementBy(ctx context.Context, p *Policy, input *StatementInput) (*StatementDecision, error) {
+	if input.Statement == nil {
+		return nil, errors.New("statement decision without a fact sheet")
+	}
+	in := *input
+	in.Version, in.Action = ContractVersion, "statement"
+	document, err := p.evaluate(ctx, p.statement, e.codec.statement(&in), e.cfg.Timeout)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", statementQuery, err)
+	}
+	decision, err := decodeStatement(document)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", statementQuery, err)
+	}
+	decision.Revision, decision.Cacheable = p.revision, p.cacheable
+	return decision, nil
+}
+
+// load makes a policy of what the directory holds now and checks it on the samples.
+func (e *Engine) load() (*Policy, error) {
+	source, err := readSource(e.cfg.Directory)
+	if err != nil {
+		return nil, fmt.Errorf("read policy: %w", err)
+	}
+	policy, err := compile(source, e.cfg.InsecureAllowNetwork)
+	if err != nil {
+		return nil, fmt.Errorf("compile policy: %w", err)
+	}
+	if err := e.check(policy); err != nil {
+		return nil, fmt.Errorf("check policy: %w", err)
+	}
+	return policy, nil
+}
+
+// check evaluates both decisions on inputs of every kind a gateway asks about, so that a policy with a typo in its decision document
+// is refused when it is loaded and not when the first client comes.
+func (e *Engine) check(p *Policy) error {
+	connects := sampleConnects()
+	for _, name := range slices.Sorted(maps.Keys(connects)) {
+		if _, err := e.connectBy(context.Background(), p, connects[name]); err != nil {
+			return fmt.Errorf("sample %q: %w", name, err)
+		}
+	}
+	statements := sampleStatements()
+	for _, name := range slices.Sorted(maps.Keys(statements)) {
+		if _, err := e.statementBy(context.Background(), p, statements[name]); err != nil {
+			return fmt.Errorf("sample %q: %w", name, err)
+		}
+	}
+	return nil
+}

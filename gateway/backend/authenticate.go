@@ -1,0 +1,130 @@
+package backend
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// The mechanisms of https://www.postgresql.org/docs/current/sasl-authentication.html that prove to us that the backend knows the
+// role's password, without telling it.
+const (
+	scramSHA256     = "SCRAM-SHA-256"
+	scramSHA256Plus = "SCRAM-SHA-256-PLUS"
+)
+
+// authenticate answers the backend's one demand, SASL with SCRAM, and ends behind AuthenticationOk. A backend that asks for the
+// password itself, for a hash of it, or for nothing at all is not the one that was configured, or somebody sits in between.
+func authenticate(conn *tls.Conn, cfg *Config, password string) error {
+	body, err := readAuthentication(conn, pgproto3.AuthTypeSASL)
+	if err != nil {
+		return err
+	}
+	var offer pgproto3.AuthenticationSASL
+	if err := offer.Decode(body); err != nil {
+		return fmt.Errorf("read AuthenticationSASL: %w", err)
+	}
+	exchange, err := newExchange(conn, cfg, offer.AuthMechanisms, password)
+	if err != nil {
+		return err
+	}
+	first, err := exchange.first()
+	if err != nil {
+		return err
+	}
+	if err := send(conn, &pgproto3.SASLInitialResponse{AuthMechanism: exchange.mechanism, Data: first}); err != nil {
+		return err
+	}
+	if body, err = readAuthentication(conn, pgproto3.AuthTypeSASLContinue); err != nil {
+		return err
+	}
+	final, err := exchange.final(body[4:])
+	if err != nil {
+		return err
+	}
+	if err := send(conn, &pgproto3.SASLResponse{Data: final}); err != nil {
+		return err
+	}
+	if body, err = readAuthentication(conn, pgproto3.AuthTypeSASLFinal); err != nil {
+		return err
+	}
+	if err := exchange.verify(body[4:]); err != nil {
+		return err
+	}
+	body, err = readAuthentication(conn, pgproto3.AuthTypeOk)
+	if err == nil && len(body) != 4 {
+		err = errors.New("read AuthenticationOk: trailing bytes")
+	}
+	return err
+}
+
+// readAuthentication reads an authentication request of exactly the wanted kind. The body it returns begins with that kind.
+func readAuthentication(r io.Reader, want uint32) ([]byte, error) {
+	got, err := readMessage(r)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case got.kind == 'E':
+		return nil, backendError(StageAuthenticate, got.body)
+	case got.kind != 'R':
+		return nil, fmt.Errorf("the backend sent message %q during authentication", got.kind)
+	case len(got.body) < 4:
+		return nil, errors.New("the backend sent an authentication request without a kind")
+	}
+	if kind := binary.BigEndian.Uint32(got.body); kind != want {
+		return nil, fmt.Errorf("the backend asked for %s where only %s is accepted", methodName(kind), methodName(want))
+	}
+	return got.body, nil
+}
+
+// methodName names an authentication request for the log.
+func methodName(kind uint32) string {
+	switch kind {
+	case pgproto3.AuthTypeOk:
+		return "nothing (AuthenticationOk)"
+	case pgproto3.AuthTypeCleartextPassword:
+		return "a cleartext password"
+	case pgproto3.AuthTypeMD5Password:
+		return "an MD5 password"
+	case pgproto3.AuthTypeSASL:
+		return "SASL"
+	case pgproto3.AuthTypeSASLContinue:
+		return "SASLContinue"
+	case pgproto3.AuthTypeSASLFinal:
+		return "SASLFinal"
+	}
+	return fmt.Sprintf("authentication kind %d", kind)
+}
+
+// send encodes and writes one message. The buffer held a proof, not the password; it is cleared all the same.
+func send(w io.Writer, msg pgproto3.FrontendMessage) error {
+	data, err := msg.Encode(nil)
+	if err != nil {
+		return fmt.Errorf("encode %T: %w", msg, err)
+	}
+	defer clear(data)
+	return write(w, fmt.Sprintf("%T", msg), data)
+}
+
+// chooseMechanism takes channel binding whenever it is offered.
+func chooseMechanism(offered []string, require bool) (string, error) {
+	switch {
+	case slices.Contains(offered, scramSHA256Plus):
+		return scramSHA256Plus, nil
+	case require:
+		return "", errors.New("the backend does not offer SCRAM-SHA-256-PLUS")
+	case slices.Contains(offered, scramSHA256):
+		return scramSHA256, nil
+	}
+	return "", errors.New("the backend does not offer SCRAM-SHA-256")
+}
+
+// containsNUL guards what is handed to string parsers that know no NUL.
+func containsNUL(data []byte) bool { return bytes.IndexByte(data, 0) >= 0 }

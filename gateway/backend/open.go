@@ -1,0 +1,115 @@
+package backend
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Session is an idle, authenticated session.
+type Session struct {
+	// Conn is a *tls.Conn, positioned right behind ReadyForQuery, without a deadline. Nothing is buffered outside it; it may itself
+	// hold decrypted bytes, so read it once before waiting for its socket. The caller closes it.
+	Conn net.Conn
+
+	Parameters []Parameter // ParameterStatus, in the order the backend sent them
+	Notices    [][]byte    // bodies of the NoticeResponses among them, at most 16
+	PID        uint32      // 0 if the backend sent no BackendKeyData
+	Key        []byte      // 4 to 256 bytes, or nil; with PID a secret that cancels what the session does
+	Host       string      // Config.Host
+	Address    string      // address:port that was reached: Config.Address for Cancel
+}
+
+// Open dials, verifies and authenticates as user, and returns once the backend is ready. The parameters go into the StartupMessage
+// as they are; the caller has judged them. Its errors are *Error.
+//
+// When ctx ends, whatever Open is waiting for ends too.
+func Open(ctx context.Context, cfg Config, user, password string, parameters []Parameter) (*Session, error) {
+	if err := errors.Join(cfg.validate(), validName("user", user), validName("database", cfg.Database)); err != nil {
+		return nil, &Error{Stage: StageConfig, Err: err}
+	}
+	startup, err := startupMessage(user, cfg.Database, parameters)
+	if err != nil {
+		return nil, &Error{Stage: StageConfig, Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, cfg.connectTimeout())
+	defer cancel()
+
+	var session *Session
+	err = secured(ctx, &cfg, func(conn *tls.Conn) error {
+		if err := write(conn, "StartupMessage", startup); err != nil {
+			return failed(ctx, StageStartup, err)
+		}
+		if err := authenticate(conn, &cfg, password); err != nil {
+			return failed(ctx, StageAuthenticate, err)
+		}
+		g, err := readGreeting(conn)
+		if err == nil {
+			err = g.check(&cfg, user)
+		}
+		if err != nil {
+			return failed(ctx, StageParameters, err)
+		}
+		session = &Session{
+			Conn: conn, Parameters: g.parameters, Notices: g.notices, PID: g.pid, Key: g.key,
+			Host: cfg.Host, Address: conn.RemoteAddr().String(),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return session, nil
+}
+
+// secured dials, makes a verified TLS connection and lends it to use. If anything fails, or ctx ends before use has returned, the
+// connection is closed; otherwise it is use's, and has no deadline.
+func secured(ctx context.Context, cfg *Config, use func(*tls.Conn) error) error {
+	conn, err := cfg.dial(ctx)
+	if err != nil {
+		return failed(ctx, StageDial, err)
+	}
+	// A deadline in the past wakes whoever reads or writes. Closing would do so too, but the descriptor would be gone under them.
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err = func() error {
+		secured, err := startTLS(ctx, conn, cfg.tlsConfig())
+		if err != nil {
+			return failed(ctx, StageTLS, err)
+		}
+		return use(secured)
+	}()
+	if err == nil && !stop() { // the deadline is set, or about to be: the connection cannot be used any more
+		err = failed(ctx, StageParameters, ctx.Err())
+	}
+	if err != nil {
+		_ = conn.Close()
+	}
+	return err
+}
+
+// failed gives an error its stage, and tells what ended the wait: our caller, our patience, or the connection.
+func failed(ctx context.Context, stage Stage, err error) error {
+	if failure, ok := errors.AsType[*Error](err); ok {
+		return failure
+	}
+	switch {
+	case ctx.Err() != nil:
+		err = fmt.Errorf("%w: %w", ctx.Err(), err)
+	case isGone(err):
+		err = fmt.Errorf("%w: %w", errGone, err)
+	}
+	return &Error{Stage: stage, Err: err}
+}
+
+func isGone(err error) bool {
+	return slices.ContainsFunc(
+		[]error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, net.ErrClosed, syscall.ECONNRESET, syscall.EPIPE, syscall.ETIMEDOUT},
+		func(end error) bool { return errors.Is(err, end) })
+}

@@ -62,8 +62,9 @@ type publicKey struct {
 	key       crypto.PublicKey
 }
 
+// fits is false for a key of no kind, which would otherwise fit every algorithm that we do not know.
 func (k publicKey) fits(algorithm string) bool {
-	return k.kind == kindFor(algorithm) && (k.algorithm == "" || k.algorithm == algorithm)
+	return k.kind != 0 && k.kind == kindFor(algorithm) && (k.algorithm == "" || k.algorithm == algorithm)
 }
 
 // errAmbiguous says that a header fits more than one key.

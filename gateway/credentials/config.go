@@ -1,0 +1,107 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+const (
+	// defaultTimeout is for one request. While Vault is out of reach a client should hear so within this time.
+	defaultTimeout = 5 * time.Second
+	defaultMount   = "database"
+	defaultAppRole = "approle"
+)
+
+// VaultConfig says where Vault is and who we are to it. Exactly one of Token, TokenFile and AppRole is set.
+type VaultConfig struct {
+	Address   string // https://host:port
+	Namespace string // "": none
+	CAFile    string // PEM; "": the system's
+	Mount     string // of the database secrets engine; "": database
+
+	Token     string
+	TokenFile string // read at each login, as one that Vault Agent keeps
+	AppRole   AppRole
+
+	Timeout           time.Duration // of one request; 0: five seconds
+	InsecurePlaintext bool          // allow http:// to a host other than this one: whoever is on the way gets every credential
+}
+
+// AppRole is https://developer.hashicorp.com/vault/docs/auth/approle. The files are read at each login.
+type AppRole struct {
+	Mount        string // "": approle
+	RoleIDFile   string
+	SecretIDFile string
+}
+
+func (c VaultConfig) withDefaults() VaultConfig {
+	if c.Mount == "" {
+		c.Mount = defaultMount
+	}
+	if c.AppRole.Mount == "" {
+		c.AppRole.Mount = defaultAppRole
+	}
+	if c.Timeout <= 0 {
+		c.Timeout = defaultTimeout
+	}
+	return c
+}
+
+func (c VaultConfig) validate() error {
+	ways := 0
+	for _, set := range []bool{c.Token != "", c.TokenFile != "", c.AppRole.RoleIDFile != "" || c.AppRole.SecretIDFile != ""} {
+		if set {
+			ways++
+		}
+	}
+	var errs []error
+	if ways != 1 {
+		errs = append(errs, errors.New("exactly one of token, token file and AppRole must be configured"))
+	}
+	if (c.AppRole.RoleIDFile == "") != (c.AppRole.SecretIDFile == "") {
+		errs = append(errs, errors.New("AppRole needs a role id file and a secret id file"))
+	}
+	if !validPath(c.Mount) || !validPath(c.AppRole.Mount) {
+		errs = append(errs, errors.New("a mount is a path of letters, digits, '.', '_' and '-'"))
+	}
+	return errors.Join(append(errs, c.validateAddress())...)
+}
+
+func (c VaultConfig) validateAddress() error {
+	address, err := url.Parse(c.Address)
+	switch {
+	case err != nil || address.Host == "":
+		return errors.New("the address is not a URL with a host") // url.Parse quotes what may hold a password
+	case address.User != nil || address.RawQuery != "" || address.Fragment != "":
+		return errors.New("the address has more than scheme, host and path")
+	case address.Scheme == "https":
+		return nil
+	case address.Scheme != "http":
+		return fmt.Errorf("the address's scheme %q is not https", address.Scheme)
+	case c.InsecurePlaintext || loopback(address.Hostname()):
+		return nil
+	}
+	return errors.New("http to another host shows every credential to the network: use https")
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// segment is one part of a path, as Vault itself accepts role names: nothing that could lead to another path.
+var segment = regexp.MustCompile(`^\w(?:[\w.-]*\w)?$`)
+
+func validPath(path string) bool {
+	for part := range strings.SplitSeq(path, "/") {
+		if !segment.MatchString(part) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,118 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// maxErrorText is how much of what Vault says is kept.
+const maxErrorText = 512
+
+// Kind says whether trying again can help.
+type Kind uint8
+
+// The kinds.
+const (
+	// Unavailable: Vault was not reached, is sealed or overloaded, has lost our token, could not reach its database, or our patience
+	// ended.
+	Unavailable Kind = iota + 1
+	// Refused: Vault will say the same until somebody changes its policy or the role.
+	Refused
+)
+
+// String is a metric label.
+func (k Kind) String() string {
+	switch k {
+	case Unavailable:
+		return "unavailable"
+	case Refused:
+		return "refused"
+	}
+	return "unknown"
+}
+
+// Error is why Vault did not do what was asked. It holds no secret.
+type Error struct {
+	Kind   Kind
+	Op     string // "issue", "renew", "revoke", "log in" …
+	Status int    // Vault's HTTP status, or 0
+	Err    error
+}
+
+// Error is one line.
+func (e *Error) Error() string {
+	if e.Status != 0 {
+		return fmt.Sprintf("%s: vault %s (HTTP status %d): %v", e.Op, e.Kind, e.Status, e.Err)
+	}
+	return fmt.Sprintf("%s: vault %s: %v", e.Op, e.Kind, e.Err)
+}
+
+// Unwrap gives the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrQueued says that Vault could not revoke at once and has taken the revocation into its own queue, where it may yet fail.
+var ErrQueued = errors.New("vault has queued the revocation")
+
+var (
+	errNotLoggedIn = errors.New("not logged in")
+	errTokenLost   = errors.New("the gateway's token has ended")
+	errMalformed   = errors.New("malformed answer")
+)
+
+// classify turns the library's error into ours. The library's text is not kept as it is: of an answer that is not Vault's JSON it
+// quotes the whole body. token is taken out of what remains, should something on the way have echoed it.
+func classify(op string, err error, token string) *Error {
+	if failure, ok := errors.AsType[*Error](err); ok {
+		return failure
+	}
+	response, ok := errors.AsType[*api.ResponseError](err)
+	if !ok {
+		return &Error{Kind: Unavailable, Op: op, Err: scrubbed{err, token}}
+	}
+	text := "no reason given"
+	if !response.RawError && len(response.Errors) > 0 {
+		text = printable(strings.Join(response.Errors, "; "), token)
+	}
+	return &Error{Kind: kindOf(response.StatusCode), Op: op, Status: response.StatusCode, Err: errors.New(text)}
+}
+
+// kindOf sorts the statuses of https://developer.hashicorp.com/vault/api-docs#http-status-codes. 412 is a node that has not caught
+// up with another; 408 and 429 ask for patience.
+func kindOf(status int) Kind {
+	switch {
+	case status >= 500, status == 408, status == 412, status == 429:
+		return Unavailable
+	}
+	return Refused
+}
+
+// scrubbed keeps an error's identity and takes the token out of its text.
+type scrubbed struct {
+	err   error
+	token string
+}
+
+func (s scrubbed) Error() string { return printable(s.err.Error(), s.token) }
+func (s scrubbed) Unwrap() error { return s.err }
+
+func printable(text, token string) string {
+	if token != "" {
+		text = strings.ReplaceAll(text, token, "[token]")
+	}
+	if len(text) > maxErrorText {
+		text = text[:maxErrorText]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+}

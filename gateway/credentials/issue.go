@@ -1,0 +1,159 @@
+package credentials
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+)
+
+// capSlack is how much shorter than asked a granted duration may be without meaning that the end is near: Vault counts in seconds.
+const capSlack = 2 * time.Second
+
+// Issue has Vault make a role with the named role's creation statements (GET <mount>/creds/<role>). Errors are *Error. If the
+// gateway's token turns out to have ended, Issue waits, within ctx, for Run to have logged in again.
+func (v *Vault) Issue(ctx context.Context, role string) (Lease, error) {
+	const op = "issue credential"
+	if !segment.MatchString(role) {
+		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("that is no role name")}
+	}
+	l, err := v.login(op)
+	if err != nil {
+		return Lease{}, err
+	}
+	lease, err := v.issueDetached(ctx, l, role)
+	if !errors.Is(err, errTokenLost) {
+		return lease, err
+	}
+	if l, err = v.successor(ctx, op, l); err != nil {
+		return Lease{}, err
+	}
+	return v.issueDetached(ctx, l, role)
+}
+
+// issueDetached goes on asking when the caller has gone, and then revokes what it got: a request that is broken off may have made a
+// role, whose lease id nobody has.
+func (v *Vault) issueDetached(ctx context.Context, l *login, role string) (Lease, error) {
+	type outcome struct {
+		lease Lease
+		err   error
+	}
+	result := make(chan outcome) // unbuffered: the caller has the lease, or we know that it has not
+	v.requests.Go(func() {
+		lease, err := v.issue(context.WithoutCancel(ctx), l, role) // each request has the configured timeout
+		select {
+		case result <- outcome{lease, err}:
+		case <-ctx.Done():
+			if err == nil {
+				v.revoker.Revoke(lease)
+			}
+		}
+	})
+	select {
+	case got := <-result:
+		return got.lease, got.err
+	case <-ctx.Done():
+		return Lease{}, &Error{Kind: Unavailable, Op: "issue credential", Err: ctx.Err()}
+	}
+}
+
+func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error) {
+	const op = "issue credential"
+	started := time.Now()
+	secret, err := v.call(ctx, op, l, func(client *api.Client) (*api.Secret, error) {
+		return client.Logical().ReadWithContext(ctx, v.cfg.Mount+"/creds/"+role)
+	})
+	if err != nil {
+		return Lease{}, err
+	}
+	if secret == nil { // 404: nothing is mounted there
+		return Lease{}, &Error{Kind: Refused, Op: op, Status: 404, Err: errors.New("no such path")}
+	}
+	lease := Lease{ID: secret.LeaseID, Renewable: secret.Renewable, ttl: seconds(secret.LeaseDuration), parent: l}
+	lease.Username, _ = secret.Data["username"].(string)
+	lease.Password, _ = secret.Data["password"].(string)
+	lease.Expires = started.Add(lease.ttl)
+	if lease.ID == "" || lease.Username == "" || lease.Password == "" || lease.ttl <= 0 {
+		if lease.ID != "" {
+			v.revoker.Revoke(lease)
+		}
+		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
+	}
+	return v.capped(lease), nil
+}
+
+// capped ends a lease no later than a token that is known to end.
+func (v *Vault) capped(lease Lease) Lease {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	l := lease.parent
+	if l == nil || l.renewable || l.expires.IsZero() || l.expires.After(lease.Expires) {
+		return lease
+	}
+	lease.Expires, lease.MaxExpires = l.expires, l.expires
+	return lease
+}
+
+// Renew asks for as much time as the lease had at first (POST sys/leases/renew) and returns it with its new end, which may be
+// earlier than asked; MaxExpires is set once it is. Errors are *Error; the old lease and its end remain valid then, unless it is
+// Refused, when the lease may be gone.
+func (v *Vault) Renew(ctx context.Context, lease Lease) (Lease, error) {
+	const op = "renew lease"
+	if !lease.Renewable {
+		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("the lease is not renewable")}
+	}
+	l, err := v.login(op)
+	if err != nil {
+		return Lease{}, err
+	}
+	started := time.Now()
+	secret, err := v.call(ctx, op, l, func(client *api.Client) (*api.Secret, error) {
+		return client.Logical().WriteWithContext(ctx, "sys/leases/renew", map[string]any{
+			"lease_id": lease.ID, "increment": int(lease.ttl / time.Second),
+		})
+	})
+	if err != nil {
+		return Lease{}, err
+	}
+	if secret == nil || secret.LeaseID != lease.ID || secret.LeaseDuration <= 0 {
+		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
+	}
+	granted := seconds(secret.LeaseDuration)
+	lease.Expires = started.Add(granted)
+	lease.Renewable = secret.Renewable
+	if granted < lease.ttl-capSlack {
+		lease.MaxExpires = lease.Expires
+	}
+	return v.capped(lease), nil
+}
+
+// Revoke has Vault run the revocation statements and waits for their end (sync). If they fail, as DROP ROLE does for a role that
+// owns something, Vault is asked to queue the revocation, and the error is ErrQueued. A lease that is already gone is success.
+// Sessions hand their lease to the Revoker instead, which keeps trying.
+func (v *Vault) Revoke(ctx context.Context, lease Lease) error {
+	const op = "revoke lease"
+	l, err := v.login(op)
+	if err != nil {
+		return err
+	}
+	err = v.revoke(ctx, op, l, lease, true)
+	failure, ok := errors.AsType[*Error](err)
+	if !ok || failure.Status != 500 && failure.Status != 400 {
+		return err
+	}
+	if queueErr := v.revoke(ctx, op, l, lease, false); queueErr != nil {
+		return err
+	}
+	return &Error{Kind: Unavailable, Op: op, Status: failure.Status, Err: errors.Join(ErrQueued, failure.Err)}
+}
+
+// revoke sends the lease id in the body: in the path, as the library's Sys().Revoke… has it, it would be in every network error.
+func (v *Vault) revoke(ctx context.Context, op string, l *login, lease Lease, sync bool) error {
+	_, err := v.call(ctx, op, l, func(client *api.Client) (*api.Secret, error) {
+		return client.Logical().WriteWithContext(ctx, "sys/leases/revoke", map[string]any{"lease_id": lease.ID, "sync": sync})
+	})
+	return err
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

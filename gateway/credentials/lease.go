@@ -1,0 +1,72 @@
+package credentials
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// leaseHashBytes of SHA-256 tell leases apart; a lease id ends in 24 random characters, so the hash gives nothing away.
+const leaseHashBytes = 16
+
+// Lease is a credential and the time for which it holds. However it is printed, logged or marshalled, neither the password nor the
+// lease id appears, as long as it is not an unexported field of something else: fmt calls no methods there.
+type Lease struct {
+	ID         string
+	Username   string
+	Password   string
+	Expires    time.Time // counted from before the request, so never later than Vault's own end
+	Renewable  bool
+	MaxExpires time.Time // renewals reach no further; zero: not known yet
+
+	ttl    time.Duration // what was granted at first, and is asked for at each renewal
+	parent *login        // the login whose end is the lease's; nil in a Lease not made here
+}
+
+// IDHash names the lease in logs and in the audit log: 32 hexadecimal digits of the SHA-256 of its id.
+func (l Lease) IDHash() string {
+	sum := sha256.Sum256([]byte(l.ID))
+	return hex.EncodeToString(sum[:leaseHashBytes])
+}
+
+// Lost is closed when the gateway token that the lease belongs to has ended: Vault has dropped the role, or is about to, and the
+// session must end. A nil channel is never closed.
+func (l Lease) Lost() <-chan struct{} {
+	if l.parent == nil {
+		return nil
+	}
+	return l.parent.lost
+}
+
+// String shows what may be shown.
+func (l Lease) String() string {
+	return fmt.Sprintf("lease %s of %q until %s", l.IDHash(), l.Username, l.Expires.UTC().Format(time.RFC3339))
+}
+
+// GoString is String: %#v shows no more than %v.
+func (l Lease) GoString() string { return l.String() }
+
+// Format is String under every verb: %d and %x would otherwise walk the fields.
+func (l Lease) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, l.String()) }
+
+// LogValue is what slog shows.
+func (l Lease) LogValue() slog.Value {
+	return slog.GroupValue(
+		slog.String("hash", l.IDHash()), slog.String("username", l.Username), slog.Time("expires", l.Expires))
+}
+
+// MarshalJSON is what encoding/json shows. A Lease cannot be read back from it.
+func (l Lease) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Hash     string    `json:"hash"`
+		Username string    `json:"username"`
+		Expires  time.Time `json:"expires"`
+	}{l.IDHash(), l.Username, l.Expires})
+}
+
+// MarshalText is String, for encoders that look for it.
+func (l Lease) MarshalText() ([]byte, error) { return []byte(l.String()), nil }

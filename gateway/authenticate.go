@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+const (
+	// maxSASLMessage is PostgreSQL's PG_MAX_SASL_MESSAGE_LENGTH (libpq/sasl.h) with room for the mechanism's name.
+	maxSASLMessage = 1024 + 64
+	// maxPassword is what a token sent as a password may have: large tokens have some KiB, PostgreSQL takes 64.
+	maxPassword = 16 << 10
+)
+
+// authenticate proves who the client is, by the first rule that matches. The method is chosen before anything is known of the user,
+// and every failure looks the same.
+func (s *session) authenticate(ctx context.Context, a *admitted) (authn.Identity, error) {
+	rule, ok := s.config.Rules.Match(a.startup.user, a.startup.database, addressOf(s.conn))
+	if !ok {
+		rule = authn.Rule{Method: authn.MethodReject}
+	}
+	var identity authn.Identity
+	var err error
+	switch verifier := s.config.Issuers[rule.Issuer]; {
+	case rule.Method == authn.MethodOIDC && verifier != nil:
+		identity, err = s.authenticateToken(ctx, a, verifier)
+	case rule.Method == authn.MethodSCRAM:
+		identity, err = s.authenticateSCRAM(a, s.config.SCRAM)
+	default:
+		_, err = s.authenticateSCRAM(a, s.config.SCRAM)
+		if err == nil {
+			err = rejected(a, errors.New("no rule permits this login"))
+		}
+	}
+	s.server.countLogin(rule.Method, err)
+	return identity, err
+}
+
+// rejected is the one answer to every login that fails.
+func rejected(a *admitted, err error) error {
+	return &sessionError{
+		reason: ReasonAuthentication, err: err,
+		message: fmt.Sprintf("password authentication failed for user %q", a.startup.user),
+	}
+}
+
+// authenticateToken asks for a password and takes it for an OIDC token.
+func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *oidc.Verifier) (authn.Identity, error) {
+	if err := s.sendAuthentication(a, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
+		return authn.Identity{}, err
+	}
+	body, err := readPassword(a.conn, maxPassword)
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	defer clear(body)
+	password, rest, found := bytes.Cut(body, []byte{0})
+	if !found || len(rest) != 0 {
+		return authn.Identity{}, failf(ReasonProtocol, "invalid password packet")
+	}
+	identity, err := verifier.Verify(ctx, string(password), a.startup.user)
+	if errors.Is(err, oidc.ErrUnavailable) {
+		return identity, &sessionError{reason: ReasonAuthentication, sqlstate: "57P03", message: "tokens cannot be verified now: the identity provider's keys are unavailable", err: err}
+	}
+	if err != nil {
+		return identity, rejected(a, err)
+	}
+	return identity, nil
+}
+
+// authenticateSCRAM runs SCRAM-SHA-256 (https://www.postgresql.org/docs/current/sasl-authentication.html).
+func (s *session) authenticateSCRAM(a *admitted, server *scram.Server) (authn.Identity, error) {
+	if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASL{AuthMechanisms: server.Mechanisms()}); err != nil {
+		return authn.Identity{}, err
+	}
+	in, err := readSASLInitial(a.conn, server.Mechanisms())
+	if err != nil {
+		return authn.Identity{}, err
+	}
+	exchange := server.Begin(a.startup.user)
+	for {
+		out, done, err := exchange.Step(in)
+		if err != nil {
+			return authn.Identity{}, scramFailure(a, err)
+		}
+		if done {
+			if !exchange.Valid() {
+				return authn.Identity{}, rejected(a, scram.ErrFailed)
+			}
+			user := a.startup.user
+			return authn.Identity{User: user, Method: authn.MethodSCRAM, Subject: user}, s.sendAuthentication(a, &pgproto3.AuthenticationSASLFinal{Data: out})
+		}
+		if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASLContinue{Data: out}); err != nil {
+			return authn.Identity{}, err
+		}
+		if in, err = readPassword(a.conn, maxSASLMessage); err != nil {
+			return authn.Identity{}, err
+		}
+	}
+}
+
+func scramFailure(a *admitted, err error) error {
+	switch {
+	case errors.Is(err, scram.ErrUnsupported):
+		return &sessionError{reason: ReasonProtocol, sqlstate: "0A000", message: "the SCRAM message asks for what is not supported", err: err}
+	case errors.Is(err, scram.ErrProtocol):
+		return &sessionError{reason: ReasonProtocol, message: "malformed SCRAM message", err: err}
+	}
+	return rejected(a, err)
+}
+
+// sendAuthentication sends one authentication message. The first of a connection goes behind the answer to the version asked for.
+func (s *session) sendAuthentication(a *admitted, m pgproto3.BackendMessage) error {
+	var b []byte
+	if body := a.startup.negotiation(); body != nil && !s.negotiated {
+		b = wire.AppendMessage(b, wire.NegotiateProtocolVersion, body)
+	}
+	s.negotiated = true
+	b, err := m.Encode(b)
+	if err != nil {
+		return fail(ReasonInternal, err)
+	}
+	if _, err := a.conn.Write(b); err != nil {
+		return fail(ReasonClientGone, err)
+	}
+	return nil
+}
+
+// readPassword reads the one message that a client may send while it authenticates: 'p', whatever is in it. The caller clears it.
+func readPassword(conn net.Conn, limit int) ([]byte, error) {
+	var head [5]byte
+	if _, err := io.ReadFull(conn, head[:]); err != nil {
+		return nil, fail(ReasonClientGone, err)
+	}
+	if head[0] != wire.Password {
+		return nil, failf(ReasonProtocol, "expected password response, got message type %d", head[0])
+	}
+	length := int64(binary.BigEndian.Uint32(head[1:])) - 4
+	if length < 0 || length > int64(limit) {
+		return nil, failf(ReasonProtocol, "invalid password packet size")
+	}
+	body := make([]byte, length)
+	if _, err := io.ReadFull(conn, body); err != nil {
+		return nil, fail(ReasonClientGone, err)
+	}
+	return body, nil
+}
+
+// readSASLInitial reads SASLInitialResponse: the mechanism and its first message; nil when the client sent none yet.
+func readSASLInitial(conn net.Conn, offered []string) ([]byte, error) {
+	body, err := readPassword(conn, maxSASLMessage)
+	if err != nil {
+		return nil, err
+	}
+	mechanism, rest, found := bytes.Cut(body, []byte{0})
+	known := false
+	for _, m := range offered {
+		known = known || m == string(mechanism)
+	}
+	if !found || !known || len(rest) < 4 {
+		return nil, failf(ReasonProtocol, "client selected an invalid SASL authentication mechanism")
+	}
+	length := int32(binary.BigEndian.Uint32(rest)) //nolint:gosec // the sign is the point: the field is an Int32
+	data := rest[4:]
+	if length == -1 && len(data) == 0 {
+		return nil, nil
+	}
+	if length < 0 || int(length) != len(data) {
+		return nil, failf(ReasonProtocol, "invalid SASL message length")
+	}
+	return data, nil
+}
+
+// addressOf is the client's address without the port; the zero Addr matches no rule that names networks.
+func addressOf(conn net.Conn) netip.Addr {
+	address, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap()
+}

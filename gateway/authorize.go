@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// grant is what the connect decision gave, and later what was opened for it.
+type grant struct {
+	authz.ConnectDecision
+	database  Database
+	vaultRole string
+
+	backendRole string // the database role of the lease
+	leaseHash   string
+}
+
+// authorize asks policy about the connection. Whether a database exists is not told to who may not ask.
+func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
+	input := &authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)}
+	d, err := s.config.Policy.Connect(ctx, input)
+	if err != nil {
+		return grant{}, fail(ReasonPolicyFailed, err)
+	}
+	g := grant{ConnectDecision: *d}
+	if !d.Allow {
+		s.record(&audit.Connect{
+			Session: s.id, Identity: auditIdentity(id), Reasons: d.Reasons, PolicyRevision: d.Revision, Role: d.Role,
+		})
+		return g, &sessionError{reason: ReasonPolicyDenied, detail: strings.Join(d.Reasons, "\n"), hint: "Decision " + s.id + "."}
+	}
+	if replication := wantsReplication(a.startup); replication != "" && !d.Observe {
+		return g, failf(ReasonUnsupported, "replication connections are not permitted")
+	}
+	database, ok := s.config.Databases[a.startup.database]
+	if !ok {
+		return g, failf(ReasonUnknownDatabase, "database %q does not exist", a.startup.database)
+	}
+	g.database = database
+	if g.vaultRole, ok = database.VaultRoles[d.Role]; !ok {
+		return g, &sessionError{
+			reason: ReasonPolicyFailed, err: fmt.Errorf("policy gave the role %q, for which database %q has no Vault role", d.Role, a.startup.database),
+		}
+	}
+	return g, nil
+}
+
+func policyIdentity(id authn.Identity) authz.Identity {
+	groups := id.Groups
+	if groups == nil {
+		groups = []string{}
+	}
+	return authz.Identity{User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, Groups: groups}
+}
+
+func auditIdentity(id authn.Identity) audit.Identity {
+	return audit.Identity{
+		User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, Groups: id.Groups, Expires: id.Expires,
+	}
+}
+
+// policySession is the session as policies see it while it connects.
+func (s *session) policySession(a *admitted) authz.Session {
+	return authz.Session{
+		ID: s.id, Database: a.startup.database, ClientAddress: addressOf(s.conn).String(),
+		Application: clip(a.startup.parameter("application_name")), Replication: wantsReplication(a.startup), SearchPath: []string{},
+	}
+}

@@ -1,0 +1,91 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/credentials"
+	"github.com/sallyport/sallyport/gateway/metrics"
+)
+
+// Config is what a Server needs. All of it is required but Issuers, Limits, Timeouts and Logger. The parts are the caller's: it runs
+// and closes them, after the server.
+type Config struct {
+	TLS         *tls.Config               // what clients are served
+	Rules       authn.Rules               // who authenticates how
+	SCRAM       *scram.Server             // for password users, and for everybody nobody knows
+	Issuers     map[string]*oidc.Verifier // by the name that rules use
+	Policy      *authz.Engine
+	Statements  *statement.Pool
+	Credentials *credentials.Vault
+	Revoker     *credentials.Revoker
+	Databases   map[string]Database // by the name that clients use
+	Audit       *audit.Log
+	Metrics     *metrics.Metrics
+	Limits      Limits
+	Timeouts    Timeouts
+	Logger      *slog.Logger
+}
+
+// Database is one database that clients may ask for.
+type Database struct {
+	Backend    backend.Config    // where it is
+	SearchPath []string          // the schemas in which unqualified names are found; pg_temp always comes last
+	VaultRoles map[string]string // the role a connect decision gives → the Vault role that issues its credential
+}
+
+// checked returns the configuration with its defaults, or says what is missing.
+func (c Config) checked() (Config, error) {
+	var missing []error
+	require := func(ok bool, what string) {
+		if !ok {
+			missing = append(missing, errors.New("gateway: no "+what))
+		}
+	}
+	require(c.TLS != nil, "TLS configuration")
+	require(len(c.Rules) > 0, "authentication rule")
+	require(c.SCRAM != nil, "SCRAM server")
+	require(c.Policy != nil, "policy")
+	require(c.Statements != nil, "statement workers")
+	require(c.Credentials != nil && c.Revoker != nil, "source of credentials")
+	require(len(c.Databases) > 0, "database")
+	require(c.Audit != nil, "audit log")
+	require(c.Metrics != nil, "metrics")
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.Limits, c.Timeouts = c.Limits.withDefaults(), c.Timeouts.withDefaults()
+	return c, errors.Join(missing...)
+}
+
+const (
+	// keepAlivePeriod and userTimeout find clients that are gone without a word; a session holds locks and a credential.
+	keepAlivePeriod = 30 * time.Second
+	userTimeout     = 90 * time.Second
+)
+
+// tune sets the socket options of a client's connection. A connection that does not take them is none we can do without them on.
+func tune(conn net.Conn) {
+	c, ok := conn.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlivePeriod, Interval: keepAlivePeriod / 3, Count: 3})
+	if raw, err := c.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) {
+			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(userTimeout.Milliseconds())) //nolint:gosec // a descriptor fits
+		})
+	}
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+const (
+	// closeTime bounds the wait for the backend to close after Terminate: its process must be gone before its role is dropped.
+	closeTime = 3 * time.Second
+	// revocationGrace is how long the end event lets Vault answer, so that it can usually say revoked; it does not wait longer.
+	revocationGrace = 250 * time.Millisecond
+)
+
+// finish ends a session that reached its end: the client hears why, the backend session is closed and its end awaited, the lease is
+// revoked, the end event is written. Always all of them.
+func (s *session) finish(ctx context.Context, cause *sessionError, moved totals) {
+	s.server.keys.withdraw(s.key)
+	s.farewell(cause)
+	s.closeBackend(ctx, moved.busy)
+	state := s.revoke()
+	if s.admitted != nil {
+		s.record(&audit.SessionEnd{
+			Session: s.id, User: s.user, Reason: cause.reason.String(), SQLSTATE: cause.code(), Duration: time.Since(s.started),
+			Statements: moved.statements, Rows: moved.rows, BytesIn: moved.bytesIn, BytesOut: moved.bytesOut, Revocation: state,
+		})
+	}
+	s.count(cause, moved)
+}
+
+// farewell tells the client why, if the relay did not, and closes its connection.
+func (s *session) farewell(cause *sessionError) {
+	if message := cause.fatal(); message != nil && s.backendNeverRelayed() {
+		_ = s.conn.SetDeadline(time.Now().Add(farewellTime))
+		if s.secure != nil {
+			_, _ = s.secure.Write(message)
+		} else {
+			_, _ = s.conn.Write(message)
+		}
+	}
+	_ = s.conn.SetDeadline(time.Now().Add(farewellTime))
+	if s.secure != nil {
+		_ = s.secure.Close()
+	}
+	_ = s.conn.Close()
+}
+
+// backendNeverRelayed says whether the session ended before its relay, whose reporter says the last word otherwise.
+func (s *session) backendNeverRelayed() bool { return s.info.Load() == nil }
+
+// closeBackend ends the backend session: what still runs is cancelled, Terminate is sent, and the backend's end awaited.
+func (s *session) closeBackend(ctx context.Context, busy bool) {
+	if s.backend == nil {
+		return
+	}
+	o := s.backend
+	if busy {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+		if err := o.cancel(ctx); err != nil {
+			s.logger.Warn("statement of an ended session could not be cancelled", "error", err)
+		}
+		cancel()
+	}
+	conn := o.session.Conn
+	_ = conn.SetDeadline(time.Now().Add(closeTime))
+	_, _ = conn.Write(wire.AppendMessage(nil, wire.Terminate))
+	_, _ = io.Copy(io.Discard, conn) // until EOF or the deadline
+	_ = conn.Close()
+}
+
+// cancel asks the backend to cancel what this session runs.
+func (o *opened) cancel(ctx context.Context) error {
+	return backend.Cancel(ctx, o.config, o.session.PID, o.session.Key)
+}
+
+// revoke gives the lease back. What Vault does not answer at once goes on without the session, and has an event of its own.
+func (s *session) revoke() audit.RevocationState {
+	if s.lease == nil {
+		return audit.RevocationNone
+	}
+	revoked := s.config.Revoker.Revoke(*s.lease)
+	grace := time.NewTimer(revocationGrace)
+	defer grace.Stop()
+	select {
+	case err := <-revoked:
+		if err == nil {
+			return audit.RevocationRevoked
+		}
+	case <-grace.C:
+		s.server.background.Go(func() { s.reportRevocation(<-revoked) })
+		return audit.RevocationPending
+	}
+	return audit.RevocationPending
+}
+
+// reportRevocation writes what became of a revocation that the end event called pending.
+func (s *session) reportRevocation(err error) {
+	event := &audit.Revocation{Session: s.id, LeaseIDHash: s.lease.IDHash(), State: audit.RevocationRevoked}
+	if err != nil {
+		event.State, event.Error = audit.RevocationFailed, "unavailable"
+		s.config.Metrics.RevocationFailures.Inc()
+		s.logger.Error("lease could not be revoked; it ends by itself", "error", err)
+	}
+	s.record(event)
+}
+
+// count adds the session to the metrics and says in the log how it ended.
+func (s *session) count(cause *sessionError, moved totals) {
+	m := s.config.Metrics
+	m.BytesIn.Add(float64(moved.bytesIn))
+	m.BytesOut.Add(float64(moved.bytesOut))
+	label := cause.reason.String()
+	if s.backendNeverRelayed() {
+		m.AdmissionFailures.Inc(label)
+	} else {
+		m.SessionEnds.Inc(label)
+	}
+	d := cause.reason.describe()
+	args := []any{"reason", label, "fault", string(d.fault), "user", s.user, "client_address", hostOf(s.conn.RemoteAddr()), "error", cause.err}
+	switch d.fault {
+	case faultNone, faultClient:
+		s.logger.Debug("session ended", args...)
+	default:
+		s.logger.Warn("session ended", args...)
+	}
+}

@@ -1,0 +1,291 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// errTerminate is the client's goodbye.
+var errTerminate = errors.New("the client said Terminate")
+
+// judge is the direction client → backend: it judges, writes the statement event, and forwards. It is the only writer to the backend.
+type judge struct {
+	*relay
+	pipe *wire.Pipe
+
+	number  uint64 // of the last statement event
+	event   audit.Statement
+	texts   textCache
+	copying entry  // what put the backend into copy-in mode
+	unsure  uint64 // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
+}
+
+// run relays until the client ends, breaks the protocol, or the relay ends.
+func (j *judge) run(ctx context.Context) error {
+	for {
+		if err := j.pipe.Fill(); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) && !j.hasEnded() {
+				if err := j.sendHeldSync(); err != nil {
+					return err
+				}
+				continue
+			}
+			return err
+		}
+		if j.hasEnded() {
+			return errEnded
+		}
+		j.active()
+		if err := j.step(ctx); err != nil {
+			return err
+		}
+		if err := j.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// step disposes of what was read.
+func (j *judge) step(ctx context.Context) error {
+	for {
+		t, size, ok, err := j.pipe.Next()
+		if err != nil {
+			return clientFraming(t, err)
+		}
+		if !ok {
+			return nil
+		}
+		whole, err := j.message(ctx, t, size)
+		if err != nil || !whole {
+			return err
+		}
+	}
+}
+
+// clientFraming says what is wrong with a message that cannot even be skipped.
+func clientFraming(t wire.Type, err error) error {
+	var length *wire.LengthError
+	if errors.As(err, &length) && length.Limit > 0 {
+		return &sessionError{reason: ReasonMessageTooLarge, err: err}
+	}
+	if (Limits{}).ofClient(t) < 0 {
+		return failf(ReasonProtocol, "invalid frontend message type %d", t)
+	}
+	return fail(ReasonProtocol, err)
+}
+
+// message disposes of one message. whole is false when more of it must be read first.
+func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool, err error) {
+	if t == wire.CopyData {
+		return true, j.copyData(size)
+	}
+	body, ok := j.pipe.Body(size)
+	if !ok {
+		return false, nil
+	}
+	switch t {
+	case wire.Query:
+		return true, j.query(ctx, body)
+	case wire.Parse:
+		return true, j.parse(ctx, body)
+	case wire.Bind:
+		return true, j.bind(ctx, body)
+	case wire.Execute:
+		return true, j.execute(ctx, body)
+	case wire.Describe:
+		return true, j.describe(body)
+	case wire.Close:
+		return true, j.close(body)
+	case wire.Sync:
+		return true, j.sync(body)
+	case wire.Flush:
+		return true, j.flushed(body)
+	case wire.CopyDone, wire.CopyFail:
+		return true, j.copyEnd(t, body)
+	case wire.FunctionCall:
+		return true, j.functionCall(body)
+	case wire.Terminate:
+		return true, errTerminate
+	}
+	return true, failf(ReasonProtocol, "invalid frontend message type %d", t)
+}
+
+// forward queues the message at the head and passes it on. The numbers of its entry are in the result.
+func (j *judge) forward(e entry, body []byte) (pushed entry, skipped bool, err error) {
+	pushed, skipped, err = j.push(e)
+	if err != nil {
+		return e, false, err
+	}
+	j.pipe.Accept(len(body))
+	return pushed, skipped, nil
+}
+
+// push queues a message before it is forwarded, so that the reporter meets its answer prepared.
+func (j *judge) push(e entry) (pushed entry, skipped bool, err error) {
+	if j.queue.full() {
+		if err := j.askForAnswers(); err != nil {
+			return e, false, err
+		}
+	}
+	pushed, skipped, err = j.queue.push(e)
+	if err == nil && skipped && e.run != nil {
+		err = j.skipped(e.run)
+	}
+	return pushed, skipped, err
+}
+
+// askForAnswers makes the backend send what it has, by a Flush of our own; it is not answered, so it is not queued.
+func (j *judge) askForAnswers() error {
+	j.awaitCancel()
+	return j.toBackend(j.pipe.Inject(wire.AppendMessage(nil, wire.Flush)))
+}
+
+// flush forwards what was accepted, but not into a cancel that is meant for what runs now.
+func (j *judge) flush() error {
+	j.awaitCancel()
+	return j.toBackend(j.pipe.Flush())
+}
+
+// toBackend marks an error as one of writing to the backend.
+func (j *judge) toBackend(err error) error {
+	if err != nil && !errors.Is(err, errEnded) {
+		return fail(ReasonBackendGone, fmt.Errorf("write to the backend: %w", err))
+	}
+	return err
+}
+
+// sync ends a pipeline.
+func (j *judge) sync(body []byte) error {
+	if len(body) != 0 {
+		return fail(ReasonProtocol, wire.ErrFormat)
+	}
+	if j.queue.holdSync() {
+		return j.drop(len(body))
+	}
+	pushed, _, err := j.forward(entry{kind: wire.Sync}, body)
+	if err != nil {
+		return err
+	}
+	j.names.synced(pushed.ready, j.queue.progress().readySeen)
+	return nil
+}
+
+// sendHeldSync sends a Sync that was held back while the backend would have ignored it: the copy has failed since.
+func (j *judge) sendHeldSync() error {
+	if !j.queue.takeHeldSync() {
+		return nil
+	}
+	pushed, _, err := j.push(entry{kind: wire.Sync})
+	if err != nil {
+		return err
+	}
+	j.names.synced(pushed.ready, j.queue.progress().readySeen)
+	return j.toBackend(j.pipe.Inject(wire.AppendMessage(nil, wire.Sync)))
+}
+
+// flushed passes a Flush on. In copy-in mode the backend ignores it, and so do we.
+func (j *judge) flushed(body []byte) error {
+	if len(body) != 0 {
+		return fail(ReasonProtocol, wire.ErrFormat)
+	}
+	if j.queue.isCopying() {
+		return j.drop(len(body))
+	}
+	j.pipe.Accept(len(body))
+	return nil
+}
+
+func (j *judge) drop(size int) error { return j.toBackend(j.pipe.Drop(size)) }
+
+// describe asks for metadata; it runs nothing.
+func (j *judge) describe(body []byte) error {
+	if _, _, err := wire.DecodeName(body); err != nil {
+		return j.refuse(wire.Describe, len(body), malformed(err))
+	}
+	_, _, err := j.forward(entry{kind: wire.Describe}, body)
+	return err
+}
+
+// close drops a statement or portal; dropping what is not there succeeds.
+func (j *judge) close(body []byte) error {
+	kind, name, err := wire.DecodeName(body)
+	if err != nil {
+		return j.refuse(wire.Close, len(body), malformed(err))
+	}
+	op := nameOp{kind: dropStatement, name: string(name)}
+	if kind == wire.KindPortal {
+		op.kind = dropPortal
+	}
+	return j.forwardNaming(entry{kind: wire.Close, ops: []nameOp{op}}, body)
+}
+
+// forwardNaming forwards a message that changes names.
+func (j *judge) forwardNaming(e entry, body []byte) error {
+	_, skipped, err := j.forward(e, body)
+	if err == nil && !skipped {
+		j.names.forwarded(e.ops)
+	}
+	return err
+}
+
+// malformed is the denial of a message whose body is not what its type prescribes. PostgreSQL says the same.
+func malformed(err error) *denial {
+	if errors.Is(err, wire.ErrEncoding) {
+		return &denial{sqlstate: "22021", message: err.Error()}
+	}
+	return &denial{sqlstate: "08P01", message: wire.ErrFormat.Error()}
+}
+
+// refuse puts a message that must fail in the place of the one at the head (design: a denied message is replaced).
+func (j *judge) refuse(t wire.Type, size int, d *denial) error {
+	return j.refuseRun(t, size, d, nil, "")
+}
+
+// refuseRun is refuse for a message that has a statement event: its outcome is owed like any other's.
+// name is the statement's name when t is Parse.
+func (j *judge) refuseRun(t wire.Type, size int, d *denial, r *run, name string) error {
+	d.arm()
+	e := entry{kind: wire.Parse, denial: d, run: r}
+	var message []byte
+	switch {
+	case t == wire.Query || t == wire.FunctionCall:
+		e.kind = wire.Query
+		e.ops = queryOps(nil)
+		message = wire.AppendQuery(nil, d.nonce)
+	case t == wire.Parse && name == "":
+		e.ops = []nameOp{{kind: dropStatement}}
+		e.failOps = true
+		message = wire.AppendParse(nil, "", d.nonce)
+	default:
+		message = wire.AppendParse(nil, standInName, d.nonce)
+	}
+	pushed, skipped, err := j.push(e)
+	if err != nil {
+		return err
+	}
+	if !skipped {
+		j.noteNames(pushed)
+	}
+	if err := j.drop(size); err != nil {
+		return err
+	}
+	return j.toBackend(j.pipe.Inject(message))
+}
+
+// noteNames notes what a pushed message does to names.
+func (j *judge) noteNames(e entry) {
+	if e.kind == wire.Query {
+		j.names.queried(e.ops, e.ready)
+		return
+	}
+	j.names.forwarded(e.ops)
+}
+
+// elapsed is the time since a moment, for the outcome's judge time.
+func elapsed(since time.Time) time.Duration { return time.Since(since) }

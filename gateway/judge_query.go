@@ -1,0 +1,109 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// query judges a simple Query: all its statements, or none.
+func (j *judge) query(ctx context.Context, body []byte) error {
+	began := time.Now()
+	text, err := wire.DecodeQuery(body)
+	if err != nil {
+		return j.refuse(wire.Query, len(body), malformed(err))
+	}
+	p := j.prepare(ctx, text)
+	v, err := j.decide(ctx, p)
+	if err != nil {
+		return err
+	}
+	r, d := j.record(p, v, audit.ProtocolQuery, "", "", began)
+	if d != nil {
+		return j.refuseRun(wire.Query, len(body), d, r, "")
+	}
+	e := entry{kind: wire.Query, run: r, ops: queryOps(p), mayCopy: mayCopy(p)}
+	pushed, skipped, err := j.forward(e, body)
+	if err != nil || skipped {
+		return err
+	}
+	j.names.queried(pushed.ops, pushed.ready)
+	j.noteMoves(p, pushed.ready)
+	return j.awaitCopy(pushed)
+}
+
+// functionCall is the fast path: any function by its OID, past everything that reads SQL. It is refused, unless the session observes.
+func (j *judge) functionCall(body []byte) error {
+	began := time.Now()
+	v := verdict{allow: j.grant.Observe, revision: j.grant.Revision, reasons: []string{"function calls by OID are not permitted"}}
+	if !v.allow {
+		v.denial = &denial{sqlstate: "42501", message: "permission denied by policy", detail: v.reasons[0]}
+	}
+	v.observed = v.allow
+	r, d := j.record(&prepared{}, v, audit.ProtocolFunctionCall, "", "", began)
+	if d != nil {
+		return j.refuseRun(wire.FunctionCall, len(body), d, r, "")
+	}
+	_, _, err := j.forward(entry{kind: wire.FunctionCall, run: r}, body)
+	return err
+}
+
+// queryOps lists what a Query does to names. It drops the unnamed statement and portal, whatever becomes of it (exec_simple_query,
+// tcop/postgres.c); the rest comes true statement by statement.
+func queryOps(p *prepared) []nameOp {
+	ops := []nameOp{{kind: dropStatement, completion: -1}, {kind: dropPortal, completion: -1}}
+	if p == nil || p.sheet == nil {
+		return ops
+	}
+	for i := range p.sheet.Statements {
+		ops = appendOps(ops, p, &p.sheet.Statements[i], i)
+	}
+	return ops
+}
+
+// appendOps lists what one statement does to names when it completes.
+func appendOps(ops []nameOp, p *prepared, s *statement.Statement, completion int) []nameOp {
+	if s.Prepared == nil {
+		return ops
+	}
+	all := s.Prepared.Name == "*"
+	op := nameOp{completion: completion, name: s.Prepared.Name, prepared: p}
+	switch s.Prepared.Action {
+	case "prepare":
+		op.kind = setStatement
+	case "deallocate":
+		op.kind = dropStatement
+		if all {
+			op.kind = dropStatements
+		}
+	case "declare":
+		op.kind, op.portal = setPortal, &portal{prepared: p, hold: s.Prepared.Hold}
+	case "close":
+		op.kind = dropPortal
+		if all {
+			op.kind = dropPortals
+		}
+	case "discard":
+		ops = append(ops, nameOp{kind: dropPortals, completion: completion})
+		op.kind = dropStatements
+	default:
+		return ops
+	}
+	return append(ops, op)
+}
+
+// mayCopy says whether a text may put the backend into copy-in mode: COPY … FROM STDIN, or what nobody could read (observe).
+func mayCopy(p *prepared) bool {
+	if p.sheet == nil {
+		return true
+	}
+	for i := range p.sheet.Statements {
+		if c := p.sheet.Statements[i].Copy; c != nil && c.Direction == "from" && c.Endpoint == "client" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,129 @@
+package gateway
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/gateway/credentials"
+)
+
+const (
+	// leaseMargin is how long before its lease's end a session ends: the role must not be dropped under a running statement.
+	leaseMargin = 5 * time.Second
+	// renewTime bounds one renewal.
+	renewTime = 10 * time.Second
+	// minRenewal is the least time between two attempts to renew.
+	minRenewal = time.Second
+)
+
+// clock ends a session when its time has come: the earliest of the identity's end, the lease's, and the session's longest life; and
+// when nothing happens in it for too long. It renews the lease meanwhile. Its timers hold no goroutine while they wait.
+type clock struct {
+	session *session
+	relay   *relay
+
+	mu     sync.Mutex
+	lease  credentials.Lease
+	timers []*time.Timer
+	over   bool
+}
+
+// startClock sets the timers. stop must be called when the relay has ended.
+func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
+	c := &clock{session: s, relay: r, lease: lease}
+	life := s.config.Timeouts.Session
+	if g.MaxSession > 0 {
+		life = min(life, g.MaxSession)
+	}
+	c.after(life, func() { r.end(fail(ReasonLifetime, nil)) })
+	if !id.Expires.IsZero() {
+		c.after(time.Until(id.Expires), func() { r.end(fail(ReasonIdentityExpired, nil)) })
+	}
+	if !lease.Expires.IsZero() {
+		c.after(c.renewal(), c.renew)
+	}
+	idle := s.config.Timeouts.Idle
+	if g.IdleTimeout > 0 {
+		idle = g.IdleTimeout
+	}
+	if idle > 0 {
+		c.after(idle, func() { c.checkIdle(idle) })
+	}
+	return c
+}
+
+func (c *clock) after(d time.Duration, f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.timers = append(c.timers, time.AfterFunc(max(d, 0), f))
+	}
+}
+
+// stop ends the clock; nothing of it happens afterwards but a renewal that is on its way.
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	for _, t := range c.timers {
+		t.Stop()
+	}
+}
+
+// renewal is when to renew: at half-life, give or take a tenth, so that the sessions of one morning do not renew as one.
+func (c *clock) renewal() time.Duration {
+	left := time.Until(c.lease.Expires)
+	if !c.lease.Renewable {
+		return left - leaseMargin
+	}
+	jitter := 0.9 + 0.2*rand.Float64() //nolint:gosec // not a secret
+	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-leaseMargin))
+}
+
+// renew renews the lease, or ends the session when that is past hope.
+func (c *clock) renew() {
+	c.mu.Lock()
+	lease, over := c.lease, c.over
+	c.mu.Unlock()
+	if over {
+		return
+	}
+	if time.Until(lease.Expires) <= leaseMargin {
+		c.relay.end(fail(ReasonLeaseExpired, nil))
+		return
+	}
+	if lease.Renewable {
+		ctx, cancel := context.WithTimeout(context.Background(), renewTime)
+		defer cancel()
+		renewed, err := c.session.config.Credentials.Renew(ctx, lease)
+		if err != nil {
+			c.session.logger.Warn("lease could not be renewed; the session lives until it ends", "error", err, "lease_expires", lease.Expires)
+		} else {
+			lease = renewed
+		}
+	}
+	c.mu.Lock()
+	c.lease = lease
+	next := c.renewal()
+	c.mu.Unlock()
+	c.after(next, c.renew)
+}
+
+// checkIdle ends the session if nothing happened since the timer was set, or sets it anew.
+func (c *clock) checkIdle(limit time.Duration) {
+	busy, status := c.relay.queue.busy()
+	quiet := time.Since(time.Unix(0, c.relay.lastActive.Load()))
+	switch {
+	case busy:
+		c.after(limit, func() { c.checkIdle(limit) })
+	case quiet < limit:
+		c.after(limit-quiet, func() { c.checkIdle(limit) })
+	case status == 'I':
+		c.relay.end(fail(ReasonIdle, nil))
+	default:
+		c.relay.end(fail(ReasonIdleInTransaction, nil))
+	}
+}

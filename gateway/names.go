@@ -1,0 +1,266 @@
+package gateway
+
+import (
+	"sync"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// prepared is one SQL text as the session knows it: a Query's, or what a statement or a portal runs.
+type prepared struct {
+	text  string
+	sheet *statement.Sheet // nil when facts could not be had; err says why
+	err   error
+
+	audit               audit.Text // the text as the audit log records it
+	commands, relations []string   // the facts as the audit log records them
+
+	// What policy said about the sheet, while policy is the current one: verdict, and the same as cached when that is all there is to
+	// decide (allowed, and no other text is run by name). The judge's.
+	policy  *authz.Policy
+	verdict *verdict
+	cached  *verdict
+}
+
+// size is what a prepared text counts against Limits.PreparedBytes.
+func (p *prepared) size() int { return len(p.text) + 256 }
+
+// portal is a cursor: of a Bind or a DECLARE.
+type portal struct {
+	prepared *prepared
+	hold     bool // DECLARE … WITH HOLD: lives beyond its transaction
+	run      *run // what the Bind wrote to audit, for the first Execute in the same pipeline; nil afterwards
+}
+
+// opKind is something that happens to the names of statements and portals.
+type opKind uint8
+
+const (
+	setStatement opKind = iota + 1
+	dropStatement
+	dropStatements
+	setPortal
+	dropPortal
+	dropPortals
+)
+
+// nameOp is a change of names that takes effect when the backend says that the message was carried out.
+type nameOp struct {
+	kind       opKind
+	completion int // for a Query: which of its CommandCompletes, from 0; -1: the Query itself, whatever becomes of it
+	name       string
+	prepared   *prepared
+	portal     *portal
+}
+
+// table maps names to what they mean. PREPARE and Parse share the statements, DECLARE and Bind the portals (protocol: one namespace).
+type table struct {
+	statements map[string]*prepared
+	portals    map[string]*portal
+	bytes      int
+}
+
+// names knows what a name means at any point of a pipeline. What the backend has confirmed is committed, under the lock: the
+// reporter writes it, the judge reads it. What the judge has forwarded since the last Sync is pending, its own: it holds if
+// everything before it succeeds, and if not, the backend discards whatever relied on it. What was pending at a Sync, and whatever a
+// Query changes, is settling until that ReadyForQuery came: nobody can know before.
+type names struct {
+	mu        sync.Mutex
+	committed table
+
+	pendingStatements   map[string]*prepared // nil value: gone
+	pendingPortals      map[string]*portal
+	pendingNoStatements bool // all that is not pending is gone
+	pendingNoPortals    bool
+
+	settlingStatements map[string]uint64 // name → number of the ReadyForQuery to wait for
+	settlingPortals    map[string]uint64
+	settlingAll        uint64
+}
+
+func newNames() *names {
+	return &names{
+		committed:          table{statements: map[string]*prepared{}, portals: map[string]*portal{}},
+		pendingStatements:  map[string]*prepared{},
+		pendingPortals:     map[string]*portal{},
+		settlingStatements: map[string]uint64{},
+		settlingPortals:    map[string]uint64{},
+	}
+}
+
+// statement returns what the name means to a message that the judge forwards now. wait is the ReadyForQuery that must come first,
+// 0 if none: call again when it has come.
+func (n *names) statement(name []byte, readySeen uint64) (p *prepared, wait uint64) {
+	if p, ok := n.pendingStatements[string(name)]; ok {
+		return p, 0
+	}
+	if n.pendingNoStatements {
+		return nil, 0
+	}
+	if wait := max(n.settlingStatements[string(name)], n.settlingAll); wait > readySeen {
+		return nil, wait
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.committed.statements[string(name)], 0
+}
+
+// portal does for portals what statement does for statements.
+func (n *names) portal(name []byte, readySeen uint64) (p *portal, wait uint64) {
+	if p, ok := n.pendingPortals[string(name)]; ok {
+		return p, 0
+	}
+	if n.pendingNoPortals {
+		return nil, 0
+	}
+	if wait := max(n.settlingPortals[string(name)], n.settlingAll); wait > readySeen {
+		return nil, wait
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.committed.portals[string(name)], 0
+}
+
+// forwarded notes changes that ride in the pipeline since the last Sync.
+func (n *names) forwarded(ops []nameOp) {
+	for _, op := range ops {
+		switch op.kind {
+		case setStatement:
+			n.pendingStatements[op.name] = op.prepared
+		case dropStatement:
+			n.pendingStatements[op.name] = nil
+		case dropStatements:
+			clear(n.pendingStatements)
+			n.pendingNoStatements = true
+		case setPortal:
+			n.pendingPortals[op.name] = op.portal
+		case dropPortal:
+			n.pendingPortals[op.name] = nil
+		case dropPortals:
+			clear(n.pendingPortals)
+			n.pendingNoPortals = true
+		}
+	}
+}
+
+// queried notes the changes of a Query whose ReadyForQuery has this number. Only that tells which of them came true.
+func (n *names) queried(ops []nameOp, ready uint64) {
+	n.closeRuns()
+	for _, op := range ops {
+		switch op.kind {
+		case setStatement, dropStatement:
+			delete(n.pendingStatements, op.name)
+			n.settlingStatements[op.name] = ready
+		case setPortal, dropPortal:
+			delete(n.pendingPortals, op.name)
+			n.settlingPortals[op.name] = ready
+		case dropStatements, dropPortals:
+			n.settlingAll = ready
+		}
+	}
+}
+
+// synced ends a pipeline whose ReadyForQuery has this number: what was pending is settling.
+func (n *names) synced(ready, readySeen uint64) {
+	n.closeRuns()
+	forget(n.settlingStatements, readySeen)
+	forget(n.settlingPortals, readySeen)
+	for name := range n.pendingStatements {
+		n.settlingStatements[name] = ready
+	}
+	for name := range n.pendingPortals {
+		n.settlingPortals[name] = ready
+	}
+	if n.pendingNoStatements || n.pendingNoPortals {
+		n.settlingAll = ready
+	}
+	clear(n.pendingStatements)
+	clear(n.pendingPortals)
+	n.pendingNoStatements, n.pendingNoPortals = false, false
+}
+
+// closeRuns ends the sharing of a Bind's event with an Execute: at a ReadyForQuery the Bind's outcome is written.
+func (n *names) closeRuns() {
+	for _, o := range n.pendingPortals {
+		if o != nil {
+			o.run = nil
+		}
+	}
+}
+
+// forget drops what has settled.
+func forget(settling map[string]uint64, readySeen uint64) {
+	for name, wait := range settling {
+		if wait <= readySeen {
+			delete(settling, name)
+		}
+	}
+}
+
+// room says whether one more statement may be prepared.
+func (n *names) room(limits Limits, more *prepared) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.committed.statements)+len(n.pendingStatements) < limits.PreparedStatements &&
+		n.committed.bytes+more.size() <= limits.PreparedBytes
+}
+
+// commit makes changes true that the backend has confirmed.
+func (n *names) commit(ops []nameOp) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, op := range ops {
+		n.committed.apply(op)
+	}
+}
+
+// commitCompletion makes those changes of a Query true that come with one of its CommandCompletes.
+func (n *names) commitCompletion(ops []nameOp, completion int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, op := range ops {
+		if op.completion == completion {
+			n.committed.apply(op)
+		}
+	}
+}
+
+// transactionEnded drops the portals that do not outlive a transaction.
+func (n *names) transactionEnded() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for name, p := range n.committed.portals {
+		if !p.hold {
+			delete(n.committed.portals, name)
+		}
+	}
+}
+
+func (t *table) apply(op nameOp) {
+	switch op.kind {
+	case setStatement:
+		t.drop(op.name)
+		t.statements[op.name] = op.prepared
+		t.bytes += op.prepared.size()
+	case dropStatement:
+		t.drop(op.name)
+	case dropStatements:
+		clear(t.statements)
+		t.bytes = 0
+	case setPortal:
+		t.portals[op.name] = op.portal
+	case dropPortal:
+		delete(t.portals, op.name)
+	case dropPortals:
+		clear(t.portals)
+	}
+}
+
+func (t *table) drop(name string) {
+	if old := t.statements[name]; old != nil {
+		t.bytes -= old.size()
+		delete(t.statements, name)
+	}
+}

@@ -1,0 +1,267 @@
+package gateway
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// maxOutstanding bounds the order queue. It must exceed the number of answers that fit the backend's own output buffer (8 KiB,
+// libpq/pqcomm.c, five bytes for the shortest): a judge that waits at a full queue has then always something coming.
+const maxOutstanding = 4096
+
+// errEnded is what waiting for the backend gives when the relay ends first.
+var errEnded = errors.New("the session has ended")
+
+// entry is one message on its way to the backend that will be answered or skipped.
+type entry struct {
+	kind     wire.Type // as the backend sees it: Q P B D E C S F
+	position uint64    // counts entries, from 1
+	ready    uint64    // counts the ReadyForQuery that are owed, from 1; 0 for a message that another's ReadyForQuery follows
+	mayCopy  bool      // what it runs may enter copy-in
+	denial   *denial   // the message stands for one that was denied: its error is replaced by this
+	run      *run      // what audit waits to hear the outcome of; nil for messages that run nothing
+	ops      []nameOp  // what it does to names, once the backend has said so
+	failOps  bool      // ops happen when it fails: a failing unnamed Parse drops the unnamed statement
+}
+
+// queue is the order queue between judge and reporter: every client message that will be answered or skipped, in order.
+// The judge pushes before it forwards; the reporter pops as the answers come. It is also where one waits for the other.
+type queue struct {
+	mu    sync.Mutex
+	moved sync.Cond // anything below changed in a way somebody may wait for
+
+	ring  []entry // len is a power of two
+	first int
+	count int
+
+	pushed, popped uint64 // positions
+	readyOwed      uint64 // ready numbers given out
+	readySeen      uint64 // the last one answered
+	readyIdle      uint64 // the last one answered with the transaction state idle
+
+	skipping bool // an extended message failed: the backend discards up to the next Sync, and so do we
+	copying  bool // the backend is in copy-in (or copy-both) mode and the client has not ended it
+	heldSync bool // a Sync came in copy-in mode, where the backend ignores it
+	status   byte // the transaction state as last reported
+	ended    bool
+}
+
+func newQueue() *queue {
+	q := &queue{ring: make([]entry, 16), status: wire.Idle}
+	q.moved.L = &q.mu
+	return q
+}
+
+// push appends a message and returns its entry's numbers. skipped is true when the backend will discard the message: it is not
+// queued then. push waits while the queue is full.
+func (q *queue) push(e entry) (pushed entry, skipped bool, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.count == maxOutstanding && !q.ended {
+		q.moved.Wait()
+	}
+	if q.ended {
+		return e, false, errEnded
+	}
+	if q.skipping {
+		if e.kind != wire.Sync {
+			return e, true, nil
+		}
+		q.skipping = false
+	}
+	q.pushed++
+	e.position = q.pushed
+	switch e.kind {
+	case wire.Query, wire.Sync, wire.FunctionCall:
+		q.readyOwed++
+		e.ready = q.readyOwed
+	}
+	q.append(e)
+	return e, false, nil
+}
+
+// full says whether push would wait.
+func (q *queue) full() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count == maxOutstanding
+}
+
+func (q *queue) append(e entry) {
+	if q.count == len(q.ring) {
+		larger := make([]entry, 2*len(q.ring))
+		for i := range q.count {
+			larger[i] = *q.at(i)
+		}
+		q.ring, q.first = larger, 0
+	}
+	*q.at(q.count) = e
+	q.count++
+}
+
+func (q *queue) at(i int) *entry { return &q.ring[(q.first+i)&(len(q.ring)-1)] }
+
+// head returns the entry that the backend is answering. It stays the reporter's to read until it is popped.
+func (q *queue) head() (entry, bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count == 0 {
+		return entry{}, false
+	}
+	return *q.at(0), true
+}
+
+// pop takes the head off: it was answered.
+func (q *queue) pop() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.take()
+	q.moved.Broadcast()
+}
+
+func (q *queue) take() entry {
+	e := *q.at(0)
+	*q.at(0) = entry{}
+	q.first = (q.first + 1) & (len(q.ring) - 1)
+	q.count--
+	q.popped = e.position
+	return e
+}
+
+// ready takes the head off: ReadyForQuery came for it, with the transaction state.
+func (q *queue) ready(status byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	e := q.take()
+	q.readySeen = e.ready
+	q.status = status
+	if status == wire.Idle {
+		q.readyIdle = e.ready
+	}
+	q.copying, q.heldSync = false, false
+	q.moved.Broadcast()
+}
+
+// skip takes off all entries before the next Sync: an extended message failed and the backend discards them. What the judge pushes
+// later is skipped by push. The skipped entries are handed to each, the failed one first. syncDue says that the client has sent its
+// Sync already, while the backend was copying: the judge must be woken to send it.
+func (q *queue) skip(each func(e entry)) (syncDue bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.skipping = true
+	q.copying = false
+	for q.count > 0 {
+		if q.at(0).kind == wire.Sync {
+			q.skipping = false
+			break
+		}
+		each(q.take())
+	}
+	q.moved.Broadcast()
+	return q.heldSync
+}
+
+// holdSync holds a Sync back if the backend is copying. (PostgreSQL reads and ignores it there; if the copy has failed meanwhile, the
+// Sync is what ends the skipping. Only when no data followed it can both be true, so only then it is sent later.)
+func (q *queue) holdSync() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.heldSync = q.copying
+	return q.copying
+}
+
+// takeHeldSync says once whether a Sync that was held back must be sent.
+func (q *queue) takeHeldSync() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	due := q.heldSync && !q.copying
+	if due {
+		q.heldSync = false
+	}
+	return due
+}
+
+// copied notes that copy data is forwarded. It says whether the backend is copying.
+func (q *queue) copied() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.copying {
+		q.heldSync = false
+	}
+	return q.copying
+}
+
+// drain takes off everything that was never answered. It ends the queue.
+func (q *queue) drain(each func(e entry)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	for q.count > 0 {
+		each(q.take())
+	}
+	q.moved.Broadcast()
+}
+
+// end wakes everybody who waits, with errEnded.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.moved.Broadcast()
+}
+
+// setCopying notes that the backend entered copy-in mode, or that the client ended it.
+func (q *queue) setCopying(on bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.copying = on
+	q.moved.Broadcast()
+}
+
+func (q *queue) isCopying() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.copying
+}
+
+// waitCopyOrDone waits until the entry was answered in full, or the backend is in copy-in mode.
+func (q *queue) waitCopyOrDone(position uint64) error {
+	return q.wait(func() bool { return q.copying || q.popped >= position })
+}
+
+// waitReady waits until the ReadyForQuery with this number came.
+func (q *queue) waitReady(number uint64) error {
+	return q.wait(func() bool { return q.readySeen >= number })
+}
+
+func (q *queue) wait(done func() bool) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for !done() {
+		if q.ended {
+			return errEnded
+		}
+		q.moved.Wait()
+	}
+	return nil
+}
+
+// progress is what the judge asks about the backend's answers.
+type progress struct {
+	readyOwed, readySeen, readyIdle uint64
+}
+
+func (q *queue) progress() progress {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return progress{readyOwed: q.readyOwed, readySeen: q.readySeen, readyIdle: q.readyIdle}
+}
+
+// busy says whether the backend owes an answer; status is the transaction state it last reported.
+func (q *queue) busy() (busy bool, status byte) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count > 0, q.status
+}

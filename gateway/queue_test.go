@@ -1,0 +1,136 @@
+package gateway
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+func mustPush(t *testing.T, q *queue, kind wire.Type) entry {
+	t.Helper()
+	e, skipped, err := q.push(entry{kind: kind})
+	if err != nil || skipped {
+		t.Fatalf("push %q: skipped %t, %v", kind, skipped, err)
+	}
+	return e
+}
+
+func TestQueueSkipsToTheNextSync(t *testing.T) {
+	q := newQueue()
+	for _, kind := range "PBEQS" {
+		mustPush(t, q, wire.Type(kind))
+	}
+	mustPush(t, q, wire.Parse)
+	var skipped []byte
+	q.skip(func(e entry) { skipped = append(skipped, e.kind) })
+	if string(skipped) != "PBEQ" {
+		t.Errorf("skipped %q, want PBEQ", skipped)
+	}
+	if e, ok := q.head(); !ok || e.kind != wire.Sync {
+		t.Errorf("head is %q, want the Sync", e.kind)
+	}
+}
+
+func TestQueueSkipsWhatIsPushedLater(t *testing.T) {
+	q := newQueue()
+	mustPush(t, q, wire.Parse)
+	q.skip(func(entry) {})
+	for _, kind := range []wire.Type{wire.Bind, wire.Query, wire.Execute} {
+		if _, skipped, _ := q.push(entry{kind: kind}); !skipped {
+			t.Errorf("%q is queued behind an error", kind)
+		}
+	}
+	mustPush(t, q, wire.Sync)
+	mustPush(t, q, wire.Parse)
+}
+
+func TestQueueNumbersReadyForQuery(t *testing.T) {
+	q := newQueue()
+	if e := mustPush(t, q, wire.Query); e.ready != 1 {
+		t.Errorf("first Query is number %d", e.ready)
+	}
+	if e := mustPush(t, q, wire.Parse); e.ready != 0 {
+		t.Errorf("a Parse is owed ReadyForQuery %d", e.ready)
+	}
+	if e := mustPush(t, q, wire.Sync); e.ready != 2 {
+		t.Errorf("the Sync is number %d", e.ready)
+	}
+	q.ready(wire.InTransaction)
+	q.pop()
+	q.ready(wire.Idle)
+	if p := q.progress(); p.readyOwed != 2 || p.readySeen != 2 || p.readyIdle != 2 {
+		t.Errorf("progress is %+v", p)
+	}
+}
+
+func TestQueueHoldsASyncWhileCopying(t *testing.T) {
+	tests := map[string]struct {
+		after func(q *queue)
+		want  bool
+	}{
+		"the copy fails":             {func(q *queue) { q.skip(func(entry) {}) }, true},
+		"data follows, then it ends": {func(q *queue) { q.copied(); q.skip(func(entry) {}) }, false},
+		"the copy goes on":           {func(*queue) {}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			q := newQueue()
+			mustPush(t, q, wire.Execute)
+			if q.holdSync() {
+				t.Fatal("holds a Sync although nothing copies")
+			}
+			q.setCopying(true)
+			if !q.holdSync() {
+				t.Fatal("does not hold the Sync")
+			}
+			tt.after(q)
+			if got := q.takeHeldSync(); got != tt.want {
+				t.Errorf("takeHeldSync() = %t, want %t", got, tt.want)
+			}
+			if q.takeHeldSync() {
+				t.Error("a Sync is due twice")
+			}
+		})
+	}
+}
+
+func TestQueueWaitersHearTheEnd(t *testing.T) {
+	q := newQueue()
+	var waiting sync.WaitGroup
+	errs := make(chan error, 3)
+	for range maxOutstanding {
+		mustPush(t, q, wire.Parse)
+	}
+	waiting.Go(func() { _, _, err := q.push(entry{kind: wire.Parse}); errs <- err })
+	waiting.Go(func() { errs <- q.waitReady(1) })
+	waiting.Go(func() { errs <- q.waitCopyOrDone(maxOutstanding) })
+	q.end()
+	waiting.Wait()
+	for range 3 {
+		if err := <-errs; !errors.Is(err, errEnded) {
+			t.Errorf("got %v, want errEnded", err)
+		}
+	}
+}
+
+func TestQueueGrowsInOrder(t *testing.T) {
+	q := newQueue()
+	for i := range 100 {
+		mustPush(t, q, wire.Parse)
+		if i%3 == 0 {
+			q.pop()
+		}
+	}
+	last := uint64(0)
+	q.drain(func(e entry) {
+		if last != 0 && e.position != last+1 {
+			t.Errorf("entry %d follows %d", e.position, last)
+		}
+		last = e.position
+	})
+	if last != 100 {
+		t.Errorf("last entry is %d, want 100", last)
+	}
+}

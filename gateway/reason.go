@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// Reason is why a session ended, or was never begun. It is the one list from which SQLSTATE, metric label, fault and the words the
+// client reads are taken.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonTerminate Reason = iota // the client said Terminate
+	ReasonClientGone
+	ReasonDeadline // a phase before the relay took too long
+	ReasonProtocol
+	ReasonMessageTooLarge
+	ReasonNotEncrypted
+	ReasonUnsupported // replication, a protocol version
+	ReasonParameter   // a startup parameter that is not permitted
+	ReasonAuthentication
+	ReasonTooManyConnections
+	ReasonUnknownDatabase
+	ReasonPolicyDenied
+	ReasonPolicyFailed
+	ReasonCredentials
+	ReasonBackendUnavailable
+	ReasonBackendRefused
+	ReasonBackendGone
+	ReasonBackendEnded // the backend said FATAL
+	ReasonBackendOutOfStep
+	ReasonEnvironmentMoved // a pinned setting changed
+	ReasonIdentityExpired
+	ReasonLeaseExpired
+	ReasonLifetime
+	ReasonIdle
+	ReasonIdleInTransaction
+	ReasonNotReading
+	ReasonKilled
+	ReasonShutdown
+	ReasonDraining // a new client while the gateway shuts down
+	ReasonAudit
+	ReasonInternal
+)
+
+// fault says whose doing an end is.
+type fault string
+
+const (
+	faultNone    fault = "none"
+	faultClient  fault = "client"
+	faultGateway fault = "gateway"
+	faultBackend fault = "backend"
+	faultVault   fault = "vault"
+	faultPolicy  fault = "policy"
+)
+
+// ending is what a Reason means to the client, the metrics and the log.
+type ending struct {
+	label    string
+	fault    fault
+	sqlstate string // "" when the client is told nothing
+	message  string
+}
+
+// describe is the one place where a Reason becomes words. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
+func (r Reason) describe() ending {
+	if int(r) < len(endings) {
+		return endings[r]
+	}
+	return endings[ReasonInternal]
+}
+
+func (r Reason) String() string { return r.describe().label }
+
+// Labels lists the labels of all reasons: the closed set of values that metrics may show.
+func Labels() []string {
+	labels := make([]string, len(endings))
+	for i, e := range endings {
+		labels[i] = e.label
+	}
+	return labels
+}
+
+var endings = [...]ending{
+	ReasonTerminate:          {"terminate", faultNone, "", ""},
+	ReasonClientGone:         {"client_gone", faultClient, "", ""},
+	ReasonDeadline:           {"deadline", faultClient, "", ""},
+	ReasonProtocol:           {"protocol", faultClient, "08P01", "protocol violation"},
+	ReasonMessageTooLarge:    {"message_too_large", faultClient, "54000", "message is larger than the gateway permits"},
+	ReasonNotEncrypted:       {"not_encrypted", faultClient, "28000", "connection requires TLS (sslmode=require or stronger)"},
+	ReasonUnsupported:        {"unsupported", faultClient, "0A000", "feature not supported"},
+	ReasonParameter:          {"parameter", faultClient, "42501", "parameter is not permitted by policy"},
+	ReasonAuthentication:     {"authentication", faultClient, "28P01", "password authentication failed"},
+	ReasonTooManyConnections: {"too_many_connections", faultGateway, "53300", "sorry, too many clients already"},
+	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
+	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},
+	ReasonPolicyFailed:       {"policy_failed", faultPolicy, "57P03", "policy could not decide about this connection"},
+	ReasonCredentials:        {"credentials", faultVault, "57P03", "no credential could be issued for this session"},
+	ReasonBackendUnavailable: {"backend_unavailable", faultBackend, "57P03", "the database cannot be reached"},
+	ReasonBackendRefused:     {"backend_refused", faultBackend, "08004", "the database refused the session"},
+	ReasonBackendGone:        {"backend_gone", faultBackend, "08006", "the database closed the connection unexpectedly"},
+	ReasonBackendEnded:       {"backend_ended", faultBackend, "", ""},
+	ReasonBackendOutOfStep:   {"backend_out_of_step", faultBackend, "08P01", "the database's answer does not belong to what was asked"},
+	ReasonEnvironmentMoved:   {"environment_moved", faultClient, "57P01", "terminating connection because a setting that policy rests on was changed"},
+	ReasonIdentityExpired:    {"identity_expired", faultNone, "57P01", "terminating connection because the token it was opened with has expired"},
+	ReasonLeaseExpired:       {"lease_expired", faultVault, "57P01", "terminating connection because its database credential has expired"},
+	ReasonLifetime:           {"lifetime", faultNone, "57P01", "terminating connection because the session reached its maximum length"},
+	ReasonIdle:               {"idle", faultNone, "57P05", "terminating connection due to idle-session timeout"},
+	ReasonIdleInTransaction:  {"idle_in_transaction", faultNone, "25P03", "terminating connection due to idle-in-transaction timeout"},
+	ReasonNotReading:         {"not_reading", faultClient, "", ""},
+	ReasonKilled:             {"killed", faultNone, "57P01", "terminating connection due to administrator command"},
+	ReasonShutdown:           {"shutdown", faultNone, "57P01", "terminating connection because the gateway is shutting down"},
+	ReasonDraining:           {"draining", faultNone, "57P03", "the gateway is shutting down"},
+	ReasonAudit:              {"audit", faultGateway, "58030", "terminating connection because its audit trail cannot be written"},
+	ReasonInternal:           {"internal", faultGateway, "XX000", "internal error of the gateway"},
+}
+
+// sessionError ends a session. Only what is in message, detail and hint reaches the client; err is for the log.
+type sessionError struct {
+	reason   Reason
+	sqlstate string // instead of the reason's own
+	message  string // instead of the reason's own
+	detail   string
+	hint     string
+	err      error
+}
+
+func (e *sessionError) Error() string {
+	message := e.message
+	if message == "" {
+		message = e.reason.describe().message
+	}
+	if message == "" {
+		message = e.reason.String()
+	}
+	if e.err != nil {
+		return fmt.Sprintf("%s: %v", message, e.err)
+	}
+	return message
+}
+
+func (e *sessionError) Unwrap() error { return e.err }
+
+// fail ends a session for a reason; err is for the log and may be nil.
+func fail(reason Reason, err error) *sessionError { return &sessionError{reason: reason, err: err} }
+
+// failf ends a session for a reason, with words of its own for the client.
+func failf(reason Reason, format string, args ...any) *sessionError {
+	return &sessionError{reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+// asSessionError makes any error one that ends a session.
+func asSessionError(err error) *sessionError {
+	var e *sessionError
+	if errors.As(err, &e) {
+		return e
+	}
+	return fail(ReasonInternal, err)
+}
+
+// code is the SQLSTATE the client hears; "" when it is told nothing.
+func (e *sessionError) code() string {
+	if e.sqlstate != "" {
+		return e.sqlstate
+	}
+	return e.reason.describe().sqlstate
+}
+
+// fatal encodes the FATAL that the client hears, nil when it is told nothing.
+func (e *sessionError) fatal() []byte {
+	if e.code() == "" {
+		return nil
+	}
+	message := e.message
+	if message == "" {
+		message = e.reason.describe().message
+	}
+	return encodeError(&pgproto3.ErrorResponse{
+		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: e.code(), Message: message, Detail: e.detail, Hint: e.hint,
+	})
+}
+
+// encodeError encodes an ErrorResponse; it cannot fail for what the gateway says of its own.
+func encodeError(m *pgproto3.ErrorResponse) []byte {
+	b, err := m.Encode(nil)
+	if err != nil {
+		b, _ = (&pgproto3.ErrorResponse{Severity: m.Severity, SeverityUnlocalized: m.SeverityUnlocalized, Code: m.Code, Message: "message too long"}).Encode(nil)
+	}
+	return b
+}

@@ -1,0 +1,259 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// farewellTime is how long a client may take to accept the last message of its session.
+const farewellTime = 2 * time.Second
+
+// analyzer turns a text into facts: *statement.Pool.
+type analyzer interface {
+	Analyze(ctx context.Context, text string) (*statement.Sheet, error)
+}
+
+// decider decides about statements: *authz.Engine.
+type decider interface {
+	Statement(ctx context.Context, input *authz.StatementInput) (*authz.StatementDecision, error)
+	Policy() *authz.Policy
+}
+
+// auditLog takes events: *audit.Log.
+type auditLog interface {
+	Append(e audit.Event) error
+	Text(sql string) audit.Text
+}
+
+// relay is the sixth phase of a session: two goroutines, the judge (client → backend) and the reporter (backend → client), with the
+// order queue between them. Each is the only writer to its side. The connections belong to the session, which closes them afterwards.
+type relay struct {
+	id       string
+	client   net.Conn
+	backend  net.Conn
+	grant    grant
+	limits   Limits
+	timeouts Timeouts
+	input    authz.StatementInput // all but the statement
+	identity audit.Identity
+	pins     map[string]string // what ParameterStatus must say, unless observe
+
+	clientPID, backendPID uint32
+
+	analyzer analyzer
+	policy   decider
+	log      auditLog
+	metrics  *sessionMetrics
+	logger   *slog.Logger
+	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
+
+	queue *queue
+	names *names
+
+	copiedRows, copiedBytes atomic.Int64
+	statements              atomic.Uint64
+	lastActive              atomic.Int64 // unix nanoseconds
+
+	mu       sync.Mutex
+	ending   *sessionError // why the session must end; the first one wins
+	draining bool          // end when idle
+
+	cancelMu   sync.Mutex // held while a cancel request is on its way
+	cancelling atomic.Bool
+}
+
+// totals is what a relay moved.
+type totals struct {
+	busy                                bool // the backend was still running something
+	statements, rows, bytesIn, bytesOut uint64
+}
+
+// run relays until either side ends or somebody ends it, and joins both goroutines. The result is never nil.
+func (r *relay) run(ctx context.Context) (*sessionError, totals) {
+	defer context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })()
+	j := &judge{relay: r, pipe: wire.NewPipe(r.backend, r.client, r.limits.ofClient), texts: textCache{}}
+	j.event = audit.Statement{
+		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
+		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
+	}
+	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
+	r.active()
+
+	judged := make(chan error, 1)
+	reported := make(chan error, 1)
+	go func() { judged <- guard(r.logger, func() error { return j.run(ctx) }) }()
+	go func() { reported <- guard(r.logger, p.run) }()
+
+	cause := r.join(judged, reported)
+	busy, _ := r.queue.busy()
+	p.reportRest()
+	return cause, totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
+}
+
+// join waits for one direction, stops the other, and says why the session ended.
+func (r *relay) join(judged, reported chan error) *sessionError {
+	select {
+	case err := <-judged:
+		r.end(clientEnd(err))
+		<-reported
+	case err := <-reported:
+		r.end(asSessionError(err))
+		_ = r.client.SetReadDeadline(past)
+		_ = r.backend.SetWriteDeadline(past)
+		<-judged
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ending
+}
+
+// guard runs one goroutine of a session and makes a panic its error: one session must not take the others down.
+func guard(logger *slog.Logger, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			logger.Error("a session panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fail(ReasonInternal, errors.New("panic"))
+		}
+	}()
+	return f()
+}
+
+// past is a deadline that has passed.
+var past = time.Unix(1, 0)
+
+// clientEnd explains why the judge stopped.
+func clientEnd(err error) *sessionError {
+	switch {
+	case errors.Is(err, errTerminate):
+		return fail(ReasonTerminate, nil)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
+		return fail(ReasonClientGone, nil)
+	}
+	var session *sessionError
+	if errors.As(err, &session) {
+		return session
+	}
+	return fail(ReasonClientGone, err)
+}
+
+// end ends the session: the reporter says why between two messages. It may be called by anybody, any number of times.
+func (r *relay) end(cause *sessionError) {
+	r.mu.Lock()
+	if r.ending == nil {
+		r.ending = cause
+	}
+	r.mu.Unlock()
+	r.queue.end()
+	_ = r.backend.SetReadDeadline(past)
+	// A client that does not read must not keep the reporter from hearing this.
+	_ = r.client.SetWriteDeadline(time.Now().Add(farewellTime))
+}
+
+// drain ends the session as soon as it is idle.
+func (r *relay) drain() {
+	r.mu.Lock()
+	r.draining = true
+	r.mu.Unlock()
+	_ = r.backend.SetReadDeadline(past)
+}
+
+// hasEnded says whether the session must end at once.
+func (r *relay) hasEnded() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ending != nil
+}
+
+// isEnding says whether the session must end, now or when it is idle.
+func (r *relay) isEnding() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ending != nil || r.draining
+}
+
+// takeEnding is the reporter's question what was posted to it. It rearms the waking.
+func (r *relay) takeEnding() *sessionError {
+	_ = r.backend.SetReadDeadline(time.Time{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ending == nil && r.draining {
+		if busy, status := r.queue.busy(); !busy && status == wire.Idle {
+			r.ending = fail(ReasonShutdown, nil)
+		}
+	}
+	return r.ending
+}
+
+// wakeJudge makes a judge that waits for the client look at the queue.
+func (r *relay) wakeJudge() { _ = r.client.SetReadDeadline(past) }
+
+// active notes that the client did something.
+func (r *relay) active() { r.lastActive.Store(time.Now().UnixNano()) }
+
+// cancelRunning asks the backend to cancel what it is doing, if it is doing anything. Until that is over the judge forwards nothing:
+// the cancel must not hit a statement that the client sends after it.
+func (r *relay) cancelRunning(ctx context.Context) (forwarded bool, err error) {
+	r.cancelMu.Lock()
+	defer r.cancelMu.Unlock()
+	r.cancelling.Store(true)
+	defer r.cancelling.Store(false)
+	if busy, _ := r.queue.busy(); !busy {
+		return false, nil
+	}
+	return true, r.cancel(ctx)
+}
+
+// awaitCancel waits for a cancel request that is on its way to the backend.
+func (r *relay) awaitCancel() {
+	if r.cancelling.Load() {
+		r.cancelMu.Lock()
+		defer r.cancelMu.Unlock()
+	}
+}
+
+// writeOutcome writes a run's outcome event. When it cannot be written the session ends.
+func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
+	*event = audit.Outcome{
+		Session: r.id, Number: run.number, Status: run.status, Command: string(run.tags), SQLSTATE: run.sqlstate,
+		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged,
+	}
+	r.metrics.outcome(event.Duration)
+	if err := r.log.Append(event); err != nil {
+		return fail(ReasonAudit, err)
+	}
+	return nil
+}
+
+// skipped writes the outcome of a statement that the backend will discard.
+func (j *judge) skipped(run *run) error {
+	if run.done {
+		return nil
+	}
+	run.done = true
+	run.status = audit.StatusSkipped
+	return j.writeOutcome(&audit.Outcome{}, run)
+}
+
+// reportRest writes the outcomes of what was never answered. Both goroutines have ended.
+func (r *reporter) reportRest() {
+	_ = r.reportBound()
+	r.queue.drain(func(e entry) {
+		if e.run != nil && e.run.status == "" {
+			e.run.status = audit.StatusUnknown
+		}
+		_ = r.report(e.run)
+	})
+}

@@ -1,0 +1,447 @@
+package gateway
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+
+)
+
+func query(text string) *pgproto3.Query { return &pgproto3.Query{String: text} }
+func parse(name, text string) *pgproto3.Parse {
+	return &pgproto3.Parse{Name: name, Query: text}
+}
+
+func bind(portal, statement string) *pgproto3.Bind {
+	return &pgproto3.Bind{DestinationPortal: portal, PreparedStatement: statement}
+}
+func execute(portal string) *pgproto3.Execute { return &pgproto3.Execute{Portal: portal} }
+func closeStatement(name string) *pgproto3.Close {
+	return &pgproto3.Close{ObjectType: 'S', Name: name}
+}
+
+var syncMessage = &pgproto3.Sync{}
+
+// exchange is one thing a client sends in one write, the answer it must get, what the backend must have run, and the trail.
+type exchange struct {
+	send  []pgproto3.FrontendMessage
+	ready int // ReadyForQuery to wait for
+	want  string
+	ran   string
+	trail []string
+}
+
+func TestRelay(t *testing.T) {
+	tests := map[string]exchange{
+		"a simple query": {
+			send: []pgproto3.FrontendMessage{query("select")}, ready: 1,
+			want: "D SELECT 1 ZI", ran: "select", trail: []string{"query select = allow → completed"},
+		},
+		"a query that fails": {
+			send: []pgproto3.FrontendMessage{query("fail")}, ready: 1,
+			want: "E22012 ZI", ran: "fail", trail: []string{"query fail = allow → error 22012"},
+		},
+		"a denied query": {
+			send: []pgproto3.FrontendMessage{query("forbidden")}, ready: 1,
+			want: "E42501 ZI", trail: []string{"query forbidden = deny → denied 42501"},
+		},
+		"a query of which one statement is denied": {
+			send: []pgproto3.FrontendMessage{query("select; forbidden")}, ready: 1,
+			want: "E42501 ZI", trail: []string{"query select; forbidden = deny → denied 42501"},
+		},
+		"a denial aborts the transaction": {
+			send:  []pgproto3.FrontendMessage{query("begin"), query("forbidden"), query("select")},
+			ready: 3, want: "BEGIN 1 ZT E42501 ZE D SELECT 1 ZE", ran: "begin select",
+			trail: []string{"query begin = allow → completed", "query forbidden = deny → denied 42501", "query select = allow → completed"},
+		},
+		"a text that cannot be parsed": {
+			send: []pgproto3.FrontendMessage{query("garbled")}, ready: 1,
+			want: "E42601 ZI", trail: []string{"query garbled = deny → denied 42601"},
+		},
+		"a policy that cannot decide": {
+			send: []pgproto3.FrontendMessage{query("broken")}, ready: 1,
+			want: "E58000 ZI", trail: []string{"query broken = deny → denied 58000"},
+		},
+		"an extended query": {
+			send:  []pgproto3.FrontendMessage{parse("", "select"), bind("", ""), execute(""), syncMessage},
+			ready: 1, want: "1 2 D SELECT 1 ZI", ran: "select", trail: []string{"bind select = allow → completed"},
+		},
+		"a denied Parse": {
+			send:  []pgproto3.FrontendMessage{parse("", "forbidden"), bind("", ""), execute(""), syncMessage},
+			ready: 1, want: "E42501 ZI",
+			trail: []string{
+				"parse forbidden = deny → denied 42501", "bind  = deny → skipped", "execute  = deny → skipped",
+			},
+		},
+		"a denial in the middle of a pipeline": {
+			send: []pgproto3.FrontendMessage{
+				parse("", "select"), bind("", ""), execute(""), parse("", "forbidden"), bind("", ""), execute(""), syncMessage, query("select"),
+			},
+			ready: 2, want: "1 2 D SELECT 1 E42501 ZI D SELECT 1 ZI", ran: "select select",
+			trail: []string{
+				"bind select = allow → completed", "parse forbidden = deny → denied 42501", "bind  = deny → skipped",
+				"execute select = allow → skipped", "query select = allow → completed",
+			},
+		},
+		"a Query after an error and before Sync is discarded": {
+			send:  []pgproto3.FrontendMessage{parse("", "noparse"), query("select"), syncMessage},
+			ready: 1, want: "E42P01 ZI", trail: []string{"query select = allow → skipped"},
+		},
+		"a Query amid a pipeline": {
+			send:  []pgproto3.FrontendMessage{parse("s", "select"), bind("", "s"), execute(""), query("select"), syncMessage},
+			ready: 2, want: "1 2 D SELECT 1 D SELECT 1 ZI ZI", ran: "select select",
+			trail: []string{"bind select = allow → completed", "query select = allow → completed"},
+		},
+		"a Bind that is never executed": {
+			send:  []pgproto3.FrontendMessage{parse("", "select"), bind("", ""), syncMessage},
+			ready: 1, want: "1 2 ZI", trail: []string{"bind select = allow → bound"},
+		},
+		"a portal executed twice": {
+			send:  []pgproto3.FrontendMessage{parse("", "select"), bind("", ""), execute(""), execute(""), syncMessage},
+			ready: 1, want: "1 2 D SELECT 1 D SELECT 1 ZI", ran: "select select",
+			trail: []string{"bind select = allow → completed", "execute select = allow → completed"},
+		},
+		"an unknown statement": {
+			send:  []pgproto3.FrontendMessage{bind("", "nobody"), execute(""), syncMessage},
+			ready: 1, want: "E26000 ZI", trail: []string{"bind  = deny → denied 26000", "execute  = deny → skipped"},
+		},
+		"a name redefined behind a failed Parse keeps its meaning": {
+			send: []pgproto3.FrontendMessage{
+				parse("s", "select"), syncMessage,
+				parse("t", "noparse"), closeStatement("s"), parse("s", "update"), syncMessage,
+				bind("", "s"), execute(""), syncMessage,
+			},
+			ready: 3, want: "1 ZI E42P01 ZI 2 D SELECT 1 ZI", ran: "select", trail: []string{"bind select = allow → completed"},
+		},
+		"a denied Close and redefinition cannot smuggle a statement": {
+			send: []pgproto3.FrontendMessage{
+				parse("s", "select"), syncMessage, closeStatement("s"), parse("s", "forbidden"), syncMessage, bind("", "s"), syncMessage,
+			},
+			ready: 3, want: "1 ZI 3 E42501 ZI E26000 ZI",
+			trail: []string{"parse forbidden = deny → denied 42501", "bind  = deny → denied 26000"},
+		},
+		"SQL PREPARE and a wire Bind share names": {
+			send:  []pgproto3.FrontendMessage{query("prepare s"), bind("", "s"), syncMessage},
+			ready: 2, want: "PREPARE 1 ZI 2 ZI", ran: "prepare s",
+			trail: []string{"query prepare s = allow → completed", "bind prepare s = allow → bound"},
+		},
+		"SQL PREPARE that fails leaves the name unknown": {
+			send:  []pgproto3.FrontendMessage{query("fail; prepare s"), bind("", "s"), syncMessage},
+			ready: 2, want: "E22012 ZI E26000 ZI", ran: "fail",
+			trail: []string{"query fail; prepare s = allow → error 22012", "bind  = deny → denied 26000"},
+		},
+		"SQL EXECUTE of an unknown name": {
+			send: []pgproto3.FrontendMessage{query("execute s")}, ready: 1,
+			want: "E26000 ZI", trail: []string{"query execute s = deny → denied 26000"},
+		},
+		"SQL EXECUTE of a wire statement": {
+			send:  []pgproto3.FrontendMessage{parse("s", "select"), syncMessage, query("execute s")},
+			ready: 2, want: "1 ZI D EXECUTE 1 ZI", ran: "execute s", trail: []string{"query execute s = allow → completed"},
+		},
+		"a Query drops the unnamed statement": {
+			send:  []pgproto3.FrontendMessage{parse("", "select"), syncMessage, query("select"), bind("", ""), syncMessage},
+			ready: 3, want: "1 ZI D SELECT 1 ZI E26000 ZI", ran: "select",
+			trail: []string{"query select = allow → completed", "bind  = deny → denied 26000"},
+		},
+		"facts are incomplete after DDL in the same transaction": {
+			send:  []pgproto3.FrontendMessage{query("begin"), query("create"), query("select")},
+			ready: 3, want: "BEGIN 1 ZT D CREATE 1 ZT E42501 ZE", ran: "begin create",
+			trail: []string{
+				"query begin = allow → completed", "query create = allow → completed", "query select = deny → denied 42501",
+			},
+		},
+		"facts are complete again after the transaction": {
+			send:  []pgproto3.FrontendMessage{parse("", "create"), bind("", ""), execute(""), syncMessage},
+			ready: 1, want: "1 2 D CREATE 1 ZI", ran: "create", trail: []string{"bind create = allow → completed"},
+		},
+		"copy in, simple": {
+			send: []pgproto3.FrontendMessage{
+				query("copyin"), &pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, query("select"),
+			},
+			ready: 2, want: "G COPY 1 ZI D SELECT 1 ZI", ran: "copyin select",
+			trail: []string{"query copyin = allow → completed", "query select = allow → completed"},
+		},
+		"two copies in one query": {
+			send: []pgproto3.FrontendMessage{
+				query("copyin; copyin"), &pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, &pgproto3.CopyDone{},
+			},
+			ready: 1, want: "G COPY 1 G COPY 1 ZI", ran: "copyin copyin", trail: []string{"query copyin; copyin = allow → completed"},
+		},
+		"copy in that fails amid the data": {
+			send: []pgproto3.FrontendMessage{
+				query("copyin"), &pgproto3.CopyData{Data: []byte("bad")}, &pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, query("select"),
+			},
+			ready: 2, want: "G E22P04 ZI D SELECT 1 ZI", ran: "copyin select",
+			trail: []string{"query copyin = allow → error 22P04", "query select = allow → completed"},
+		},
+		"copy in, extended, with the Sync that libpq sends early": {
+			send: []pgproto3.FrontendMessage{
+				parse("", "copyin"), bind("", ""), execute(""), syncMessage, &pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, syncMessage,
+			},
+			ready: 1, want: "1 2 G COPY 1 ZI", ran: "copyin", trail: []string{"bind copyin = allow → completed"},
+		},
+		"copy in, extended, that fails": {
+			send: []pgproto3.FrontendMessage{
+				parse("", "copyin"), bind("", ""), execute(""), syncMessage, &pgproto3.CopyData{Data: []byte("bad")}, &pgproto3.CopyDone{}, syncMessage,
+			},
+			ready: 1, want: "1 2 G E22P04 ZI", ran: "copyin", trail: []string{"bind copyin = allow → error 22P04"},
+		},
+		"stray copy messages": {
+			send:  []pgproto3.FrontendMessage{&pgproto3.CopyData{Data: []byte("x")}, &pgproto3.CopyDone{}, query("select")},
+			ready: 1, want: "D SELECT 1 ZI", ran: "select", trail: []string{"query select = allow → completed"},
+		},
+		"a function call": {
+			send: []pgproto3.FrontendMessage{&pgproto3.FunctionCall{Function: 2078}}, ready: 1,
+			want: "E42501 ZI", trail: []string{"function_call  = deny → denied 42501"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.send(tt.send...)
+			got := b.receive(tt.ready)
+			if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
+				t.Errorf("answers (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(tt.ran, strings.Join(b.backend.executed(), " ")); diff != "" {
+				t.Errorf("executed (-want +got):\n%s", diff)
+			}
+			if cause := b.end(); cause.reason != ReasonClientGone {
+				t.Errorf("ended by %v", cause)
+			}
+			if diff := cmp.Diff(tt.trail, b.log.lines()); diff != "" {
+				t.Errorf("trail (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestRelayObserve(t *testing.T) {
+	b := start(t, func(r *relay) { r.grant.Observe = true })
+	b.send(query("forbidden"), query("garbled"), bind("", "nobody"), syncMessage)
+	got := strings.Join(b.receive(3), " ")
+	if want := "D FORBIDDEN 1 ZI D GARBLED 1 ZI E26000 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.end()
+	want := []string{
+		"query forbidden = observe → completed", "query garbled = observe → completed", "bind  = observe → error 26000",
+	}
+	if diff := cmp.Diff(want, b.log.lines()); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+func TestRelayDeniesWhatAuditDoesNotTake(t *testing.T) {
+	b := start(t, nil)
+	b.log.setBroken(true)
+	b.send(query("select"), parse("", "select"), bind("", ""), execute(""), syncMessage)
+	if got, want := strings.Join(b.receive(2), " "), "E58030 ZI 1 E58030 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if ran := b.backend.executed(); len(ran) != 0 {
+		t.Errorf("the backend ran %q", ran)
+	}
+	b.log.setBroken(false)
+	b.send(query("select"))
+	if got, want := strings.Join(b.receive(1), " "), "D SELECT 1 ZI"; got != want {
+		t.Errorf("after recovery got %s, want %s", got, want)
+	}
+	b.end()
+}
+
+func TestRelayEndsWhenAnOutcomeCannotBeWritten(t *testing.T) {
+	b := start(t, nil)
+	b.send(query("copyin"))
+	if m, err := b.client.Receive(); err != nil || word(m) != "G" {
+		t.Fatalf("got %v, %v", m, err)
+	}
+	b.log.setBroken(true)
+	b.send(&pgproto3.CopyDone{})
+	if got := b.rest(); got[len(got)-1] != "FATAL 58030" {
+		t.Errorf("got %q, want a FATAL 58030 last", got)
+	}
+	if cause := b.cause(); cause.reason != ReasonAudit {
+		t.Errorf("ended by %v", cause)
+	}
+}
+
+func TestRelayClientProtocolViolations(t *testing.T) {
+	tests := map[string]struct {
+		raw  string
+		want string
+	}{
+		"unknown type":              {"y\x00\x00\x00\x04", "FATAL 08P01"},
+		"password after the login":  {"p\x00\x00\x00\x05\x00", "FATAL 08P01"},
+		"length 0":                  {"Q\x00\x00\x00\x00", "FATAL 08P01"},
+		"length 0x7fffffff":         {"Q\x7f\xff\xff\xff", "FATAL 54000"},
+		"Sync with a body":          {"S\x00\x00\x00\x05x", "FATAL 08P01"},
+		"Flush with a body":         {"H\x00\x00\x00\x05x", "FATAL 08P01"},
+		"query with a NUL inside":   {"Q\x00\x00\x00\x08a\x00b\x00", "E08P01 ZI"},
+		"query of invalid UTF-8":    {"Q\x00\x00\x00\x06\xff\x00", "E22021 ZI"},
+		"bind of a negative length": {"B\x00\x00\x00\x10\x00\x00\x00\x00\x00\x01\xff\xff\xff\xfb\x00\x00S\x00\x00\x00\x04", "E08P01 ZI"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			if _, err := b.conn.Write([]byte(tt.raw)); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			if strings.HasPrefix(tt.want, "FATAL") {
+				got = b.rest()
+			} else {
+				got = b.receive(1)
+			}
+			if diff := cmp.Diff(tt.want, strings.Join(got, " ")); diff != "" {
+				t.Error(diff)
+			}
+			if ran := b.backend.executed(); len(ran) != 0 {
+				t.Errorf("the backend ran %q", ran)
+			}
+			b.end()
+		})
+	}
+}
+
+func TestRelayEndedByOthers(t *testing.T) {
+	tests := map[string]struct {
+		end  func(b *bench)
+		want string
+	}{
+		"killed":       {func(b *bench) { b.relay.end(fail(ReasonKilled, nil)) }, "FATAL 57P01"},
+		"expired":      {func(b *bench) { b.relay.end(fail(ReasonIdentityExpired, nil)) }, "FATAL 57P01"},
+		"drained":      {func(b *bench) { b.relay.drain() }, "FATAL 57P01"},
+		"idle":         {func(b *bench) { b.relay.end(fail(ReasonIdle, nil)) }, "FATAL 57P05"},
+		"backend gone": {func(b *bench) { _ = b.relay.backend.Close() }, "FATAL 08006"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.send(query("select"))
+			b.receive(1)
+			tt.end(b)
+			if got := strings.Join(b.rest(), " "); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			b.cause()
+		})
+	}
+}
+
+func TestRelayDrainWaitsForTheTransaction(t *testing.T) {
+	b := start(t, nil)
+	b.send(query("begin"))
+	b.receive(1)
+	b.relay.drain()
+	b.send(query("select"))
+	if got, want := strings.Join(b.receive(1), " "), "D SELECT 1 ZT"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.send(query("commit"))
+	if got, want := strings.Join(b.rest(), " "), "COMMIT 1 ZI FATAL 57P01"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.cause()
+}
+
+func TestRelayTripwire(t *testing.T) {
+	b := start(t, nil)
+	b.backend.conn.Send(&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"})
+	b.backend.conn.Send(&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "off"})
+	_ = b.backend.conn.Flush()
+	if got, want := strings.Join(b.rest(), " "), "S FATAL 57P01"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if cause := b.cause(); cause.reason != ReasonEnvironmentMoved {
+		t.Errorf("ended by %v", cause)
+	}
+}
+
+func TestRelayRewritesItsOwnProcessIDOnly(t *testing.T) {
+	b := start(t, nil)
+	for _, pid := range []uint32{2000, 3000} {
+		b.backend.conn.Send(&pgproto3.NotificationResponse{PID: pid, Channel: "c"})
+	}
+	_ = b.backend.conn.Flush()
+	for _, want := range []uint32{1000, 3000} {
+		m, err := b.client.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, ok := m.(*pgproto3.NotificationResponse); !ok || n.PID != want {
+			t.Errorf("got %#v, want the process id %d", m, want)
+		}
+	}
+	b.end()
+}
+
+func TestRelayDenialSaysWhy(t *testing.T) {
+	b := start(t, nil)
+	b.send(query("forbidden"))
+	m, err := b.client.Receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := *m.(*pgproto3.ErrorResponse)
+	want := pgproto3.ErrorResponse{
+		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42501", Message: "permission denied by policy",
+		Detail: "forbidden is not granted", Hint: "Decision s.1.",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	b.end()
+}
+
+// TestRelayForeignErrorAtADenial shows that an error is no denial because it looks like one: nothing was asked, so it is out of step.
+func TestRelayForeignErrorAtADenial(t *testing.T) {
+	b := start(t, nil)
+	b.send(query("select"))
+	b.receive(1)
+	b.backend.conn.Send(&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: noncePrefix})
+	_ = b.backend.conn.Flush()
+	if got, want := strings.Join(b.rest(), " "), "FATAL 08P01"; got != want {
+		t.Errorf("got %s, want %s: an error that answers nothing", got, want)
+	}
+	b.cause()
+}
+
+func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
+	inCancel, release := make(chan struct{}), make(chan struct{})
+	b := start(t, func(r *relay) {
+		r.cancel = func(context.Context) error { close(inCancel); <-release; return nil }
+	})
+	b.send(query("copyin")) // stays busy until the copy ends
+	if m, err := b.client.Receive(); err != nil || word(m) != "G" {
+		t.Fatalf("got %v, %v", m, err)
+	}
+	cancelled := make(chan bool, 1)
+	go func() { forwarded, _ := b.relay.cancelRunning(context.Background()); cancelled <- forwarded }()
+	<-inCancel
+	b.send(&pgproto3.CopyDone{})
+	select {
+	case <-cancelled:
+		t.Error("the cancel ended by itself")
+	case <-time.After(50 * time.Millisecond): // nothing may arrive meanwhile; there is no event to wait for
+	}
+	if busy, _ := b.relay.queue.busy(); !busy {
+		t.Error("a message was forwarded into the cancel")
+	}
+	close(release)
+	if !<-cancelled {
+		t.Error("cancelRunning did not forward")
+	}
+	if got, want := strings.Join(b.receive(1), " "), "COPY 1 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if forwarded, _ := b.relay.cancelRunning(context.Background()); forwarded {
+		t.Error("a cancel was forwarded to an idle backend")
+	}
+	b.end()
+}
+

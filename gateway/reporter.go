@@ -1,0 +1,472 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// reporter is the direction backend → client: it forwards, ties answers to what was asked, and writes the outcome events.
+// It is the only writer to the client.
+type reporter struct {
+	*relay
+	pipe *wire.Pipe
+
+	head        entry // the queue's head, while known
+	known       bool
+	completions int    // CommandCompletes of the Query at the head
+	bound       []*run // bound in this pipeline and not executed yet
+	fatal       string // SQLSTATE of a FATAL that the backend sent; it closes next
+	outcome     audit.Outcome
+	writeBy     time.Time // the client's write deadline, renewed when a second of it is used up
+	rows        uint64
+}
+
+// run relays until the backend ends, or the relay does, and tells the client why. It always returns an error.
+func (r *reporter) run() error { return r.farewell(asSessionError(r.answers())) }
+
+// answers relays what the backend says.
+func (r *reporter) answers() error {
+	for {
+		err := r.pipe.Fill()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = r.woken()
+			if err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return r.backendError(err)
+		}
+		if err := r.step(); err != nil {
+			return err
+		}
+		if err := r.flush(); err != nil {
+			return err
+		}
+		if r.isEnding() {
+			if err := r.woken(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// backendError explains the end of the backend's stream.
+func (r *reporter) backendError(err error) error {
+	var session *sessionError
+	if errors.As(err, &session) || errors.Is(err, errEnded) {
+		return err
+	}
+	if r.fatal != "" {
+		return &sessionError{reason: ReasonBackendEnded, err: fmt.Errorf("the backend ended the session with %s", r.fatal)}
+	}
+	return fail(ReasonBackendGone, err)
+}
+
+// flush sends the client what was accepted. A client that does not read holds locks and a credential: it has until the deadline.
+func (r *reporter) flush() error {
+	r.extendDeadline()
+	return r.toClient(r.pipe.Flush())
+}
+
+func (r *reporter) extendDeadline() {
+	now := time.Now()
+	if r.writeBy.Sub(now) > r.timeouts.Write-time.Second {
+		return
+	}
+	r.writeBy = now.Add(r.timeouts.Write)
+	_ = r.client.SetWriteDeadline(r.writeBy)
+}
+
+// toClient marks an error as one of writing to the client.
+func (r *reporter) toClient(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return fail(ReasonNotReading, err)
+	}
+	return fail(ReasonClientGone, err)
+}
+
+// step disposes of what was read.
+func (r *reporter) step() error {
+	for {
+		t, size, ok, err := r.pipe.Next()
+		if err != nil {
+			return fail(ReasonBackendOutOfStep, err)
+		}
+		if !ok {
+			return nil
+		}
+		whole, err := r.message(t, size)
+		if err != nil || !whole {
+			return err
+		}
+	}
+}
+
+// message disposes of one message. whole is false when more of it must be read first.
+func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
+	switch t {
+	case wire.DataRow, wire.CopyData:
+		r.asked().run.count(size)
+		r.rows++
+		r.pipe.Accept(size)
+		return true, nil
+	case wire.NoticeResponse, wire.ParameterDescription, wire.CopyOutResponse, wire.FunctionCallResponse:
+		r.pipe.Accept(size)
+		return true, nil
+	case wire.RowDescription, wire.NoData:
+		r.pipe.Accept(size)
+		return true, r.answered(wire.Describe)
+	case wire.ErrorResponse:
+		return r.errorResponse(size)
+	}
+	body, ok := r.pipe.Body(size)
+	if !ok {
+		return false, nil
+	}
+	return true, r.inspect(t, body)
+}
+
+// inspect disposes of the messages that carry state.
+func (r *reporter) inspect(t wire.Type, body []byte) error {
+	switch t {
+	case wire.ParameterStatus:
+		if err := r.parameterStatus(body); err != nil {
+			return err
+		}
+	case wire.NotificationResponse:
+		r.rewriteProcessID(body)
+	case wire.CopyDone:
+	case wire.CopyInResponse, wire.CopyBothResponse:
+		if !r.asked().mayCopy {
+			return fail(ReasonBackendOutOfStep, errors.New("the backend copies in what was not known to copy"))
+		}
+		r.queue.setCopying(true)
+	case wire.ParseComplete:
+		return r.complete(wire.Parse, body)
+	case wire.BindComplete:
+		return r.bindComplete(body)
+	case wire.CloseComplete:
+		return r.complete(wire.Close, body)
+	case wire.CommandComplete, wire.EmptyQueryResponse:
+		return r.commandComplete(body)
+	case wire.PortalSuspended:
+		return r.suspended(body)
+	case wire.ReadyForQuery:
+		return r.readyForQuery(body)
+	default:
+		return fail(ReasonBackendOutOfStep, fmt.Errorf("unexpected message %q", t))
+	}
+	r.pipe.Accept(len(body))
+	return nil
+}
+
+// asked is the entry that the backend is answering; the zero entry when it owes nothing.
+func (r *reporter) asked() *entry {
+	if !r.known {
+		r.head, r.known = r.queue.head()
+		r.completions = 0
+	}
+	return &r.head
+}
+
+// expect says whether the backend is answering a message of this type.
+func (r *reporter) expect(t wire.Type) error {
+	if e := r.asked(); e.kind != t || e.denial != nil {
+		return fail(ReasonBackendOutOfStep, fmt.Errorf("an answer to %q came where %q was asked", t, e.kind))
+	}
+	return nil
+}
+
+// pop takes the answered entry off the queue.
+func (r *reporter) pop() {
+	r.queue.pop()
+	r.head, r.known = entry{}, false
+}
+
+// answered takes an entry of the type off the queue, if it is the head: RowDescription also comes inside a Query.
+func (r *reporter) answered(t wire.Type) error {
+	if e := r.asked(); e.kind == wire.Query && e.denial == nil {
+		return nil
+	}
+	if err := r.expect(t); err != nil {
+		return err
+	}
+	r.pop()
+	return nil
+}
+
+// complete passes on the answer that makes an entry's changes of names true.
+func (r *reporter) complete(t wire.Type, body []byte) error {
+	if err := r.expect(t); err != nil {
+		return err
+	}
+	r.names.commit(r.head.ops)
+	r.pop()
+	r.pipe.Accept(len(body))
+	return nil
+}
+
+func (r *reporter) bindComplete(body []byte) error {
+	if err := r.expect(wire.Bind); err != nil {
+		return err
+	}
+	if r.head.run != nil {
+		r.bound = append(r.bound, r.head.run)
+	}
+	return r.complete(wire.Bind, body)
+}
+
+// commandComplete passes on the end of one statement. For an Execute it is the outcome; a Query may hold more statements.
+func (r *reporter) commandComplete(body []byte) error {
+	e := r.asked()
+	tag := bytes.TrimSuffix(body, []byte{0})
+	switch {
+	case e.denial != nil:
+		return r.expect(wire.CommandComplete) // a denied message must fail: this is out of step
+	case e.kind == wire.Query:
+		e.run.completed(tag)
+		r.names.commitCompletion(e.ops, r.completions)
+		r.completions++
+		r.queue.setCopying(false)
+	case e.kind == wire.Execute:
+		e.run.completed(tag)
+		r.names.commit(e.ops)
+		if err := r.report(e.run); err != nil {
+			return err
+		}
+		r.queue.setCopying(false)
+		r.pop()
+	default:
+		return r.expect(wire.Execute)
+	}
+	r.pipe.Accept(len(body))
+	return nil
+}
+
+// suspended passes on that an Execute reached its row limit. What follows of the portal is an event of its own.
+func (r *reporter) suspended(body []byte) error {
+	if err := r.expect(wire.Execute); err != nil {
+		return err
+	}
+	if run := r.head.run; run != nil {
+		run.status = audit.StatusSuspended
+	}
+	if err := r.report(r.head.run); err != nil {
+		return err
+	}
+	r.pop()
+	r.pipe.Accept(len(body))
+	return nil
+}
+
+// readyForQuery ends a Query, a FunctionCall or a pipeline.
+func (r *reporter) readyForQuery(body []byte) error {
+	e := r.asked()
+	switch e.kind {
+	case wire.Query, wire.FunctionCall, wire.Sync:
+	default:
+		return r.expect(wire.Sync)
+	}
+	if len(body) != 1 {
+		return fail(ReasonBackendOutOfStep, errors.New("ReadyForQuery without a state"))
+	}
+	if e.run != nil && e.run.status == "" {
+		e.run.status = audit.StatusCompleted
+	}
+	if err := r.report(e.run); err != nil {
+		return err
+	}
+	if err := r.reportBound(); err != nil {
+		return err
+	}
+	r.names.commitCompletion(e.ops, -1)
+	if body[0] == wire.Idle {
+		r.names.transactionEnded()
+	}
+	r.queue.ready(body[0])
+	r.head, r.known = entry{}, false
+	r.pipe.Accept(len(body))
+	return nil
+}
+
+// errorResponse passes on an error, or puts a denial in its place.
+func (r *reporter) errorResponse(size int) (whole bool, err error) {
+	body, ok := r.pipe.Prefix(size, inspectBytes)
+	if !ok {
+		return false, nil
+	}
+	sqlstate := string(wire.Field(body, 'C'))
+	if severity := wire.Field(body, 'V'); string(severity) == "FATAL" || string(severity) == "PANIC" {
+		r.fatal = sqlstate
+		r.asked().run.failed(audit.StatusError, sqlstate)
+		r.pipe.Accept(size)
+		return true, nil
+	}
+	e := r.asked()
+	if !r.known {
+		return true, fail(ReasonBackendOutOfStep, fmt.Errorf("an error %s came where nothing was asked", sqlstate))
+	}
+	if err := r.passError(e, body, size, sqlstate); err != nil {
+		return true, err
+	}
+	return true, r.failed(e)
+}
+
+// passError sends the client the error, or the denial it stands for.
+func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) error {
+	if e.denial != nil && bytes.Contains(body, []byte(e.denial.nonce)) {
+		e.run.failed(audit.StatusDenied, e.denial.sqlstate)
+		if err := r.toClient(r.pipe.Drop(size)); err != nil {
+			return err
+		}
+		r.extendDeadline()
+		return r.toClient(r.pipe.Inject(e.denial.response()))
+	}
+	status := audit.StatusError
+	if sqlstate == "57014" {
+		status = audit.StatusCancelled
+	}
+	e.run.failed(status, sqlstate)
+	r.pipe.Accept(size)
+	return nil
+}
+
+// failed draws the conclusion of an error: after an extended message the backend discards everything up to the next Sync.
+func (r *reporter) failed(e *entry) error {
+	switch e.kind {
+	case wire.Query, wire.FunctionCall, wire.Sync:
+		r.queue.setCopying(false)
+		return nil
+	}
+	if e.failOps {
+		r.names.commit(e.ops)
+	}
+	var err error
+	first := true
+	due := r.queue.skip(func(e entry) {
+		if reportErr := r.reportSkipped(e, first); err == nil {
+			err = reportErr
+		}
+		first = false
+	})
+	r.head, r.known = entry{}, false
+	if due {
+		r.wakeJudge()
+	}
+	return err
+}
+
+// reportSkipped writes the outcome of a message that failed, or that the backend discards because of it.
+func (r *reporter) reportSkipped(e entry, failed bool) error {
+	if e.run == nil || e.run.done {
+		return nil
+	}
+	if !failed && e.run.status == "" {
+		e.run.status = audit.StatusSkipped
+	}
+	return r.report(e.run)
+}
+
+// reportBound writes the outcomes of what was bound and never executed.
+func (r *reporter) reportBound() error {
+	for _, run := range r.bound {
+		if run.done {
+			continue
+		}
+		run.status = audit.StatusBound
+		if err := r.report(run); err != nil {
+			return err
+		}
+	}
+	clear(r.bound)
+	r.bound = r.bound[:0]
+	return nil
+}
+
+// report writes the outcome of a statement, once.
+func (r *reporter) report(run *run) error {
+	if run == nil || run.done {
+		return nil
+	}
+	run.done = true
+	run.rows += uint64(r.copiedRows.Swap(0))   //nolint:gosec // counts
+	run.bytes += uint64(r.copiedBytes.Swap(0)) //nolint:gosec // counts
+	return r.writeOutcome(&r.outcome, run)
+}
+
+// processIDBytes is where a NotificationResponse names the notifying process.
+const processIDBytes = 4
+
+// rewriteProcessID makes a notification that the session sent itself carry the process id that the client knows.
+func (r *reporter) rewriteProcessID(body []byte) {
+	if len(body) >= processIDBytes && binary.BigEndian.Uint32(body) == r.backendPID {
+		binary.BigEndian.PutUint32(body, r.clientPID)
+	}
+}
+
+// parameterStatus ends the session when a setting moved that the judging rests on; other settings are the client's own affair.
+func (r *reporter) parameterStatus(body []byte) error {
+	name, value, ok := bytes.Cut(body, []byte{0})
+	value = bytes.TrimSuffix(value, []byte{0})
+	if !ok {
+		return fail(ReasonBackendOutOfStep, wire.ErrFormat)
+	}
+	if r.grant.Observe {
+		return nil
+	}
+	if want, pinned := r.pins[string(name)]; pinned && string(value) != want {
+		return &sessionError{reason: ReasonEnvironmentMoved, err: fmt.Errorf("%s changed to %s", name, strconv.Quote(string(value)))}
+	}
+	return nil
+}
+
+// woken is what the reporter does between messages when somebody posted something.
+func (r *reporter) woken() error {
+	ending := r.takeEnding()
+	if ending == nil {
+		return nil // a nil *sessionError would be an error
+	}
+	return ending
+}
+
+// farewell tells the client why its session ends, between two messages.
+func (r *reporter) farewell(ending *sessionError) error {
+	message := ending.fatal()
+	if message == nil || r.pipe.AmidMessage() && !r.finishMessage() {
+		return ending
+	}
+	_ = r.client.SetWriteDeadline(time.Now().Add(farewellTime))
+	_ = r.pipe.Inject(message)
+	return ending
+}
+
+// finishMessage goes on until the message that the client has seen the start of is whole. It does not go on for ever.
+func (r *reporter) finishMessage() bool {
+	deadline := time.Now().Add(farewellTime)
+	_ = r.backend.SetReadDeadline(deadline)
+	_ = r.client.SetWriteDeadline(deadline)
+	for r.pipe.AmidMessage() {
+		if err := r.pipe.Flush(); err != nil {
+			return false
+		}
+		if err := r.pipe.Fill(); err != nil {
+			return false
+		}
+		if _, _, _, err := r.pipe.Next(); err != nil {
+			return false
+		}
+	}
+	return true
+}

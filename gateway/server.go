@@ -1,0 +1,280 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/oidc"
+)
+
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = errors.New("gateway: server closed")
+
+// Server accepts clients and runs their sessions.
+type Server struct {
+	current        atomic.Pointer[Config]
+	sessionMetrics *sessionMetrics
+	keys           *cancelKeys
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{} // authenticated, until finished
+	open      int                   // client connections
+	waiting   int                   // of those, not authenticated yet
+	draining  bool
+	closed    bool
+
+	background sync.WaitGroup // sessions, and revocations they left behind
+	stop       context.CancelCauseFunc
+	ctx        context.Context //nolint:containedctx // the server's own life, which Close ends; sessions are children of it
+}
+
+// New returns a server for a configuration, which it checks and copies.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.checked()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		sessionMetrics: newSessionMetrics(cfg.Metrics), keys: &cancelKeys{sessions: map[uint32]*session{}},
+		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{},
+	}
+	s.ctx, s.stop = context.WithCancelCause(context.Background())
+	s.current.Store(&cfg)
+	return s, nil
+}
+
+func (s *Server) config() *Config { return s.current.Load() }
+
+// Reload replaces the configuration for clients that come from now on. Sessions go on under the one they came under, but policy and
+// audit, which are shared. On an error the old one stays.
+func (s *Server) Reload(cfg Config) error {
+	cfg, err := cfg.checked()
+	if err != nil {
+		return err
+	}
+	s.current.Store(&cfg)
+	return nil
+}
+
+// acceptDelay is how long Serve waits after an error of accept that may pass, such as too many open files.
+const acceptDelay = 50 * time.Millisecond
+
+// Serve accepts clients until ctx ends, or Shutdown or Close is called. It closes the listener.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	if !s.track(l) {
+		_ = l.Close()
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	for {
+		conn, err := l.Accept()
+		switch {
+		case err == nil:
+			s.accept(conn)
+		case s.isClosed() || ctx.Err() != nil:
+			return ErrServerClosed
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("accept: %w", err)
+		default:
+			s.config().Logger.Error("accept failed", "error", err)
+			select {
+			case <-time.After(acceptDelay):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// accept starts a session, unless there are too many that have not proved anything yet.
+func (s *Server) accept(conn net.Conn) {
+	cfg := s.config()
+	cfg.Metrics.ConnectionsAccepted.Inc()
+	s.mu.Lock()
+	full := s.waiting >= cfg.Limits.PreAuthentication || s.closed
+	if !full {
+		s.open++
+		s.waiting++
+	}
+	s.mu.Unlock()
+	if full {
+		cfg.Metrics.AdmissionFailures.Inc(ReasonTooManyConnections.String())
+		_ = conn.Close()
+		return
+	}
+	cfg.Metrics.ConnectionsActive.Inc()
+	tune(conn)
+	s.background.Go(func() {
+		session := newSession(s, cfg, conn)
+		defer s.leave(session)
+		session.run(s.ctx)
+	})
+}
+
+// enter moves a session from those that wait to those that are known.
+func (s *Server) enter(session *session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return fail(ReasonDraining, nil)
+	}
+	if len(s.sessions) >= s.config().Limits.Connections {
+		return fail(ReasonTooManyConnections, nil)
+	}
+	s.waiting--
+	s.sessions[session] = struct{}{}
+	return nil
+}
+
+func (s *Server) leave(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open--
+	if _, entered := s.sessions[session]; !entered {
+		s.waiting--
+	}
+	delete(s.sessions, session)
+	s.config().Metrics.ConnectionsActive.Dec()
+}
+
+func (s *Server) track(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l net.Listener) {
+	_ = l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, l)
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+func (s *Server) isDraining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}
+
+// Shutdown drains: new clients hear 57P03, idle sessions 57P01, busy ones too once they are idle. When none is left, or ctx ends, it
+// closes the rest and waits for them.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	live := s.live()
+	s.mu.Unlock()
+	for _, session := range live {
+		if r := session.live.Load(); r != nil {
+			r.drain()
+		}
+	}
+	err := s.waitForSessions(ctx)
+	s.Close()
+	return err
+}
+
+// drainPoll is how often Shutdown looks whether the sessions have gone.
+const drainPoll = 20 * time.Millisecond
+
+func (s *Server) waitForSessions(ctx context.Context) error {
+	tick := time.NewTicker(drainPoll)
+	defer tick.Stop()
+	for {
+		s.mu.Lock()
+		left := len(s.sessions)
+		s.mu.Unlock()
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%d sessions were still busy: %w", left, ctx.Err())
+		}
+	}
+}
+
+// Close ends all sessions with 57P01, closes the listeners, and waits for what the sessions leave to do. It may be called again.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed, s.draining = true, true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+	s.mu.Unlock()
+	s.stop(errors.New("the gateway is shutting down"))
+	s.background.Wait()
+}
+
+func (s *Server) live() []*session {
+	list := make([]*session, 0, len(s.sessions))
+	for session := range s.sessions {
+		list = append(list, session)
+	}
+	return list
+}
+
+// Sessions lists the sessions that relay now, oldest first.
+func (s *Server) Sessions() []SessionInfo {
+	s.mu.Lock()
+	live := s.live()
+	s.mu.Unlock()
+	var list []SessionInfo
+	for _, session := range live {
+		if info, ok := session.describe(); ok {
+			list = append(list, info)
+		}
+	}
+	slices.SortFunc(list, func(a, b SessionInfo) int {
+		if c := a.Started.Compare(b.Started); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return list
+}
+
+// Kill ends a session: its client hears 57P01. It says whether there was one.
+func (s *Server) Kill(id string) bool {
+	s.mu.Lock()
+	live := s.live()
+	s.mu.Unlock()
+	for _, session := range live {
+		if r := session.live.Load(); r != nil && session.id == id {
+			r.end(fail(ReasonKilled, nil))
+			return true
+		}
+	}
+	return false
+}
+
+// countLogin counts an attempt to authenticate.
+func (s *Server) countLogin(method authn.Method, err error) {
+	result := "ok"
+	switch {
+	case errors.Is(err, oidc.ErrUnavailable):
+		result = "unavailable"
+	case err != nil:
+		result = "failed"
+	}
+	s.config().Metrics.Logins.Inc(string(method), result)
+}

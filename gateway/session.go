@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/credentials"
+)
+
+// session is one client connection from its first byte to its last. It owns the client's connection, the backend session and the
+// lease, and closes all three.
+type session struct {
+	server  *Server
+	config  *Config // as it was when the client came
+	id      string
+	conn    net.Conn
+	secure  *tls.Conn // conn within TLS, once it is
+	logger  *slog.Logger
+	started time.Time
+
+	negotiated bool // the first authentication message was sent
+	admitted   *admitted
+	lease      *credentials.Lease
+	backend    *opened
+	key        cancelKey
+
+	live atomic.Pointer[relay] // set while the session relays
+	info atomic.Pointer[SessionInfo]
+	user string
+}
+
+// sessionIDBytes makes an id that does not repeat in an audit log's life.
+const sessionIDBytes = 8
+
+func newSession(server *Server, config *Config, conn net.Conn) *session {
+	var random [sessionIDBytes]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	id := hex.EncodeToString(random[:])
+	return &session{
+		server: server, config: config, id: id, conn: conn, started: time.Now(),
+		logger: config.Logger.With("session", id),
+	}
+}
+
+// run is a session: a list of phases, each with its deadline. Whatever happens, it ends with finish.
+func (s *session) run(ctx context.Context) {
+	var moved totals
+	err := guard(s.logger, func() (err error) { moved, err = s.phases(ctx); return err })
+	if errors.Is(err, errCancelled) {
+		_ = s.conn.Close()
+		return
+	}
+	s.finish(ctx, asSessionError(err), moved)
+}
+
+func (s *session) phases(ctx context.Context) (moved totals, err error) {
+	var a *admitted
+	if err := s.phase(ctx, s.config.Timeouts.Admission, func(ctx context.Context) (err error) { a, err = s.admit(ctx); return err }); err != nil {
+		return moved, err
+	}
+	if err := s.begin(a); err != nil {
+		return moved, err
+	}
+	var id authn.Identity
+	if err := s.phase(ctx, s.config.Timeouts.Authentication, func(ctx context.Context) (err error) { id, err = s.authenticate(ctx, a); return err }); err != nil {
+		return moved, err
+	}
+	if err := s.server.enter(s); err != nil {
+		return moved, err
+	}
+	var g grant
+	var o *opened
+	if err := s.phase(ctx, s.config.Timeouts.Connect, func(ctx context.Context) (err error) {
+		if g, err = s.authorize(ctx, a, id); err == nil {
+			o, err = s.open(ctx, a, id, &g)
+		}
+		return err
+	}); err != nil {
+		return moved, err
+	}
+	s.key = s.server.keys.issue(s, a.startup.protocol)
+	if err := s.phase(ctx, s.config.Timeouts.Write, func(context.Context) error { return s.greet(a, o, s.key) }); err != nil {
+		return moved, err
+	}
+	return s.relay(ctx, a, id, g, o)
+}
+
+// phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does ctx.
+func (s *session) phase(ctx context.Context, limit time.Duration, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(past) })
+	err := f(ctx)
+	if !unblock() && err == nil {
+		err = ctx.Err() // the deadline passed at the very end: the connection's own is set
+	}
+	var known *sessionError
+	if err != nil && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) && (!errors.As(err, &known) || known.reason == ReasonClientGone) {
+		return fail(ReasonDeadline, err)
+	}
+	return err
+}
+
+// begin writes the session's start. From here on there is exactly one end.
+func (s *session) begin(a *admitted) error {
+	s.admitted, s.user = a, a.startup.user
+	state := a.conn.ConnectionState()
+	err := s.append(&audit.SessionStart{
+		Session: s.id, User: a.startup.user, Database: a.startup.database, ClientAddress: hostOf(s.conn.RemoteAddr()),
+		Application: clip(a.startup.parameter("application_name")), TLSVersion: tls.VersionName(state.Version),
+		TLSCipher: tls.CipherSuiteName(state.CipherSuite), ProtocolVersion: a.startup.version(),
+	})
+	if err != nil {
+		return err
+	}
+	if s.server.isDraining() {
+		return fail(ReasonDraining, nil)
+	}
+	return nil
+}
+
+// relay runs the session's last phase.
+func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g grant, o *opened) (totals, error) {
+	input := authz.StatementInput{Version: authz.ContractVersion, Action: "statement", Identity: policyIdentity(id), Session: s.policySession(a)}
+	input.Session.Role, input.Session.Observe = g.Role, g.Observe
+	input.Session.SearchPath = append(append(input.Session.SearchPath, g.database.SearchPath...), "pg_temp")
+	r := &relay{
+		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
+		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
+		analyzer: s.config.Statements, policy: s.config.Policy, log: s.config.Audit, metrics: s.server.sessionMetrics,
+		logger: s.logger, cancel: o.cancel, queue: newQueue(), names: newNames(),
+	}
+	s.publish(id, g, o)
+	s.live.Store(r)
+	defer s.live.Store(nil)
+	if s.server.isDraining() {
+		r.drain()
+	}
+	s.config.Metrics.SessionsActive.Inc()
+	defer s.config.Metrics.SessionsActive.Dec()
+	c := startClock(s, r, id, g, o.lease)
+	defer c.stop()
+	cause, moved := r.run(ctx)
+	return moved, cause
+}
+
+// cancelRunning cancels what the session's backend is doing.
+func (s *session) cancelRunning(ctx context.Context) (forwarded bool, err error) {
+	if r := s.live.Load(); r != nil {
+		return r.cancelRunning(ctx)
+	}
+	return false, nil
+}
+
+// append writes an audit event that the session cannot go on without.
+func (s *session) append(e audit.Event) error {
+	if err := s.config.Audit.Append(e); err != nil {
+		s.config.Metrics.AuditFailures.Inc()
+		return fail(ReasonAudit, err)
+	}
+	return nil
+}
+
+// record writes an audit event about what has happened anyway.
+func (s *session) record(e audit.Event) {
+	if err := s.append(e); err != nil {
+		s.logger.Error("audit log does not take an event", "error", err)
+	}
+}
+
+// hostOf is an address without its port, as the audit log shows it.
+func hostOf(a net.Addr) string {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return a.String()
+	}
+	return host
+}

@@ -1,0 +1,184 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+)
+
+// bufferSize holds one TLS record (RFC 8446, 5.1: 2^14 bytes of plaintext), the most that one read of a tls.Conn returns.
+const bufferSize = 16 << 10
+
+// LengthError reports a message whose length is impossible or beyond its limit.
+type LengthError struct {
+	Type   Type
+	Length int64 // as sent, with the four bytes of the length itself
+	Limit  int   // the longest body; 0 when the length is impossible
+}
+
+func (e *LengthError) Error() string {
+	if e.Limit == 0 {
+		return fmt.Sprintf("message %q has the impossible length %d", e.Type, e.Length)
+	}
+	return fmt.Sprintf("message %q of %d bytes is longer than the limit of %d", e.Type, e.Length, e.Limit)
+}
+
+// Pipe moves messages from a source to a destination. It belongs to one goroutine.
+//
+// The caller alternates [Pipe.Fill] with steps over what was read: [Pipe.Next] shows the message at the head, and exactly one of
+// Accept and Drop disposes of it. [Pipe.Flush] writes what was accepted; [Pipe.Inject] writes something of the caller's own in order.
+type Pipe struct {
+	src io.Reader
+	dst io.Writer
+	// limit is the longest body allowed for a type; below 0 the type is unknown and the message refused as one of impossible length.
+	limit func(Type) int
+
+	buf  []byte
+	mark int // buf[mark:next] is accepted and not yet written
+	next int // buf[next:fill] is read and not yet disposed of
+	fill int
+	pass int // body bytes of an accepted message that are still to be read
+	drop int // body bytes of a dropped message that are still to be read
+	want int // bytes the message at the head needs to be whole
+
+	read, written uint64
+}
+
+// NewPipe returns a pipe from src to dst. limit gives the longest body of a type in bytes; lengths are checked before anything is allocated.
+func NewPipe(dst io.Writer, src io.Reader, limit func(Type) int) *Pipe {
+	return &Pipe{src: src, dst: dst, limit: limit, buf: make([]byte, bufferSize)}
+}
+
+// BytesRead counts what came from the source.
+func (p *Pipe) BytesRead() uint64 { return p.read }
+
+// BytesWritten counts what went to the destination.
+func (p *Pipe) BytesWritten() uint64 { return p.written }
+
+// Fill reads once from the source and waits if nothing is there. Everything accepted must have been flushed.
+func (p *Pipe) Fill() error {
+	p.makeRoom()
+	n, err := p.src.Read(p.buf[p.fill:])
+	p.fill += n
+	p.read += uint64(n)
+	if n > 0 {
+		return nil // an error that came with data comes again
+	}
+	return err
+}
+
+func (p *Pipe) makeRoom() {
+	if p.next == p.fill && len(p.buf) > bufferSize {
+		p.buf = make([]byte, bufferSize) // one large message must not make the session large for life
+		p.mark, p.next, p.fill, p.want = 0, 0, 0, 0
+		return
+	}
+	room := p.buf
+	if p.want > len(p.buf) {
+		room = make([]byte, p.want)
+	}
+	if p.next > 0 || p.want > len(p.buf) {
+		p.fill = copy(room, p.buf[p.next:p.fill])
+		p.mark, p.next = 0, 0
+	}
+	p.buf, p.want = room, 0
+}
+
+// Next shows the message at the head: its type and the size of its body. ok is false when Fill must bring more first.
+func (p *Pipe) Next() (t Type, size int, ok bool, err error) {
+	if !p.finishBody() || p.fill-p.next < headerSize {
+		return 0, 0, false, nil
+	}
+	t = p.buf[p.next]
+	length := binary.BigEndian.Uint32(p.buf[p.next+1:])
+	limit := p.limit(t)
+	if length < 4 || limit < 0 {
+		return t, 0, false, &LengthError{Type: t, Length: int64(length)}
+	}
+	if int64(length)-4 > int64(limit) {
+		return t, 0, false, &LengthError{Type: t, Length: int64(length), Limit: limit}
+	}
+	return t, int(length) - 4, true, nil
+}
+
+// finishBody goes on with a body that was disposed of before it was read whole.
+func (p *Pipe) finishBody() bool {
+	switch {
+	case p.pass > 0:
+		n := min(p.pass, p.fill-p.next)
+		p.next += n
+		p.pass -= n
+	case p.drop > 0:
+		n := min(p.drop, p.fill-p.next)
+		p.next += n
+		p.mark = p.next
+		p.drop -= n
+	}
+	return p.pass == 0 && p.drop == 0
+}
+
+// Body returns the body of the message at the head, of the size that Next gave. ok is false when Fill must bring more first.
+// The bytes are the pipe's: they are valid until the next call of Fill.
+func (p *Pipe) Body(size int) (body []byte, ok bool) {
+	if p.fill-p.next < headerSize+size {
+		p.want = headerSize + size
+		return nil, false
+	}
+	return p.buf[p.next+headerSize : p.next+headerSize+size], true
+}
+
+// Accept passes the message at the head on unchanged; what is not read of it yet follows as it comes.
+func (p *Pipe) Accept(size int) {
+	n := min(headerSize+size, p.fill-p.next)
+	p.next += n
+	p.pass = headerSize + size - n
+}
+
+// Drop leaves the message at the head out. It flushes first, so that order is kept whatever the caller injects next.
+func (p *Pipe) Drop(size int) error {
+	if err := p.Flush(); err != nil {
+		return err
+	}
+	n := min(headerSize+size, p.fill-p.next)
+	p.next += n
+	p.mark = p.next
+	p.drop = headerSize + size - n
+	return nil
+}
+
+// Inject writes a message of the caller's own after all that was accepted. It is an error amid a message.
+func (p *Pipe) Inject(message []byte) error {
+	if p.pass > 0 {
+		return errAmidMessage
+	}
+	if err := p.Flush(); err != nil {
+		return err
+	}
+	return p.write(message)
+}
+
+var errAmidMessage = fmt.Errorf("a message is only half relayed")
+
+// AmidMessage says whether the destination has seen the start of a message whose end is still to come.
+func (p *Pipe) AmidMessage() bool { return p.pass > 0 }
+
+// Flush writes what was accepted.
+func (p *Pipe) Flush() error {
+	if p.mark == p.next {
+		return nil
+	}
+	b := p.buf[p.mark:p.next]
+	p.mark = p.next
+	return p.write(b)
+}
+
+func (p *Pipe) write(b []byte) error {
+	n, err := p.dst.Write(b)
+	p.written += uint64(n)
+	return err
+}
+
+// Prefix is Body for a message that may be long: the whole body, or its first most bytes. The message may still be accepted or dropped.
+func (p *Pipe) Prefix(size, most int) (prefix []byte, ok bool) {
+	return p.Body(min(size, most))
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/authn/scram"
+)
+
+func (c *Config) readAuthentication(s *section) {
+	a := &c.Authentication
+	a.Userlist = s.file("userlist", "")
+	c.readsSecret("authentication.userlist", a.Userlist)
+	c.readSCRAM(s.section("scram"))
+	for _, item := range s.items("issuers") {
+		c.readIssuer(s.d.mapping(item.node, item.path, item.node.Line))
+	}
+	rules := s.items("rules")
+	if len(rules) == 0 {
+		s.missing("rules", "who may log in how, for example [{method: scram-sha-256}]")
+	}
+	for _, item := range rules {
+		a.Rules = append(a.Rules, readRule(s.d.mapping(item.node, item.path, item.node.Line)))
+	}
+	s.done()
+}
+
+func (c *Config) readSCRAM(s *section) {
+	// RFC 7677 asks for 4096 at least; PostgreSQL's own clients refuse no count, but a million takes a second to compute.
+	c.Authentication.Iterations = s.number("iterations", scram.DefaultIterations, 4096, 1_000_000)
+	c.Authentication.MockSecretFile = s.file("mock_secret_file", "SALLYPORT_SCRAM_MOCK_SECRET_FILE")
+	c.readsSecret("authentication.scram.mock_secret_file", c.Authentication.MockSecretFile)
+	s.done()
+}
+
+func (c *Config) readIssuer(s *section) {
+	issuer := Issuer{Name: s.required("name", "the name that rules refer to")}
+	for _, other := range c.Authentication.Issuers {
+		if issuer.Name != "" && other.Name == issuer.Name {
+			s.at("name").problem("is another issuer's name too: choose another one")
+		}
+	}
+	issuer.Config = oidc.Config{
+		Issuer:            s.required("issuer", "the issuer's URL, exactly as its tokens have it in iss"),
+		Audiences:         s.texts("audiences"),
+		AuthorizedParties: s.texts("authorized_parties"),
+		Algorithms:        s.texts("algorithms"),
+		TokenTypes:        s.texts("token_types"),
+		UserClaim:         s.text("user_claim", "email"),
+		NameClaim:         s.text("name_claim", ""),
+		GroupsClaim:       s.text("groups_claim", ""),
+		CAFile:            s.file("ca_file", ""),
+		MaxAge:            s.duration("max_age", 0, time.Second, 24*time.Hour),
+		Skew:              s.duration("skew", 0, time.Second, time.Minute),
+		JWKSTTL:           s.duration("jwks_ttl", 0, time.Second, time.Hour),
+		JWKSMinRefetch:    s.duration("jwks_min_refetch", 0, time.Second, time.Hour),
+		MaxStale:          s.duration("max_stale", 0, time.Second, 24*time.Hour),
+	}
+	if len(issuer.Audiences) == 0 {
+		s.missing("audiences", "the names by which tokens mean this gateway")
+	}
+	c.reads(s.pathOf("ca_file"), issuer.CAFile)
+	insecure := s.boolean("insecure_http")
+	if u, err := url.Parse(issuer.Issuer); err == nil && u.Scheme == "http" && issuer.Issuer != "" {
+		switch {
+		case !insecure:
+			s.at("issuer").problem("is not https: whoever is on the way could sign tokens; a development issuer on this machine needs insecure_http: true")
+		case !isLoopback(net.JoinHostPort(u.Hostname(), "0")):
+			s.at("issuer").problem("is not https and not on this machine: insecure_http is for loopback addresses only")
+		}
+	}
+	c.Authentication.Issuers = append(c.Authentication.Issuers, issuer)
+	s.done()
+}
+
+func readRule(s *section) authn.Rule {
+	rule := authn.Rule{
+		Method:    authn.Method(s.required("method", "scram-sha-256, oidc or reject")),
+		Users:     s.texts("users"),
+		Databases: s.texts("databases"),
+		Issuer:    s.text("issuer", ""),
+	}
+	for _, item := range s.items("sources") {
+		if prefix, ok := item.prefix(); ok {
+			rule.Sources = append(rule.Sources, prefix)
+		}
+	}
+	s.done()
+	return rule
+}
+
+// prefix reads a network: 192.0.2.0/24, 2001:db8::/32, or a single address.
+func (v value) prefix() (netip.Prefix, bool) {
+	text := v.text()
+	if text == "" {
+		return netip.Prefix{}, false
+	}
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+		return netip.PrefixFrom(addr, addr.BitLen()), true
+	}
+	prefix, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		v.problem("is %q: must be a network like 192.0.2.0/24 or \"2001:db8::/32\"", text)
+	case prefix.Masked() != prefix:
+		v.problem("is %s: has bits behind its length, write %s", text, prefix.Masked())
+	default:
+		return prefix, true
+	}
+	return netip.Prefix{}, false
+}
+
+// crossCheck looks at what one section says about another.
+func (c *Config) crossCheck(d *document) {
+	used := make(map[string]bool)
+	for i, rule := range c.Authentication.Rules {
+		c.checkRule(d, i, rule)
+		used[rule.Issuer] = true
+	}
+	for i, issuer := range c.Authentication.Issuers {
+		if !used[issuer.Name] && issuer.Name != "" {
+			path := indexed("authentication.issuers", i)
+			d.problem(d.lines[path], path+".name", "no rule refers to %s: add a rule or remove the issuer", issuer.Name)
+		}
+	}
+}
+
+func (c *Config) checkRule(d *document, i int, rule authn.Rule) {
+	path := indexed("authentication.rules", i)
+	if rule.Method == authn.MethodSCRAM && c.Authentication.Userlist == "" {
+		d.problem(d.lines[path], path+".method", "needs authentication.userlist, the file with the passwords")
+	}
+	if rule.Method == authn.MethodOIDC && rule.Issuer != "" && !c.hasIssuer(rule.Issuer) {
+		d.problem(d.lines[path], path+".issuer", "is %q, which is not the name of one of authentication.issuers", rule.Issuer)
+	}
+	for _, name := range rule.Databases {
+		if _, ok := c.Databases[name]; !ok && name != "all" {
+			d.problem(d.lines[path], path+".databases", "names %q, which is not one of databases", name)
+		}
+	}
+	if rule.Method == "" {
+		return // was reported
+	}
+	if err := (authn.Rules{rule}).Validate(); err != nil {
+		for message := range strings.SplitSeq(err.Error(), "\n") {
+			d.problem(d.lines[path], path, "%s", strings.TrimPrefix(message, "rule 1: "))
+		}
+	}
+}
+
+func (c *Config) hasIssuer(name string) bool {
+	for _, issuer := range c.Authentication.Issuers {
+		if issuer.Name == name {
+			return true
+		}
+	}
+	return false
+}

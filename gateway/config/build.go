@@ -1,0 +1,170 @@
+package config
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/authn/userlist"
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/tlsutil"
+)
+
+const (
+	// minTokenBytes keeps the admin token out of reach of guessing: 16 random bytes in any encoding are longer.
+	minTokenBytes = 20
+	// maxSecretBytes bounds a file with one secret.
+	maxSecretBytes = 64 << 10
+	// minMockSecretBytes is what scram.NewServer asks for.
+	minMockSecretBytes = 16
+	// mockSecretBytes is how long a mock secret is that the gateway makes itself.
+	mockSecretBytes = 32
+)
+
+// The methods below read what the files of the configuration hold. Each returns Problems: errors that say which key they are about.
+
+// AdminToken reads the token of the admin listener; it is "" when none is configured.
+func (c *Config) AdminToken() (string, error) {
+	if c.Admin.TokenFile == "" {
+		return "", nil
+	}
+	token, err := readSecret(c.Admin.TokenFile)
+	if err == nil && len(token) < minTokenBytes {
+		err = fmt.Errorf("%s holds %d bytes: a token needs %d at least, for example from openssl rand -hex 32", c.Admin.TokenFile, len(token), minTokenBytes)
+	}
+	return string(token), c.problems("admin.token_file", err)
+}
+
+// readSecret reads a file that holds one secret; white space around it does not count.
+func readSecret(path string) ([]byte, error) {
+	content, err := os.ReadFile(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(content) > maxSecretBytes:
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxSecretBytes)
+	}
+	secret := bytes.TrimSpace(content)
+	if len(secret) == 0 {
+		return nil, fmt.Errorf("%s is empty", path)
+	}
+	return secret, nil
+}
+
+// SCRAM reads the userlist and makes the server of password logins; without a userlist it knows nobody.
+// The warnings are about entries of the userlist.
+func (c *Config) SCRAM() (server *scram.Server, warnings []string, err error) {
+	a := c.Authentication
+	secret, err := c.mockSecret()
+	if err != nil {
+		return nil, nil, err
+	}
+	lookup := func(string) (scram.Verifier, bool) { return scram.Verifier{}, false }
+	if a.Userlist != "" {
+		list, err := userlist.Load(a.Userlist, userlist.Config{MockSecret: secret, Iterations: a.Iterations})
+		if err != nil {
+			return nil, nil, c.problems("authentication.userlist", err)
+		}
+		lookup, warnings = list.Lookup, list.Warnings()
+	}
+	server, err = scram.NewServer(scram.Config{Lookup: lookup, MockSecret: secret, Iterations: a.Iterations})
+	return server, warnings, c.problems("authentication.scram", err)
+}
+
+func (c *Config) mockSecret() ([]byte, error) {
+	if c.Authentication.MockSecretFile == "" {
+		secret := make([]byte, mockSecretBytes)
+		_, err := rand.Read(secret)
+		return secret, err
+	}
+	secret, err := os.ReadFile(c.Authentication.MockSecretFile) // any bytes, white space too
+	if err == nil && (len(secret) < minMockSecretBytes || len(secret) > maxSecretBytes) {
+		err = fmt.Errorf("%s holds %d bytes: must be %d to %d", c.Authentication.MockSecretFile, len(secret), minMockSecretBytes, maxSecretBytes)
+	}
+	return secret, c.problems("authentication.scram.mock_secret_file", err)
+}
+
+// Issuers makes the verifiers of tokens, by the names that rules use. They reach for nothing yet.
+func (c *Config) Issuers() (map[string]*oidc.Verifier, error) {
+	verifiers := make(map[string]*oidc.Verifier)
+	var problems Problems
+	for i, issuer := range c.Authentication.Issuers {
+		verifier, err := oidc.New(issuer.Config)
+		problems = append(problems, c.each(indexed("authentication.issuers", i), err)...)
+		verifiers[issuer.Name] = verifier
+	}
+	return verifiers, problems.err()
+}
+
+// Backends makes the databases that clients may name, and the TLS towards them.
+func (c *Config) Backends() (map[string]gateway.Database, error) {
+	databases := make(map[string]gateway.Database)
+	var problems Problems
+	for name, db := range c.Databases {
+		config, err := tlsutil.ClientConfig(db.TLS)
+		problems = append(problems, c.each("databases."+name+".tls", err)...)
+		databases[name] = gateway.Database{
+			Backend:    backend.Config{Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, ConnectTimeout: c.Timeouts.Connect},
+			SearchPath: db.SearchPath,
+			VaultRoles: db.VaultRoles,
+		}
+	}
+	return databases, problems.err()
+}
+
+// CheckRules reports what is wrong with the rules together.
+func (c *Config) CheckRules() error {
+	return c.problems("authentication.rules", c.Authentication.Rules.Validate())
+}
+
+// PolicyConfig is what authz.New takes.
+func (c *Config) PolicyConfig(logger *slog.Logger, onReload func(authz.Status)) authz.Config {
+	return authz.Config{
+		Directory:            c.Policy.Directory,
+		InsecureAllowNetwork: c.Policy.InsecureAllowNetwork,
+		Logger:               logger,
+		OnReload:             onReload,
+	}
+}
+
+// Reloader is what tlsutil.NewReloader takes.
+func (p KeyPair) Reloader(logger *slog.Logger, observe func(error)) tlsutil.ReloaderConfig {
+	return tlsutil.ReloaderConfig{Certificate: p.Certificate, Key: p.Key, Logger: logger, Observe: observe}
+}
+
+// AdminTLS is the TLS configuration of the admin listener from its reloader.
+func AdminTLS(r *tlsutil.Reloader) *tls.Config {
+	config := tlsutil.ServerConfig(r)
+	config.NextProtos = []string{"http/1.1"} // its own are PostgreSQL's
+	return config
+}
+
+// problems makes an error one that is about a key; nil stays nil.
+func (c *Config) problems(path string, err error) error { return c.each(path, err).err() }
+
+// each makes Problems of an error and the errors joined in it.
+func (c *Config) each(path string, err error) Problems {
+	if err == nil {
+		return nil
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
+		var problems Problems
+		for _, one := range joined.Unwrap() {
+			problems = append(problems, c.each(path, one)...)
+		}
+		return problems
+	}
+	p := c.Problem(path, err)
+	p.Message = strings.Join(strings.Fields(p.Message), " ") // one problem, one line
+	return Problems{p}
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/tlsutil"
+)
+
+// Report is what Check found out beyond Load. A configuration is good when there are no Problems.
+type Report struct {
+	Problems  Problems
+	Warnings  Problems // it would work, but not as safely as it could
+	Unchecked Problems // files in directories that do not exist on this machine, and what needs them
+}
+
+// Check reads every file that the configuration refers to and makes of it what the server would: the certificate and its key belong
+// together, the userlist can be read, the policy compiles. It listens on nothing, connects to nothing and creates nothing.
+//
+// A configuration can be checked where it is written, not only where it runs: a file whose directory does not exist on this machine
+// is reported as not checked. A file that is missing from a directory that exists is a problem.
+func (c *Config) Check() Report {
+	var r Report
+	absent := make(map[string]bool) // by key
+	for _, f := range c.files {
+		warning, err := f.check()
+		switch {
+		case errors.Is(err, errElsewhere):
+			r.Unchecked = append(r.Unchecked, c.Problem(f.path, err))
+			absent[f.path] = true
+		case err != nil:
+			r.Problems = append(r.Problems, c.Problem(f.path, err))
+			absent[f.path] = true
+		case warning != "":
+			r.Warnings = append(r.Warnings, c.Problem(f.path, errors.New(warning)))
+		}
+	}
+	r.add(c.CheckRules())
+	for _, part := range c.parts() {
+		if !slices.ContainsFunc(c.files, func(f file) bool { return absent[f.path] && strings.HasPrefix(f.path, part.path) }) {
+			r.add(part.check(&r))
+		}
+	}
+	r.Problems, r.Warnings, r.Unchecked = r.Problems.sorted(), r.Warnings.sorted(), r.Unchecked.sorted()
+	return r
+}
+
+// part is checked when all files of the keys below path are there.
+type part struct {
+	path  string
+	check func(*Report) error
+}
+
+func (c *Config) parts() []part {
+	parts := []part{
+		{"tls.", func(*Report) error { return c.checkPair("tls", c.TLS) }},
+		{"admin.token_file", func(*Report) error { _, err := c.AdminToken(); return err }},
+		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
+		{"authentication.issuers", func(*Report) error { _, err := c.Issuers(); return err }},
+		{"policy.", c.checkPolicy},
+		{"vault.auth.", func(*Report) error { return c.checkVaultSecrets() }},
+		{"databases.", func(*Report) error { _, err := c.Backends(); return err }},
+	}
+	if c.Authentication.Userlist != "" || c.Authentication.MockSecretFile != "" {
+		parts = append(parts, part{"authentication.", c.checkSCRAM})
+	}
+	return parts
+}
+
+func (r *Report) add(err error) {
+	var problems Problems
+	if errors.As(err, &problems) {
+		r.Problems = append(r.Problems, problems...)
+	}
+}
+
+func (c *Config) checkPair(path string, pair KeyPair) error {
+	if pair.Certificate == "" {
+		return nil
+	}
+	_, err := tlsutil.NewReloader(pair.Reloader(nil, nil))
+	return c.problems(path, err)
+}
+
+func (c *Config) checkSCRAM(r *Report) error {
+	_, warnings, err := c.SCRAM()
+	for _, warning := range warnings {
+		r.Warnings = append(r.Warnings, c.Problem("authentication.userlist", errors.New(warning)))
+	}
+	return err
+}
+
+func (c *Config) checkPolicy(*Report) error {
+	_, err := authz.New(c.PolicyConfig(nil, nil))
+	return c.problems("policy.directory", err)
+}
+
+func (c *Config) checkVaultSecrets() error {
+	var problems Problems
+	for key, path := range map[string]string{
+		"token_file": c.Vault.Auth.TokenFile, "role_id_file": c.Vault.Auth.RoleIDFile, "secret_id_file": c.Vault.Auth.SecretIDFile,
+	} {
+		if path != "" {
+			_, err := readSecret(path)
+			problems = append(problems, c.each("vault.auth."+key, err)...)
+		}
+	}
+	return problems.err()
+}

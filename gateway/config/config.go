@@ -1,0 +1,237 @@
+// Package config reads the gateway's configuration: a YAML file, and a few environment variables that say where secrets are.
+//
+// It is strict. Unknown keys, keys set twice, values of the wrong kind and out of range, names that refer to nothing: all of them are
+// errors, and all come at once, each with its line and what to do.
+//
+// The environment names files only, never secrets themselves: SALLYPORT_TLS_KEY_FILE, SALLYPORT_ADMIN_TOKEN_FILE,
+// SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and SALLYPORT_VAULT_SECRET_ID_FILE take
+// the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/tlsutil"
+)
+
+// maxFileBytes bounds the file: thousands of databases.
+const maxFileBytes = 4 << 20
+
+// Config is a configuration that is well-formed. What its files hold is not known yet: see Check.
+type Config struct {
+	File   string
+	Digest string // SHA-256 of the file, hex
+
+	Listen         string // host:port
+	TLS            KeyPair
+	Admin          Admin
+	Authentication Authentication
+	Policy         Policy
+	Vault          Vault
+	Databases      map[string]Database
+	Audit          audit.Config // without a Logger
+	Statements     Statements
+	Limits         gateway.Limits
+	Timeouts       gateway.Timeouts
+	Log            Log
+
+	files []file // that are read or written at start
+	lines map[string]int
+}
+
+// KeyPair names the files of a certificate and its key.
+type KeyPair struct{ Certificate, Key string }
+
+// Admin configures the admin listener.
+type Admin struct {
+	Listen    string  // host:port; "" for none
+	TokenFile string  // "": /sessions refuses everyone
+	TLS       KeyPair // both empty: plain HTTP
+}
+
+// Authentication says who may prove what, and how.
+type Authentication struct {
+	Userlist       string // "": nobody has a password
+	Iterations     int
+	MockSecretFile string // "": a new secret for every start
+	Issuers        []Issuer
+	Rules          authn.Rules
+}
+
+// Issuer is an OpenID provider under the name that rules use.
+type Issuer struct {
+	Name string
+	oidc.Config
+}
+
+// Policy says where the policy is.
+type Policy struct {
+	Directory            string
+	InsecureAllowNetwork bool
+}
+
+// Vault says where credentials come from, and how the gateway logs in there.
+type Vault struct {
+	Address   string
+	CAFile    string // "": the system's
+	Namespace string
+	Mount     string // of the database secrets engine
+	Auth      VaultAuth
+}
+
+// VaultAuth is a login to Vault.
+type VaultAuth struct {
+	Method       string // "token" or "approle"
+	TokenFile    string
+	RoleIDFile   string
+	SecretIDFile string
+	Mount        string // of the AppRole method
+}
+
+// Database is one database behind the gateway.
+type Database struct {
+	Host       string
+	Port       int
+	Name       string
+	TLS        tlsutil.ClientFiles
+	SearchPath []string
+	VaultRoles map[string]string // from the policy's roles
+}
+
+// Statements configures the parser's workers.
+type Statements struct{ Workers int }
+
+// Log configures what the gateway says of itself.
+type Log struct {
+	Level slog.Level
+	JSON  bool
+}
+
+// Load reads a file. environ is the environment, as os.Environ has it. The error is Problems, unless the file could not be read.
+func Load(path string, environ []string) (*Config, error) {
+	content, err := read(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	sum := sha256.Sum256(content)
+	d := &document{file: path, dir: filepath.Dir(path), lines: make(map[string]int)}
+	d.environment(environ)
+	c := &Config{File: path, Digest: hex.EncodeToString(sum[:]), lines: d.lines}
+	if root := d.parse(content); root != nil {
+		c.read(root)
+	}
+	return c, d.problems.err()
+}
+
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxFileBytes {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFileBytes)
+	}
+	return content, nil
+}
+
+// variables are the environment variables that Load knows.
+var variables = [...]string{
+	"SALLYPORT_TLS_KEY_FILE", "SALLYPORT_ADMIN_TOKEN_FILE", "SALLYPORT_SCRAM_MOCK_SECRET_FILE",
+	"SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
+}
+
+// environment keeps the variables that are ours. One that is misspelt would leave another secret in use than was meant.
+func (d *document) environment(environ []string) {
+	d.environ = make(map[string]string)
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "SALLYPORT_") {
+			continue
+		}
+		if !slices.Contains(variables[:], name) {
+			d.problem(0, "", "environment variable %s is not one that exists: these are %s", name, strings.Join(variables[:], ", "))
+		}
+		d.environ[name] = value
+	}
+}
+
+// yamlLine finds the line in yaml's own errors ("yaml: line 3: …").
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// parse returns the file as one section, or nil when it is not YAML.
+func (d *document) parse(content []byte) *section {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	var root, second yaml.Node
+	switch err := decoder.Decode(&root); {
+	case errors.Is(err, io.EOF):
+		d.problem(0, "", "is empty")
+		return nil
+	case err != nil:
+		match := yamlLine.FindStringSubmatch(err.Error())
+		line := 0
+		if match != nil && match[1] != "" {
+			line, _ = strconv.Atoi(match[1])
+		}
+		d.problem(line, "", "is not YAML: %s", strings.TrimPrefix(err.Error(), strings.Join(match[:min(1, len(match))], "")))
+		return nil
+	}
+	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
+		d.problem(second.Line, "", "holds a second document: keep one")
+	}
+	node := root.Content[0]
+	if node.ShortTag() == "!!null" {
+		d.problem(0, "", "is empty")
+		return nil
+	}
+	return d.mapping(node, "", node.Line)
+}
+
+// read takes every key of the file, in the order of the documentation.
+func (c *Config) read(s *section) {
+	c.Listen = s.address("listen", "where clients connect, for example 0.0.0.0:6432")
+	c.readTLS(s.section("tls"))
+	c.readAdmin(s.section("admin"))
+	c.readAuthentication(s.section("authentication"))
+	c.readPolicy(s.section("policy"))
+	c.readVault(s.section("vault"))
+	c.readDatabases(s)
+	c.readAudit(s.section("audit"))
+	c.readStatements(s.section("statements"))
+	c.readLimits(s.section("limits"))
+	c.readTimeouts(s.section("timeouts"))
+	c.readLog(s.section("log"))
+	s.done()
+	c.crossCheck(s.d)
+}
+
+// Problem is one that was found later than by Load, at a key of the file.
+func (c *Config) Problem(path string, err error) Problem {
+	line := c.lines[path]
+	for parent := path; line == 0 && parent != ""; line = c.lines[parent] {
+		parent = parent[:max(0, strings.LastIndexAny(parent, ".["))]
+	}
+	return Problem{File: c.File, Line: line, Path: path, Message: err.Error()}
+}

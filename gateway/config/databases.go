@@ -1,0 +1,141 @@
+package config
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/sallyport/sallyport/tlsutil"
+)
+
+// maxNameBytes is NAMEDATALEN-1: PostgreSQL cuts longer names, so two of them could mean the same.
+const maxNameBytes = 63
+
+func (c *Config) readPolicy(s *section) {
+	c.Policy = Policy{
+		Directory:            s.requiredFile("directory", "", "the directory of the policy"),
+		InsecureAllowNetwork: s.boolean("insecure_allow_network"),
+	}
+	c.readsDirectory("policy.directory", c.Policy.Directory)
+	s.done()
+}
+
+func (c *Config) readVault(s *section) {
+	c.Vault = Vault{
+		Address:   s.required("address", "Vault's URL, for example https://vault.example.com:8200"),
+		CAFile:    s.file("ca_file", ""),
+		Namespace: s.text("namespace", ""),
+		Mount:     s.text("mount", "database"),
+	}
+	c.reads("vault.ca_file", c.Vault.CAFile)
+	if u, err := url.Parse(c.Vault.Address); c.Vault.Address != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
+		s.at("address").problem("is not a URL like https://vault.example.com:8200")
+	} else if insecure := s.boolean("insecure_http"); err == nil && u.Scheme == "http" && !insecure && !isLoopback(hostport(u)) {
+		s.at("address").problem("is not https and not on this machine: passwords would cross the network in the clear; set insecure_http: true when something else encrypts it")
+	}
+	c.readVaultAuth(s.section("auth"))
+	s.known["insecure_http"] = true
+	s.done()
+}
+
+func hostport(u *url.URL) string {
+	if strings.Contains(u.Hostname(), ":") {
+		return "[" + u.Hostname() + "]:0"
+	}
+	return u.Hostname() + ":0"
+}
+
+func (c *Config) readVaultAuth(s *section) {
+	a := &c.Vault.Auth
+	a.Method = s.oneOf("method", "", "token", "approle")
+	s.missing("method", "token or approle")
+	switch a.Method {
+	case "token":
+		a.TokenFile = s.requiredFile("token_file", "SALLYPORT_VAULT_TOKEN_FILE", "the file with the gateway's Vault token")
+		c.readsSecret("vault.auth.token_file", a.TokenFile)
+	case "approle":
+		a.RoleIDFile = s.requiredFile("role_id_file", "SALLYPORT_VAULT_ROLE_ID_FILE", "the file with the role id")
+		a.SecretIDFile = s.requiredFile("secret_id_file", "SALLYPORT_VAULT_SECRET_ID_FILE", "the file with the secret id")
+		a.Mount = s.text("mount", "approle")
+		c.readsSecret("vault.auth.role_id_file", a.RoleIDFile)
+		c.readsSecret("vault.auth.secret_id_file", a.SecretIDFile)
+	default:
+		return // what else is set cannot be judged
+	}
+	s.done()
+}
+
+func (c *Config) readDatabases(root *section) {
+	names, sections := root.sections("databases")
+	if len(names) == 0 {
+		root.missing("databases", "at least one database that clients may name")
+	}
+	c.Databases = make(map[string]Database)
+	for _, name := range names {
+		if len(name) > maxNameBytes || name == "" {
+			root.d.problem(sections[name].line, sections[name].path, "must have 1 to %d bytes", maxNameBytes)
+		}
+		c.Databases[name] = c.readDatabase(name, sections[name])
+	}
+}
+
+func (c *Config) readDatabase(key string, s *section) Database {
+	db := Database{
+		Host:       s.required("host", "the backend's host name, as its certificate has it"),
+		Port:       s.number("port", 5432, 1, 65535),
+		Name:       s.text("name", key),
+		SearchPath: s.texts("search_path"),
+		VaultRoles: s.words("vault_roles"),
+	}
+	if len(db.Name) > maxNameBytes {
+		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)
+	}
+	if len(db.VaultRoles) == 0 {
+		s.missing("vault_roles", "which Vault role each of the policy's roles gets, for example {readonly: app-readonly}")
+	}
+	s.checkSearchPath(db.SearchPath)
+	t := s.section("tls")
+	db.TLS = tlsutil.ClientFiles{
+		CA:          t.requiredFile("ca_file", "", "the CA that the backend's certificate comes from"),
+		Certificate: t.file("certificate", ""),
+		Key:         t.file("key", ""),
+		ServerName:  t.text("server_name", ""),
+	}
+	if db.TLS.ServerName == "" {
+		db.TLS.ServerName = db.Host
+	}
+	if (db.TLS.Certificate == "") != (db.TLS.Key == "") {
+		s.d.problem(t.line, t.path, "certificate and key go together: set both")
+	}
+	c.reads(t.pathOf("ca_file"), db.TLS.CA)
+	c.reads(t.pathOf("certificate"), db.TLS.Certificate)
+	c.readsSecret(t.pathOf("key"), db.TLS.Key)
+	t.done()
+	s.done()
+	return db
+}
+
+// checkSearchPath refuses schemas that change under the session, or that the gateway puts there itself.
+func (s *section) checkSearchPath(schemas []string) {
+	for i, schema := range schemas {
+		path := indexed(s.pathOf("search_path"), i)
+		switch {
+		case schema == "$user" || strings.HasPrefix(schema, "pg_temp"):
+			s.d.problem(s.d.lines[path], path, "is %q, which names another schema in every session: remove it (pg_temp is always searched last)", schema)
+		case len(schema) > maxNameBytes:
+			s.d.problem(s.d.lines[path], path, "must have 1 to %d bytes", maxNameBytes)
+		}
+	}
+}
+
+// words reads a mapping of names to names.
+func (s *section) words(key string) map[string]string {
+	inner := s.section(key)
+	words := make(map[string]string)
+	for name := range inner.nodes {
+		words[name] = inner.required(name, "a name")
+	}
+	return words
+}
+
+func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i+1) }

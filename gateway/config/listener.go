@@ -1,0 +1,123 @@
+package config
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// address reads a host:port to listen on.
+func (s *section) address(key, what string) string {
+	text := s.required(key, what)
+	if text == "" {
+		return ""
+	}
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		s.at(key).problem("must be host:port, for example 127.0.0.1:6432 or [::1]:6432, not %q", text)
+		return ""
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		s.at(key).problem("has port %q: must be 0 to 65535", port)
+	}
+	if strings.ContainsAny(host, " /") {
+		s.at(key).problem("has host %q: must be an address or a name", host)
+	}
+	return text
+}
+
+// at is the value of a key that is known to be there.
+func (s *section) at(key string) value {
+	return value{s.d, resolve(s.nodes[key]), s.pathOf(key)}
+}
+
+func isLoopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		return false
+	}
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+func (c *Config) readTLS(s *section) {
+	c.TLS.Certificate = s.requiredFile("certificate", "", "the certificate that clients see, PEM, leaf first")
+	c.TLS.Key = s.requiredFile("key", "SALLYPORT_TLS_KEY_FILE", "the certificate's key, PEM")
+	c.reads("tls.certificate", c.TLS.Certificate)
+	c.readsSecret("tls.key", c.TLS.Key)
+	s.done()
+}
+
+func (c *Config) readAdmin(s *section) {
+	if _, ok := s.nodes["listen"]; ok {
+		c.Admin.Listen = s.address("listen", "where operators connect")
+	} else {
+		s.known["listen"] = true
+	}
+	c.Admin.TokenFile = s.file("token_file", "SALLYPORT_ADMIN_TOKEN_FILE")
+	c.readsSecret("admin.token_file", c.Admin.TokenFile)
+	pair := s.section("tls")
+	c.Admin.TLS = KeyPair{Certificate: pair.file("certificate", ""), Key: pair.file("key", "")}
+	if (c.Admin.TLS.Certificate == "") != (c.Admin.TLS.Key == "") {
+		s.d.problem(pair.line, "admin.tls", "certificate and key go together: set both")
+	}
+	pair.done()
+	c.reads("admin.tls.certificate", c.Admin.TLS.Certificate)
+	c.readsSecret("admin.tls.key", c.Admin.TLS.Key)
+	insecure := s.boolean("insecure_http")
+	if c.Admin.Listen != "" && !isLoopback(c.Admin.Listen) && c.Admin.TLS.Certificate == "" && c.Admin.TokenFile != "" && !insecure {
+		s.at("listen").problem("is not a loopback address and tokens would cross the network in the clear: set admin.tls, or insecure_http: true when something else encrypts it")
+	}
+	s.done()
+}
+
+func (c *Config) readAudit(s *section) {
+	c.Audit = audit.Config{
+		Path:         s.requiredFile("file", "", "the file that every statement is recorded in"),
+		AllowPipe:    s.boolean("allow_pipe"),
+		MaxTextBytes: s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
+	}
+	c.writes("audit.file", c.Audit.Path)
+	s.done()
+}
+
+func (c *Config) readStatements(s *section) {
+	c.Statements.Workers = s.number("workers", 2, 1, 256)
+	c.Limits.TextBytes = s.number("max_text_bytes", 0, 1<<10, 16<<20)
+	s.done()
+}
+
+func (c *Config) readLimits(s *section) {
+	c.Limits.Connections = s.number("connections", 0, 1, 1_000_000)
+	c.Limits.PreAuthentication = s.number("pre_authentication", 0, 1, 1_000_000)
+	c.Limits.BindBytes = s.number("bind_bytes", 0, 10_000, 1<<30-1)
+	c.Limits.CopyDataBytes = s.number("copy_data_bytes", 0, 10_000, 1<<30-1)
+	c.Limits.PreparedStatements = s.number("prepared_statements", 0, 1, 1_000_000)
+	c.Limits.PreparedBytes = s.number("prepared_bytes", 0, 1<<10, 1<<30-1)
+	s.done()
+}
+
+func (c *Config) readTimeouts(s *section) {
+	t := &c.Timeouts
+	t.Admission = s.duration("admission", 0, time.Second, 5*time.Minute)
+	t.Authentication = s.duration("authentication", 0, time.Second, 5*time.Minute)
+	t.Connect = s.duration("connect", 0, time.Second, 5*time.Minute)
+	t.Decision = s.duration("decision", 0, 10*time.Millisecond, time.Minute)
+	t.Session = s.duration("session", 0, time.Second, 30*24*time.Hour)
+	t.Idle = s.duration("idle", 0, 0, 30*24*time.Hour)
+	t.Write = s.duration("write", 0, time.Second, time.Hour)
+	t.Drain = s.duration("drain", 0, time.Second, 24*time.Hour)
+	s.done()
+}
+
+func (c *Config) readLog(s *section) {
+	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}
+	c.Log.Level = levels[s.oneOf("level", "info", "debug", "info", "warn", "error")]
+	c.Log.JSON = s.oneOf("format", "json", "json", "text") != "text"
+	s.done()
+}

@@ -464,4 +464,3 @@ func word(m pgproto3.BackendMessage) string {
 	b, _ := m.Encode(nil)
 	return string(b[:1])
 }
-

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
-
 )
 
 func query(text string) *pgproto3.Query { return &pgproto3.Query{String: text} }
@@ -444,4 +443,3 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 	}
 	b.end()
 }
-

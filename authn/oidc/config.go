@@ -119,6 +119,9 @@ func (cfg Config) validate() error {
 	if slices.Contains(cfg.Audiences, "") || slices.Contains(cfg.AuthorizedParties, "") {
 		errs = append(errs, errors.New("empty audience or authorized party"))
 	}
+	if cfg.GroupsClaim == "email" {
+		errs = append(errs, errors.New("groups claim is email, which nobody verifies as a group"))
+	}
 	for _, algorithm := range cfg.Algorithms {
 		if !knownAlgorithm(algorithm) {
 			errs = append(errs, fmt.Errorf("algorithm %q is unknown, or symmetric", algorithm))

@@ -33,6 +33,7 @@ func TestNew(t *testing.T) {
 		"no audience":                 {func(c *Config) { c.Audiences = nil }, "no audience"},
 		"empty audience":              {func(c *Config) { c.Audiences = []string{""} }, "empty audience"},
 		"empty party":                 {func(c *Config) { c.AuthorizedParties = []string{"cli", ""} }, "empty audience or authorized party"},
+		"groups from e-mail":          {func(c *Config) { c.GroupsClaim = "email" }, "groups claim"},
 		"algorithm none":              {func(c *Config) { c.Algorithms = []string{"none"} }, `algorithm "none"`},
 		"algorithm HMAC":              {func(c *Config) { c.Algorithms = []string{"RS256", "HS256"} }, `algorithm "HS256"`},
 		"empty algorithm":             {func(c *Config) { c.Algorithms = []string{""} }, `algorithm ""`},

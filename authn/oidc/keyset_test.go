@@ -224,10 +224,12 @@ func TestBadAnswers(t *testing.T) {
 	const marker = "text-of-the-answer"
 	large := `{"keys":[],"x":"` + strings.Repeat("x", maxBodyBytes) + `"}`
 	tests := map[string]func(*issuer){
-		"keys: status 500":       func(i *issuer) { i.jwks = status(500) },
-		"keys: status 404":       func(i *issuer) { i.jwks = http.NotFound },
-		"keys: status 204":       func(i *issuer) { i.jwks = status(204) },
-		"keys: redirect":         func(i *issuer) { i.jwks = http.RedirectHandler("https://evil.example/keys", http.StatusFound).ServeHTTP },
+		"keys: status 500": func(i *issuer) { i.jwks = status(500) },
+		"keys: status 404": func(i *issuer) { i.jwks = http.NotFound },
+		"keys: status 204": func(i *issuer) { i.jwks = status(204) },
+		"keys: redirect": func(i *issuer) {
+			i.jwks = http.RedirectHandler("https://evil.example/keys", http.StatusFound).ServeHTTP
+		},
 		"keys: not JSON":         func(i *issuer) { i.jwks = answer("<html>" + marker) },
 		"keys: empty":            func(i *issuer) { i.jwks = answer("") },
 		"keys: no keys":          func(i *issuer) { i.jwks = answer(`{"x":"` + marker + `"}`) },
@@ -240,7 +242,9 @@ func TestBadAnswers(t *testing.T) {
 		"keys: too large":        func(i *issuer) { i.jwks = answer(large) },
 		"keys: too many":         func(i *issuer) { i.jwks = answer(`{"keys":[{}` + strings.Repeat(",{}", maxKeys) + `]}`) },
 		"issuer: status 500":     func(i *issuer) { i.config = status(500) },
-		"issuer: redirect":       func(i *issuer) { i.config = http.RedirectHandler("/realm/keys", http.StatusTemporaryRedirect).ServeHTTP },
+		"issuer: redirect": func(i *issuer) {
+			i.config = http.RedirectHandler("/realm/keys", http.StatusTemporaryRedirect).ServeHTTP
+		},
 		"issuer: not JSON":       func(i *issuer) { i.config = answer(marker) },
 		"issuer: too large":      func(i *issuer) { i.config = answer(large) },
 		"issuer: another":        func(i *issuer) { i.name = "https://evil.example" },

@@ -31,6 +31,8 @@ type fakeBackend struct {
 	mu  sync.Mutex
 	ran []string // texts executed, in order
 
+	speaking sync.Mutex // held while it answers, or says something unasked
+
 	statements map[string]string
 	portals    map[string]string
 	skipping   bool
@@ -63,7 +65,19 @@ func (f *fakeBackend) run() {
 	}
 }
 
+// say sends something that was not asked for.
+func (f *fakeBackend) say(messages ...pgproto3.BackendMessage) {
+	f.speaking.Lock()
+	defer f.speaking.Unlock()
+	for _, m := range messages {
+		f.conn.Send(m)
+	}
+	_ = f.conn.Flush()
+}
+
 func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
+	f.speaking.Lock()
+	defer f.speaking.Unlock()
 	if _, isSync := m.(*pgproto3.Sync); f.skipping && !isSync {
 		return
 	}

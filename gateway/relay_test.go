@@ -350,9 +350,7 @@ func TestRelayDrainWaitsForTheTransaction(t *testing.T) {
 
 func TestRelayTripwire(t *testing.T) {
 	b := start(t, nil)
-	b.backend.conn.Send(&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"})
-	b.backend.conn.Send(&pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "off"})
-	_ = b.backend.conn.Flush()
+	b.backend.say(&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}, &pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "off"})
 	if got, want := strings.Join(b.rest(), " "), "S FATAL 57P01"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
@@ -364,9 +362,8 @@ func TestRelayTripwire(t *testing.T) {
 func TestRelayRewritesItsOwnProcessIDOnly(t *testing.T) {
 	b := start(t, nil)
 	for _, pid := range []uint32{2000, 3000} {
-		b.backend.conn.Send(&pgproto3.NotificationResponse{PID: pid, Channel: "c"})
+		b.backend.say(&pgproto3.NotificationResponse{PID: pid, Channel: "c"})
 	}
-	_ = b.backend.conn.Flush()
 	for _, want := range []uint32{1000, 3000} {
 		m, err := b.client.Receive()
 		if err != nil {
@@ -402,8 +399,7 @@ func TestRelayForeignErrorAtADenial(t *testing.T) {
 	b := start(t, nil)
 	b.send(query("select"))
 	b.receive(1)
-	b.backend.conn.Send(&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: noncePrefix})
-	_ = b.backend.conn.Flush()
+	b.backend.say(&pgproto3.ErrorResponse{Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: "42601", Message: noncePrefix})
 	if got, want := strings.Join(b.rest(), " "), "FATAL 08P01"; got != want {
 		t.Errorf("got %s, want %s: an error that answers nothing", got, want)
 	}

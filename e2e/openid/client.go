@@ -23,7 +23,7 @@ func (client) RedirectURIs() []string {
 func (client) PostLogoutRedirectURIs() []string    { return nil }
 func (client) ApplicationType() op.ApplicationType { return op.ApplicationTypeNative }
 func (client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodNone }
-func (client) ResponseTypes() []oidc.ResponseType { return []oidc.ResponseType{oidc.ResponseTypeCode} }
+func (client) ResponseTypes() []oidc.ResponseType  { return []oidc.ResponseType{oidc.ResponseTypeCode} }
 
 func (client) GrantTypes() []oidc.GrantType {
 	return []oidc.GrantType{oidc.GrantTypeCode, oidc.GrantTypeDeviceCode}

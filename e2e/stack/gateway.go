@@ -123,7 +123,7 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 	if err != nil {
 		return err
 	}
-	userlist, err := userlistLine(Service, g.ServicePassword)
+	userlist, err := UserlistLine(Service, g.ServicePassword)
 	if err != nil {
 		return err
 	}

@@ -42,9 +42,9 @@ func People() []openid.User {
 	}
 }
 
-// userlistLine is one line of a userlist file in PgBouncer's format, with the
+// UserlistLine is one line of a userlist file in PgBouncer's format, with the
 // verifier that PostgreSQL would store (RFC 5803).
-func userlistLine(user, password string) (string, error) {
+func UserlistLine(user, password string) (string, error) {
 	client, err := scram.SHA256.NewClient(user, password, "")
 	if err != nil {
 		return "", fmt.Errorf("make SCRAM verifier: %w", err)

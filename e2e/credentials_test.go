@@ -1,0 +1,267 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+// goneWithin is how soon after the end of a session its role must be gone.
+const goneWithin = 2 * time.Second
+
+// backendRole is the role that a session has in PostgreSQL.
+func backendRole(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	return value(t, conn, "SELECT current_user::text")
+}
+
+func roleExists(t *testing.T, role string) bool {
+	t.Helper()
+	return value(t, superuser(t, stack.App), "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", role) != "0"
+}
+
+func roleGone(t *testing.T, role string, within time.Duration) {
+	t.Helper()
+	conn := superuser(t, stack.App)
+	eventually(t, within, func() error {
+		if value(t, conn, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", role) != "0" {
+			return fmt.Errorf("role %s is still there", role)
+		}
+		return nil
+	})
+}
+
+// TestRoleEnds: however a session ends, its role goes.
+func TestRoleEnds(t *testing.T) {
+	ends := map[string]func(t *testing.T, conn *pgx.Conn){
+		"terminate": func(t *testing.T, conn *pgx.Conn) {
+			if err := conn.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"connection cut": func(t *testing.T, conn *pgx.Conn) {
+			if err := conn.PgConn().Conn().Close(); err != nil {
+				t.Error(err)
+			}
+		},
+		"cut in a transaction": func(t *testing.T, conn *pgx.Conn) {
+			execute(t, conn, "BEGIN", "SELECT * FROM customers LIMIT 1")
+			if err := conn.PgConn().Conn().Close(); err != nil {
+				t.Error(err)
+			}
+		},
+		"cut while a query runs": func(t *testing.T, conn *pgx.Conn) {
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			if _, err := conn.Exec(ctx, "SELECT count(*) FROM orders a, orders b, orders c"); err == nil {
+				t.Error("it ended before it could be cut")
+			}
+		},
+		"reset": func(t *testing.T, conn *pgx.Conn) {
+			// TLS hides the TCP connection; SO_LINGER 0 makes its end a reset.
+			type netConn interface{ NetConn() net.Conn }
+			inner, ok := conn.PgConn().Conn().(netConn)
+			if !ok {
+				t.Fatal("not a TLS connection")
+			}
+			tcp, ok := inner.NetConn().(*net.TCPConn)
+			if !ok {
+				t.Fatal("not a TCP connection")
+			}
+			if err := errors.Join(tcp.SetLinger(0), tcp.Close()); err != nil {
+				t.Error(err)
+			}
+		},
+		"backend ended": func(t *testing.T, conn *pgx.Conn) {
+			pid := value(t, conn, "SELECT pg_backend_pid()::text")
+			execute(t, superuser(t, stack.App), "SELECT pg_terminate_backend("+pid+")")
+			if _, err := conn.Exec(t.Context(), "SELECT 1"); err == nil {
+				t.Error("the session goes on without its backend")
+			}
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			conn := login{account: stack.Analyst}.connect(t)
+			role := backendRole(t, conn)
+			if !strings.HasPrefix(role, "v-") {
+				t.Fatalf("the role is %s, not one of Vault's", role)
+			}
+			end(t, conn)
+			roleGone(t, role, goneWithin)
+		})
+	}
+}
+
+// TestRoleEndsWithObjects: a dba leaves objects behind, and still no role.
+func TestRoleEndsWithObjects(t *testing.T) {
+	for _, database := range []string{stack.App, stack.Scratch} {
+		t.Run(database, func(t *testing.T) {
+			conn := login{account: stack.DBA, database: database}.connect(t)
+			role := backendRole(t, conn)
+			execute(t, conn, "CREATE TABLE left_by_dba (a int)", "INSERT INTO left_by_dba VALUES (1)",
+				"CREATE TEMP TABLE left_too (a int)", "GRANT SELECT ON left_by_dba TO PUBLIC")
+			if err := conn.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			roleGone(t, role, goneWithin)
+			admin := superuser(t, database)
+			owner := value(t, admin, "SELECT tableowner::text FROM pg_tables WHERE tablename = 'left_by_dba'")
+			if want := database + "_owner"; owner != want {
+				t.Errorf("the table's owner is %s, want %s", owner, want)
+			}
+			schema := value(t, admin, "SELECT schemaname::text FROM pg_tables WHERE tablename = 'left_by_dba'")
+			execute(t, admin, "DROP TABLE "+schema+".left_by_dba")
+		})
+	}
+}
+
+// TestRolePerSession: nobody shares a role, and all roles are the account's group's.
+func TestRolePerSession(t *testing.T) {
+	roles := make(map[string]bool)
+	for range 5 {
+		roles[backendRole(t, login{account: stack.Service}.connect(t))] = true
+	}
+	if len(roles) != 5 {
+		t.Errorf("5 sessions have %d roles", len(roles))
+	}
+}
+
+// TestCredentialOutlivesTTL: a session goes on as its lease is renewed.
+func TestCredentialTTL(t *testing.T) {
+	const ttl = 5 * time.Second
+	vault := shared.services.Vault
+	if err := vault.SetCredentialTTL(t.Context(), ttl); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := vault.SetCredentialTTL(context.WithoutCancel(t.Context()), 15*time.Minute); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("renewed while the session lives", func(t *testing.T) {
+		conn := login{account: stack.Analyst}.connect(t)
+		role := backendRole(t, conn)
+		for end := time.Now().Add(2 * ttl); time.Now().Before(end); {
+			// pg_sleep would be denied: this is how a test waits without one.
+			if _, err := conn.Exec(t.Context(), "SELECT count(*) FROM orders a, customers b WHERE a.id < 200"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !roleExists(t, role) {
+			t.Error("the role is gone while the session lives")
+		}
+	})
+	t.Run("gone after the gateway was killed", func(t *testing.T) {
+		g := ownGateway(t, nil)
+		conn := login{gateway: g, account: stack.DBA}.connect(t)
+		role := backendRole(t, conn)
+		if err := g.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		roleGone(t, role, ttl+5*time.Second)
+		// and the gateway starts again after a crash
+		if err := g.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		value(t, login{gateway: g, account: stack.Analyst}.connect(t), "SELECT 'ok'")
+	})
+}
+
+// TestCredentialElsewhere: the session's own role cannot log in past the gateway.
+func TestCredentialElsewhere(t *testing.T) {
+	conn := login{account: stack.DBA}.connect(t)
+	role := backendRole(t, conn)
+	// A dba may give the role another password. It is of no use.
+	execute(t, conn, "ALTER ROLE CURRENT_USER PASSWORD 'known'")
+	_, err := shared.services.Postgres.ConnectAs(t.Context(), role, "known", stack.App, nil)
+	if got := sqlstate(t, err); got != "28000" {
+		t.Errorf("SQLSTATE %q, want 28000: %v", got, err)
+	}
+}
+
+// TestVaultLost: without Vault nobody new comes in, quickly, and those who are in stay.
+func TestVaultLost(t *testing.T) {
+	g := ownGateway(t, nil)
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	vault := shared.services.Vault
+	if err := vault.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	resumed := false
+	resume := func() {
+		if !resumed {
+			resumed = true
+			if err := vault.Resume(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	defer resume()
+	began := time.Now()
+	_, err := login{gateway: g, account: stack.Analyst}.open(t)
+	if got := sqlstate(t, err); got != "57P03" && got != "08006" {
+		t.Errorf("SQLSTATE %q, want 57P03 or 08006: %v", got, err)
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("refused after %v", took)
+	}
+	if got := value(t, conn, "SELECT 'still here'"); got != "still here" {
+		t.Errorf("got %q", got)
+	}
+	role := backendRole(t, conn)
+	_ = conn.Close(t.Context())
+	resume()
+	roleGone(t, role, 30*time.Second) // tried again
+	eventually(t, 30*time.Second, func() error {
+		conn, err := login{gateway: g, account: stack.Analyst}.open(t)
+		if err != nil {
+			return err
+		}
+		return conn.Close(t.Context())
+	})
+}
+
+// TestVaultTokenRevoked: the gateway logs in to Vault again when its token is gone.
+func TestVaultTokenRevoked(t *testing.T) {
+	g := ownGateway(t, nil)
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	value(t, conn, "SELECT 'ok'")
+	_ = conn.Close(t.Context())
+	client := shared.services.Vault.Client
+	accessors, err := client.Logical().ListWithContext(t.Context(), "auth/token/accessors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, _ := accessors.Data["keys"].([]any)
+	for _, key := range keys {
+		accessor, _ := key.(string)
+		info, err := client.Auth().Token().LookupAccessorWithContext(t.Context(), accessor)
+		if err != nil || info == nil {
+			continue // expired meanwhile
+		}
+		if path, _ := info.Data["path"].(string); path != "auth/approle/login" {
+			continue
+		}
+		if err := client.Auth().Token().RevokeAccessorWithContext(t.Context(), accessor); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, gateway := range []*stack.Gateway{g, shared.gateway} {
+		eventually(t, 20*time.Second, func() error {
+			conn, err := login{gateway: gateway, account: stack.Analyst}.open(t)
+			if err != nil {
+				return err
+			}
+			return conn.Close(t.Context())
+		})
+	}
+}

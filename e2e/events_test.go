@@ -1,0 +1,135 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+// event is one line of the audit log, as far as tests look at it.
+type event struct {
+	Type        string
+	Session     string
+	Application string `json:"application_name"`
+	ClaimedUser string `json:"claimed_user"`
+	User        string
+	Allow       bool
+	ID          string
+	Decision    string
+	Reasons     []string
+	Text        string
+	Protocol    string
+	Status      string
+	Command     string
+	SQLState    string `json:"sqlstate"`
+	Rows        int
+	Reason      string
+	Revocation  string
+	BackendRole string `json:"backend_role"`
+	Lease       string
+	Statements  int
+	Observe     bool
+	Revision    string `json:"policy_revision"`
+	Action      string
+	State       string
+}
+
+// events reads the whole audit log of a gateway. A torn line is an error.
+func events(t *testing.T, g *stack.Gateway) []event {
+	t.Helper()
+	data, err := os.ReadFile(g.Audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The last line may be being written.
+	data = data[:bytes.LastIndexByte(data, '\n')+1]
+	var out []event
+	for line := range bytes.Lines(data) {
+		var e event
+		if err := json.Unmarshal(line, &e); err != nil {
+			t.Fatalf("audit line %q: %v", line, err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// ended waits for the end of the one session with this application_name and
+// returns its events, in order.
+func ended(t *testing.T, g *stack.Gateway, application string) []event {
+	t.Helper()
+	var out []event
+	eventually(t, 10*time.Second, func() error {
+		all := events(t, g)
+		var session string
+		for _, e := range all {
+			if e.Type != "session_start" || e.Application != application {
+				continue
+			}
+			if session != "" {
+				t.Fatalf("two sessions with application_name %q", application)
+			}
+			session = e.Session
+		}
+		out = nil
+		for _, e := range all {
+			if e.Session == session && session != "" {
+				out = append(out, e)
+			}
+		}
+		for _, e := range out {
+			if e.Type == "session_end" {
+				return nil
+			}
+		}
+		return fmt.Errorf("no session_end for application_name %q", application)
+	})
+	return out
+}
+
+// count counts the events of a type.
+func count(all []event, kind string) int {
+	n := 0
+	for _, e := range all {
+		if e.Type == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// sequence is the types of the events of a session, in one string.
+func sequence(all []event) string {
+	types := make([]string, len(all))
+	for i, e := range all {
+		types[i] = e.Type
+	}
+	return strings.Join(types, " ")
+}
+
+// find returns the events of a type whose text contains something.
+func find(all []event, kind, text string) []event {
+	var out []event
+	for _, e := range all {
+		if e.Type == kind && strings.Contains(e.Text, text) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// backendLog is what PostgreSQL has logged so far.
+func backendLog(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile(shared.services.Postgres.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}

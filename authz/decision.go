@@ -100,24 +100,30 @@ func (d *document) reasons() []string {
 		d.fail("reasons is missing")
 		return nil
 	}
-	list, ok := value.([]any)
-	if !ok {
-		d.fail("reasons is not a set or array of strings")
-		return nil
-	}
-	reasons := make([]string, 0, min(len(list), maxReasons+1))
-	for i, item := range list {
-		reason, ok := item.(string)
-		if !ok {
-			d.fail("reasons is not a set or array of strings")
-			return nil
-		}
-		if i == maxReasons {
-			return append(reasons, fmt.Sprintf("and %d more", len(list)-maxReasons))
-		}
-		reasons = append(reasons, printable(reason))
+	reasons, err := texts(value)
+	if err != nil {
+		d.fail("reasons: %w", err)
 	}
 	return reasons
+}
+
+func texts(value any) ([]string, error) {
+	list, ok := value.([]any)
+	if !ok {
+		return nil, errors.New("not a set or array of strings")
+	}
+	result := make([]string, 0, min(len(list), maxReasons+1))
+	for i, item := range list {
+		s, ok := item.(string)
+		if !ok {
+			return nil, errors.New("not a set or array of strings")
+		}
+		if i == maxReasons {
+			return append(result, fmt.Sprintf("and %d more", len(list)-maxReasons)), nil
+		}
+		result = append(result, printable(s))
+	}
+	return result, nil
 }
 
 func (d *document) finish() error {

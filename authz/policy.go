@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -18,7 +19,13 @@ import (
 const (
 	connectQuery   = "data.sallyport.connect.decision"
 	statementQuery = "data.sallyport.statement.decision"
+	// problemsQuery is optional: what a policy finds wrong with its own data, a set of strings. It sees no input. While it is not empty
+	// the policy is not taken into use.
+	problemsQuery = "data.sallyport.problems"
 )
+
+// problemsTimeout bounds the look at the data, which happens once per load and may be long: data can list every account there is.
+const problemsTimeout = 10 * time.Second
 
 // Policy is one compiled policy with its data. It is immutable.
 type Policy struct {
@@ -66,7 +73,29 @@ func compile(s source, network bool) (*Policy, error) {
 		return nil, err
 	}
 	p.cacheable = deterministic(compiler, ast.MustParseRef(statementQuery))
-	return p, nil
+	if len(compiler.GetRules(ast.MustParseRef(problemsQuery))) == 0 {
+		return p, nil
+	}
+	problems, err := prepare(compiler, store, problemsQuery)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.findProblems(problems)
+}
+
+func (p *Policy) findProblems(query rego.PreparedEvalQuery) error {
+	found, err := p.evaluate(context.Background(), query, ast.NewObject(), problemsTimeout)
+	if err != nil {
+		return fmt.Errorf("evaluate %s: %w", problemsQuery, err)
+	}
+	problems, err := texts(found)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", problemsQuery, err)
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("policy data: %s", strings.Join(problems, "; "))
+	}
+	return nil
 }
 
 func parseModules(texts map[string]string, capabilities *ast.Capabilities) (map[string]*ast.Module, error) {

@@ -1,20 +1,20 @@
-# What data.yaml says about the identity and the database at hand.
+# Who the identity is to data.yaml, and what that gives it in this database.
 package sallyport.access
 
 account := data.access.accounts[input.identity.user]
 
-# The roles the identity may claim. An account that is named is what it is named for; its groups do not matter then, so that a group
-# somebody else manages cannot raise a named account.
-roles contains account.role if not method_refused
+# The roles the identity may claim. An account that is named is what it is named for, whatever its groups: groups are kept elsewhere,
+# and who keeps them cannot raise a named account.
+roles contains account.role if not account.methods
+
+roles contains account.role if input.identity.method in account.methods
 
 roles contains data.access.groups[group] if {
 	not account
 	some group in input.identity.groups
 }
 
-# method_refused: the account may not prove itself this way.
-method_refused if not input.identity.method in object.get(account, "methods", [input.identity.method])
-
+# The one role; "" for none, and for several: which of them would be meant is not ours to guess.
 default role := ""
 
 role := name if {
@@ -22,7 +22,8 @@ role := name if {
 	some name in roles
 }
 
-settings := data.access.roles[role]
+# What data says about the role; undefined when it says nothing.
+terms := data.access.roles[role]
 
-# What the role grants in this database; undefined when it grants nothing.
-database := settings.databases[input.session.database]
+# What the role is granted in this database; undefined when that is nothing.
+database := terms.databases[input.session.database]

@@ -1,17 +1,79 @@
-# Which commands may run at all.
+# Which commands may run at all, and in which form.
 package sallyport.commands
+
+import data.sallyport.access
+import data.sallyport.names
 
 reasons contains sprintf("%s is not permitted", [command]) if {
 	some statement in input.statement.statements
 	some command in array.concat([statement.command], statement.commands)
-	not command in permitted
+	not permitted(command, statement)
 }
 
-permitted := {
-	"SELECT", "VALUES", "TABLE",
-	"INSERT", "UPDATE", "DELETE", "MERGE",
+permitted(command, _) if command in always
+
+permitted(command, statement) if {
+	some relation in statement.relations
+	some access in relation.access
+	access in writes[command]
+}
+
+permitted(command, statement) if {
+	count(statement.channels) > 0
+	command in {"LISTEN", "NOTIFY"}
+}
+
+# What reads, and what moves the client's own transaction, settings, names and cursors. What these name is judged elsewhere.
+#
+# Not here: PREPARE TRANSACTION and its kin (it outlives the session), CALL and DO (they show nothing of what they do), LOCK, VACUUM and
+# other maintenance, and everything that defines or grants.
+always := {
+	"SELECT", "VALUES", "TABLE", "COPY", "EXPLAIN",
 	"BEGIN", "START TRANSACTION", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "ROLLBACK TO", "SET TRANSACTION",
-	"SET", "RESET", "SHOW", "DISCARD",
+	"SET", "RESET", "SHOW",
 	"PREPARE", "EXECUTE", "DEALLOCATE", "DECLARE", "FETCH", "MOVE", "CLOSE",
-	"EXPLAIN", "COPY", "UNLISTEN",
+	# Forgets what this session has. DISCARD ALL, like RESET ALL, goes back to the settings the gateway gave the session at its start,
+	# so neither undoes what the gateway has pinned; connection pools send both.
+	"DISCARD", "DISCARD ALL", "DISCARD PLANS", "DISCARD SEQUENCES", "DISCARD TEMP",
+	"UNLISTEN",
+}
+
+# A write must be seen to write: a command without a relation it writes to has facts that do not fit together. Whether that relation
+# may be written is for relations.rego.
+writes := {
+	"INSERT": {"insert"},
+	"UPDATE": {"update"},
+	"DELETE": {"delete"},
+	"MERGE": {"insert", "update", "delete"},
+	"TRUNCATE": {"truncate"},
+}
+
+reasons contains sprintf("%s is not permitted: the text does not show what it does", [opaque]) if {
+	some statement in input.statement.statements
+	some opaque in statement.opaque
+}
+
+reasons contains "COPY is permitted from and to the client only" if {
+	some statement in input.statement.statements
+	statement.copy.endpoint != "client"
+}
+
+reasons contains sprintf("role %s may not be named", [role]) if {
+	some statement in input.statement.statements
+	some role in statement.roles
+}
+
+# A slip, not an attack: WHERE true passes.
+reasons contains sprintf("UPDATE or DELETE of %s needs a WHERE", [names.written(relation)]) if {
+	some statement in input.statement.statements
+	some relation in statement.unfiltered
+	not access.database.unfiltered
+}
+
+# A channel reaches every session of the database.
+reasons contains sprintf("%s on channel %s is not granted to %s", [upper(channel.action), channel.name, input.identity.user]) if {
+	some statement in input.statement.statements
+	some channel in statement.channels
+	channel.action != "unlisten"
+	not channel.action in access.database.channels[channel.name]
 }

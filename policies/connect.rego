@@ -1,4 +1,4 @@
-# May this identity have this connection.
+# May this identity have this connection, and on what terms.
 package sallyport.connect
 
 import data.sallyport.access
@@ -7,24 +7,41 @@ decision := object.union({"allow": true, "reasons": [], "role": access.role}, ob
 
 else := {"allow": false, "reasons": reasons}
 
-# What the role's data says about the whole session.
-obligations := object.filter(access.settings, ["observe", "read_only", "max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"])
+# What holds for the whole session. access.problems has seen to it that the values are what they should be.
+obligations := object.filter(access.terms, {
+	"observe",
+	"read_only",
+	"max_session_seconds",
+	"idle_timeout_seconds",
+	"statement_timeout_ms",
+})
 
-reasons contains sprintf("%s has no access", [input.identity.user]) if count(access.roles) == 0
+reasons contains sprintf("%s has no access", [input.identity.user]) if {
+	count(access.roles) == 0
+	not method_refused
+}
+
+reasons contains sprintf("%s may not authenticate by %s", [input.identity.user, input.identity.method]) if method_refused
+
+method_refused if {
+	access.account
+	count(access.roles) == 0
+}
 
 reasons contains sprintf("the groups of %s give more than one role", [input.identity.user]) if count(access.roles) > 1
 
 reasons contains sprintf("role %s is not defined", [access.role]) if {
 	access.role != ""
-	not access.settings
+	not access.terms
 }
 
 reasons contains sprintf("database %s is not granted to %s", [input.session.database, input.identity.user]) if {
-	access.settings
+	access.terms
 	not access.database
 }
 
+# A replication session speaks a second language that nobody judges.
 reasons contains "replication is not granted" if {
 	input.session.replication != ""
-	not access.settings.observe
+	not access.terms.observe
 }

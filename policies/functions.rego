@@ -1,13 +1,75 @@
 # Which functions may be called.
 package sallyport.functions
 
-reasons contains sprintf("function %s is not granted", [function.name]) if {
+import data.sallyport.access
+import data.sallyport.builtins
+import data.sallyport.names
+import data.sallyport.relations
+
+reasons contains sprintf("function %s is not granted to %s", [names.written(function), input.identity.user]) if {
 	some statement in input.statement.statements
 	some function in statement.functions
-	not permitted(function)
+	not permitted(function, statement)
 }
 
-permitted(function) if {
+permitted(function, _) if {
 	function.schema in {"", "pg_catalog"}
-	function.name in {"count", "sum", "min", "max", "avg", "now", "lower", "upper", "coalesce", "version"}
+	function.name in builtins.functions
 }
+
+permitted(function, _) if function.name in builtins.elsewhere[function.schema]
+
+# Functions of the application that data grants by name. Written without a schema the same name may be PostgreSQL's own as well, which
+# is why sallyport.problems refuses grants of names like set_config.
+permitted(function, _) if {
+	schemas := names.schemas(function)
+	count(schemas) > 0
+	every schema in schemas {
+		function.name in access.database.schemas[schema].functions
+	}
+}
+
+# asyncpg turns the just-in-time compiler off around its introspection by set_config instead of SET. The settings are judged like
+# those of SET; this only lets the call through, and only for that one.
+permitted(function, statement) if {
+	function.schema in {"", "pg_catalog"}
+	function.name == "set_config"
+	changed := {setting.name | some setting in statement.settings; setting.action != "show"}
+	changed == {"jit"}
+}
+
+# A literal for a regclass argument is a table's name.
+reasons contains sprintf("function %s is given a table that is not granted to %s", [names.written(function), input.identity.user]) if {
+	some statement in input.statement.statements
+	some function in statement.functions
+	function.name in builtins.of_relations
+	some literal in function.constants
+	not harmless(literal)
+}
+
+# Not a literal, or a number: psql gives the number of a table it has from pg_class.
+harmless(literal) if regex.match(`^[0-9]*$`, literal)
+
+harmless(literal) if {
+	regex.match(`^[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)?$`, literal)
+	parts := split(literal, ".")
+	relation := {
+		"schema": concat("", array.slice(parts, 0, count(parts) - 1)),
+		"name": parts[count(parts) - 1],
+		"columns": [],
+		"all_unsure": false,
+	}
+	schemas := names.schemas(relation)
+	count(schemas) > 0
+	every schema in schemas {
+		relations.allowed(schema, relation, "select")
+	}
+}
+
+reasons contains sprintf("operator %s is not granted to %s", [names.written(operator), input.identity.user]) if {
+	some statement in input.statement.statements
+	some operator in statement.operators
+	not granted(operator)
+}
+
+granted(operator) if operator.name in access.database.schemas[operator.schema].operators

@@ -1,4 +1,5 @@
-# May this identity run this text: nothing that anybody has a reason against.
+# May this identity run this text. It may when nobody has a reason against it; each file of reasons judges one kind of fact, and each
+# fact is denied unless a list names it.
 package sallyport.statement
 
 import data.sallyport.access
@@ -7,28 +8,32 @@ import data.sallyport.functions
 import data.sallyport.relations
 import data.sallyport.settings
 
-decision := {"allow": true, "reasons": ["observed"]} if observed
+decision := {"allow": true, "reasons": []} if observed
 
 else := {"allow": count(reasons) == 0, "reasons": reasons}
 
-# Both must say so: the connect decision that made the session, and the data now.
+# Observed: recorded, not judged. Both the decision that began the session and the data as they are now must say so.
 observed if {
 	input.session.observe
-	access.settings.observe
+	access.terms.observe
 	access.role == input.session.role
 	access.database
 }
 
 reasons contains "the text is not fully understood" if not input.statement.complete
 
-reasons contains sprintf("the role of %s has changed since the session began", [input.identity.user]) if access.role != input.session.role
+# An account that was taken away, or given another role, loses a session it has.
+reasons contains sprintf("the role of %s is not the one this session began with", [input.identity.user]) if access.role != input.session.role
 
 reasons contains sprintf("database %s is not granted to %s", [input.session.database, input.identity.user]) if not access.database
 
+# pg_catalog comes first only while nobody names it: every rule about unqualified names rests on that.
+reasons contains "the session's search_path names pg_catalog" if "pg_catalog" in input.session.search_path
+
 reasons contains reason if some reason in commands.reasons
 
-reasons contains reason if some reason in relations.reasons
-
 reasons contains reason if some reason in functions.reasons
+
+reasons contains reason if some reason in relations.reasons
 
 reasons contains reason if some reason in settings.reasons

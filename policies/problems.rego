@@ -1,0 +1,147 @@
+# What is wrong with data.yaml. While anything is, the policy is not taken into use: a misspelt key is a grant somebody believes in, or
+# a limit.
+package sallyport
+
+import data.sallyport.builtins
+
+problems contains "access is missing" if not is_object(data.access)
+
+problems contains sprintf("access: unknown key %s", [key]) if {
+	some key in object.keys(data.access) - {"accounts", "groups", "roles"}
+}
+
+problems contains sprintf("access: %s is not an object", [key]) if {
+	some key in ["accounts", "groups", "roles"]
+	not is_object(data.access[key])
+}
+
+problems contains sprintf("account %s: %s", [name, problem]) if {
+	some name, account in data.access.accounts
+	some problem in account_problems(account)
+}
+
+account_problems(account) := {"not an object"} if not is_object(account)
+
+account_problems(account) := problems_found if {
+	is_object(account)
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(account) - {"role", "methods"}}
+	roles := {"its role is not defined" | not data.access.roles[account.role]}
+	methods := {"methods is not a list of names" | account.methods; not names_only(account.methods)}
+	problems_found := (unknown | roles) | methods
+}
+
+problems contains sprintf("group %s: its role is not defined", [name]) if {
+	some name, role in data.access.groups
+	not data.access.roles[role]
+}
+
+problems contains sprintf("role %s: not an object", [name]) if {
+	some name, role in data.access.roles
+	not is_object(role)
+}
+
+problems contains sprintf("role %s: unknown key %s", [name, key]) if {
+	some name, role in data.access.roles
+	some key in object.keys(role) - {
+		"databases", "observe", "read_only", "max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms",
+	}
+}
+
+problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
+	some name, role in data.access.roles
+	some key in ["observe", "read_only"]
+	not is_boolean(object.get(role, key, false))
+}
+
+problems contains sprintf("role %s: %s is not a positive whole number", [name, key]) if {
+	some name, role in data.access.roles
+	some key in ["max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"]
+	value := object.get(role, key, 1)
+	not regex.match(`^[1-9][0-9]{0,7}$`, format_int_or_empty(value))
+}
+
+format_int_or_empty(value) := format_int(value, 10) if {
+	is_number(value)
+	value == floor(value)
+}
+
+else := ""
+
+problems contains sprintf("role %s: databases is not an object", [name]) if {
+	some name, role in data.access.roles
+	not is_object(role.databases)
+}
+
+problems contains sprintf("role %s, database %s: %s", [name, database, problem]) if {
+	some name, role in data.access.roles
+	some database, grants in role.databases
+	some problem in database_problems(grants)
+}
+
+database_problems(grants) := {"not an object"} if not is_object(grants)
+
+database_problems(grants) := ((unknown | shapes) | unfiltered) | (channels | schemas) if {
+	is_object(grants)
+	shapes := {sprintf("%s is not an object", [key]) |
+		some key in ["schemas", "channels"]
+		not is_object(object.get(grants, key, {}))
+	}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grants) - {"schemas", "channels", "unfiltered"}}
+	unfiltered := {"unfiltered is not true or false" | not is_boolean(object.get(grants, "unfiltered", false))}
+	channels := {sprintf("channel %s: not a list of listen and notify", [channel]) |
+		some channel, actions in object.get(grants, "channels", {})
+		not only(actions, {"listen", "notify"})
+	}
+	schemas := {sprintf("schema %s: %s", [schema, problem]) |
+		some schema, grant in object.get(grants, "schemas", {})
+		some problem in schema_problems(schema, grant)
+	}
+}
+
+schema_problems(_, grant) := {"not an object"} if not is_object(grant)
+
+schema_problems(schema, grant) := ((unknown | shape) | relations) | ((functions | operators) | (catalog | long)) if {
+	is_object(grant)
+	shape := {"relations is not an object" | not is_object(object.get(grant, "relations", {}))}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grant) - {"relations", "functions", "operators"}}
+	relations := {sprintf("relation %s: not a list of select, insert, update, delete, truncate, lock", [relation]) |
+		some relation, verbs in object.get(grant, "relations", {})
+		not only(verbs, {"select", "insert", "update", "delete", "truncate", "lock"})
+	}
+	functions := {"functions is not a list of names" | not names_only(object.get(grant, "functions", []))} | withheld(grant)
+	operators := {"operators is not a list of names" | not names_only(object.get(grant, "operators", []))}
+	catalog := {"its relations are granted for select and by name only" |
+		schema in {"pg_catalog", "information_schema"}
+		some relation, verbs in object.get(grant, "relations", {})
+		not catalog_grant(relation, verbs)
+	}
+	long := {"a name is longer than PostgreSQL's 63 bytes" |
+		some name in object.keys(object.get(grant, "relations", {})) | {schema}
+		count(base64.encode(name)) > 84
+	}
+}
+
+withheld(grant) := {sprintf("function %s cannot be granted", [function]) |
+	some function in object.get(grant, "functions", [])
+	builtins.withheld(function)
+}
+
+catalog_grant(relation, verbs) if {
+	relation != "*"
+	only(verbs, {"select"})
+}
+
+names_only(list) if {
+	is_array(list)
+	every name in list {
+		is_string(name)
+		name != "*"
+	}
+}
+
+only(list, permitted) if {
+	is_array(list)
+	every item in list {
+		item in permitted
+	}
+}

@@ -44,6 +44,9 @@ func run(m *testing.M) int {
 	}
 	shared = w
 	code := m.Run()
+	if code != 0 {
+		fmt.Fprintln(os.Stderr, "e2e: the log of the shared gateway ends with\n"+stack.Tail(w.gateway.Log))
+	}
 	if err := w.end(); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return max(code, 1)

@@ -83,7 +83,7 @@ func (p *process) ready(ctx context.Context, probe func(context.Context) error) 
 		err = fmt.Errorf("it ended (%v)", p.cmd.ProcessState)
 	default:
 	}
-	return fmt.Errorf("wait for %s: %w; its log %s ends with\n%s", p.name, err, p.log, tail(p.log))
+	return fmt.Errorf("wait for %s: %w; its log %s ends with\n%s", p.name, err, p.log, Tail(p.log))
 }
 
 // stop asks the process to end and waits for it. One that does not end in
@@ -101,7 +101,7 @@ func (p *process) stop(signal syscall.Signal, patience time.Duration) error {
 	}
 	_ = p.cmd.Process.Kill()
 	<-p.done
-	return fmt.Errorf("stop %s: killed after %v; its log %s ends with\n%s", p.name, patience, p.log, tail(p.log))
+	return fmt.Errorf("stop %s: killed after %v; its log %s ends with\n%s", p.name, patience, p.log, Tail(p.log))
 }
 
 // run executes a command to its end and returns its output in the error.
@@ -118,8 +118,8 @@ func run(ctx context.Context, user *account, dir, path string, args ...string) e
 	return nil
 }
 
-// tail is the end of a file, whole lines.
-func tail(path string) string {
+// Tail is the end of a log file, whole lines, for the message of a failure.
+func Tail(path string) string {
 	f, err := os.Open(path)
 	if err != nil {
 		return err.Error()

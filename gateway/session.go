@@ -103,13 +103,16 @@ func (s *session) phase(ctx context.Context, limit time.Duration, f func(ctx con
 	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(past) })
 	err := f(ctx)
 	if !unblock() && err == nil {
-		err = ctx.Err() // the deadline passed at the very end: the connection's own is set
+		err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
 	}
-	var known *sessionError
-	if err != nil && ctx.Err() != nil && errors.Is(err, os.ErrDeadlineExceeded) && (!errors.As(err, &known) || known.reason == ReasonClientGone) {
+	if err != nil && ctx.Err() != nil && asSessionError(err).reason == ReasonClientGone && timedOut(err) {
 		return fail(ReasonDeadline, err)
 	}
 	return err
+}
+
+func timedOut(err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // begin writes the session's start. From here on there is exactly one end.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -61,16 +62,26 @@ func answers(address string) func(context.Context) error {
 	}
 }
 
+const (
+	// Ports are chosen below those that the kernel gives to outgoing
+	// connections (ip_local_port_range begins at 32768): between the choice and
+	// the child's listen, one of those could be taken by any connection.
+	firstPort, lastPort = 20000, 32767
+	// portAttempts bounds the search.
+	portAttempts = 1000
+)
+
 // port returns want when nothing listens there, otherwise a free one. The
 // port is free when it is chosen, which is as much as can be known of it.
 func port(want int) (int, error) {
-	for _, candidate := range []int{want, 0} {
-		listener, err := net.Listen("tcp", address(candidate))
-		if err != nil {
-			continue
+	candidate := want
+	for range portAttempts {
+		if candidate != 0 {
+			if listener, err := net.Listen("tcp", address(candidate)); err == nil {
+				return candidate, listener.Close()
+			}
 		}
-		chosen := listener.Addr().(*net.TCPAddr).Port
-		return chosen, listener.Close()
+		candidate = firstPort + rand.IntN(lastPort-firstPort+1)
 	}
 	return 0, errors.New("find a free port: there is none")
 }

@@ -1,7 +1,7 @@
 // Package admin is the gateway's HTTP listener for operators and their machines.
 //
 //	GET    /healthz        200 while the process lives
-//	GET    /readyz         200 when every check is good, 503 otherwise; JSON
+//	GET    /readyz         200 when clients can be served, 503 otherwise; JSON
 //	GET    /metrics        Prometheus' text format
 //	GET    /sessions       the running sessions; JSON
 //	DELETE /sessions/{id}  ends one: its client hears 57P01; 204, or 404 when there is none
@@ -39,6 +39,10 @@ type Check struct {
 	Name    string `json:"name"`
 	OK      bool   `json:"ok"`
 	Message string `json:"message,omitempty"` // what is wrong; no secrets
+
+	// Advisory checks are shown and do not make the gateway unready: a new policy that was refused is somebody's business, but the
+	// one before it serves, and a fleet that got the same bad file must not stop at once.
+	Advisory bool `json:"advisory,omitempty"`
 }
 
 // SessionInfo is one running session as operators see it.
@@ -170,7 +174,7 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 	}{true, h.cfg.Ready()}
 	status := http.StatusOK
 	for _, check := range answer.Checks {
-		if !check.OK {
+		if !check.OK && !check.Advisory {
 			answer.Ready, status = false, http.StatusServiceUnavailable
 		}
 	}

@@ -145,6 +145,16 @@ func TestNotReady(t *testing.T) {
 	}
 }
 
+func TestAdvisory(t *testing.T) {
+	s := newSetup(token)
+	s.checks = []Check{{Name: "policy_reload", Message: "refused", Advisory: true}}
+	w := s.do("GET", "/readyz", "")
+	want := `{"ready":true,"checks":[{"name":"policy_reload","ok":false,"message":"refused","advisory":true}]}` + "\n"
+	if w.Code != 200 || w.Body.String() != want {
+		t.Errorf("%d %s\nwant 200 %s", w.Code, w.Body, want)
+	}
+}
+
 func TestKillsAreReported(t *testing.T) {
 	s := newSetup(token)
 	s.do("DELETE", "/sessions/s1", "Bearer "+token)

@@ -2,10 +2,12 @@ package config
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -60,7 +62,7 @@ func (c *Config) parts() []part {
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
 		{"authentication.issuers", func(*Report) error { _, err := c.Issuers(); return err }},
 		{"policy.", c.checkPolicy},
-		{"vault.auth.", func(*Report) error { return c.checkVaultSecrets() }},
+		{"vault.", c.checkVault},
 		{"databases.", func(*Report) error { _, err := c.Backends(); return err }},
 	}
 	if c.Authentication.Userlist != "" || c.Authentication.MockSecretFile != "" {
@@ -97,15 +99,16 @@ func (c *Config) checkPolicy(*Report) error {
 	return c.problems("policy.directory", err)
 }
 
-func (c *Config) checkVaultSecrets() error {
+func (c *Config) checkVault(*Report) error {
 	var problems Problems
 	for key, path := range map[string]string{
-		"token_file": c.Vault.Auth.TokenFile, "role_id_file": c.Vault.Auth.RoleIDFile, "secret_id_file": c.Vault.Auth.SecretIDFile,
+		"token_file": c.Vault.TokenFile, "role_id_file": c.Vault.AppRole.RoleIDFile, "secret_id_file": c.Vault.AppRole.SecretIDFile,
 	} {
 		if path != "" {
 			_, err := readSecret(path)
 			problems = append(problems, c.each("vault.auth."+key, err)...)
 		}
 	}
-	return problems.err()
+	_, err := credentials.NewVault(c.Vault, slog.New(slog.DiscardHandler))
+	return append(problems, c.each("vault", err)...).err()
 }

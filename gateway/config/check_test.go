@@ -101,7 +101,7 @@ func TestCheck(t *testing.T) {
 
 func wantOne(t *testing.T, what string, got Problems, want string) {
 	t.Helper()
-	if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0].String(), want)) {
+	if want == "" && len(got) > 0 || want != "" && (len(got) != 1 || !strings.Contains(got[0].Error(), want)) {
 		t.Errorf("%s: got %q, want %q", what, got, want)
 	}
 }

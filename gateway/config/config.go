@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -45,7 +46,7 @@ type Config struct {
 	Admin          Admin
 	Authentication Authentication
 	Policy         Policy
-	Vault          Vault
+	Vault          credentials.VaultConfig
 	Databases      map[string]Database
 	Audit          audit.Config // without a Logger
 	Statements     Statements
@@ -86,24 +87,6 @@ type Issuer struct {
 type Policy struct {
 	Directory            string
 	InsecureAllowNetwork bool
-}
-
-// Vault says where credentials come from, and how the gateway logs in there.
-type Vault struct {
-	Address   string
-	CAFile    string // "": the system's
-	Namespace string
-	Mount     string // of the database secrets engine
-	Auth      VaultAuth
-}
-
-// VaultAuth is a login to Vault.
-type VaultAuth struct {
-	Method       string // "token" or "approle"
-	TokenFile    string
-	RoleIDFile   string
-	SecretIDFile string
-	Mount        string // of the AppRole method
 }
 
 // Database is one database behind the gateway.

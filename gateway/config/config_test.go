@@ -51,7 +51,7 @@ func TestLoadSmall(t *testing.T) {
 	if diff := cmp.Diff(want, c.Databases); diff != "" {
 		t.Error(diff)
 	}
-	if c.Limits != (gateway.Limits{}) || c.Timeouts != (gateway.Timeouts{}) {
+	if c.Limits != (gateway.Limits{}) || c.Timeouts != (gateway.Timeouts{Drain: defaultDrain}) {
 		t.Errorf("what is not set is not left to the gateway: %+v %+v", c.Limits, c.Timeouts)
 	}
 	if c.Audit.MaxTextBytes != 64<<10 || c.Statements.Workers != 2 || !c.Log.JSON || c.Vault.Mount != "database" {
@@ -175,8 +175,8 @@ func TestEnvironmentNamesFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.TLS.Key != "/run/key" || c.Vault.Auth.TokenFile != "/run/token" || c.Admin.TokenFile != "" {
-		t.Errorf("%+v %+v %+v", c.TLS, c.Vault.Auth, c.Admin)
+	if c.TLS.Key != "/run/key" || c.Vault.TokenFile != "/run/token" || c.Admin.TokenFile != "" {
+		t.Errorf("%+v %+v %+v", c.TLS, c.Vault.TokenFile, c.Admin)
 	}
 }
 

@@ -2,9 +2,11 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 
+	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -21,39 +23,40 @@ func (c *Config) readPolicy(s *section) {
 }
 
 func (c *Config) readVault(s *section) {
-	c.Vault = Vault{
-		Address:   s.required("address", "Vault's URL, for example https://vault.example.com:8200"),
-		CAFile:    s.file("ca_file", ""),
-		Namespace: s.text("namespace", ""),
-		Mount:     s.text("mount", "database"),
+	c.Vault = credentials.VaultConfig{
+		Address:           s.required("address", "Vault's URL, for example https://vault.example.com:8200"),
+		CAFile:            s.file("ca_file", ""),
+		Namespace:         s.text("namespace", ""),
+		Mount:             s.text("mount", "database"),
+		InsecurePlaintext: s.boolean("insecure_http"),
 	}
 	c.reads("vault.ca_file", c.Vault.CAFile)
-	if u, err := url.Parse(c.Vault.Address); c.Vault.Address != "" && (err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
-		s.at("address").problem("is not a URL like https://vault.example.com:8200")
-	} else if insecure := s.boolean("insecure_http"); err == nil && u.Scheme == "http" && !insecure && !isLoopback(hostport(u)) {
-		s.at("address").problem("is not https and not on this machine: passwords would cross the network in the clear; set insecure_http: true when something else encrypts it")
+	if c.Vault.Address != "" {
+		c.checkVaultAddress(s.at("address"))
 	}
 	c.readVaultAuth(s.section("auth"))
-	s.known["insecure_http"] = true
 	s.done()
 }
 
-func hostport(u *url.URL) string {
-	if strings.Contains(u.Hostname(), ":") {
-		return "[" + u.Hostname() + "]:0"
+func (c *Config) checkVaultAddress(v value) {
+	u, err := url.Parse(c.Vault.Address)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
+		v.problem("is not a URL like https://vault.example.com:8200")
+	case u.Scheme == "http" && !c.Vault.InsecurePlaintext && !isLoopback(net.JoinHostPort(u.Hostname(), "0")):
+		v.problem("is not https and not on this machine: passwords would cross the network in the clear; set insecure_http: true when something else encrypts it")
 	}
-	return u.Hostname() + ":0"
 }
 
 func (c *Config) readVaultAuth(s *section) {
-	a := &c.Vault.Auth
-	a.Method = s.oneOf("method", "", "token", "approle")
+	method := s.oneOf("method", "", "token", "approle")
 	s.missing("method", "token or approle")
-	switch a.Method {
+	switch method {
 	case "token":
-		a.TokenFile = s.requiredFile("token_file", "SALLYPORT_VAULT_TOKEN_FILE", "the file with the gateway's Vault token")
-		c.readsSecret("vault.auth.token_file", a.TokenFile)
+		c.Vault.TokenFile = s.requiredFile("token_file", "SALLYPORT_VAULT_TOKEN_FILE", "the file with the gateway's Vault token")
+		c.readsSecret("vault.auth.token_file", c.Vault.TokenFile)
 	case "approle":
+		a := &c.Vault.AppRole
 		a.RoleIDFile = s.requiredFile("role_id_file", "SALLYPORT_VAULT_ROLE_ID_FILE", "the file with the role id")
 		a.SecretIDFile = s.requiredFile("secret_id_file", "SALLYPORT_VAULT_SECRET_ID_FILE", "the file with the secret id")
 		a.Mount = s.text("mount", "approle")

@@ -11,6 +11,9 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit"
 )
 
+// defaultDrain is the gateway's own; whoever starts the shutdown needs it too.
+const defaultDrain = 30 * time.Second
+
 // address reads a host:port to listen on.
 func (s *section) address(key, what string) string {
 	text := s.required(key, what)
@@ -54,10 +57,9 @@ func (c *Config) readTLS(s *section) {
 }
 
 func (c *Config) readAdmin(s *section) {
+	s.known["listen"] = true
 	if _, ok := s.nodes["listen"]; ok {
 		c.Admin.Listen = s.address("listen", "where operators connect")
-	} else {
-		s.known["listen"] = true
 	}
 	c.Admin.TokenFile = s.file("token_file", "SALLYPORT_ADMIN_TOKEN_FILE")
 	c.readsSecret("admin.token_file", c.Admin.TokenFile)
@@ -111,7 +113,7 @@ func (c *Config) readTimeouts(s *section) {
 	t.Session = s.duration("session", 0, time.Second, 30*24*time.Hour)
 	t.Idle = s.duration("idle", 0, 0, 30*24*time.Hour)
 	t.Write = s.duration("write", 0, time.Second, time.Hour)
-	t.Drain = s.duration("drain", 0, time.Second, 24*time.Hour)
+	t.Drain = s.duration("drain", defaultDrain, time.Second, 24*time.Hour)
 	s.done()
 }
 

@@ -15,8 +15,8 @@ type Problem struct {
 	Message string
 }
 
-// String is "file:line: path: message".
-func (p Problem) String() string {
+// Error is "file:line: path: message".
+func (p Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.Line > 0 {
@@ -36,7 +36,7 @@ type Problems []Problem
 func (ps Problems) Error() string {
 	lines := make([]string, len(ps))
 	for i, p := range ps {
-		lines[i] = p.String()
+		lines[i] = p.Error()
 	}
 	return strings.Join(lines, "\n")
 }

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway/credentials"
+	"github.com/sallyport/sallyport/gateway/metrics"
+	"github.com/sallyport/sallyport/tlsutil"
+)
+
+// process is the gateway with all its parts. Its fields are set by assemble; run runs them, close closes them.
+type process struct {
+	config  *config.Config // the one it was started with
+	level   *slog.LevelVar
+	logger  *slog.Logger
+	metrics *metrics.Metrics
+	audit   *audit.Log
+
+	certificate      *tlsutil.Reloader
+	adminCertificate *tlsutil.Reloader // nil: none
+	statements       *statement.Pool
+	policy           *authz.Engine
+	vault            *credentials.Vault
+	server           *gateway.Server
+
+	admin     atomic.Pointer[http.Handler] // replaced by a reload, with its token
+	reloadErr atomic.Pointer[error]        // why the last reload was refused; nil: it was not
+	draining  atomic.Bool
+}
+
+// assemble makes every part from the configuration, top to bottom, and starts nothing.
+func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
+	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...)}
+	c.Audit.Logger = logger
+	if p.audit, err = audit.Open(c.Audit); err != nil {
+		return nil, c.Problem("audit.file", err)
+	}
+	opened := p.audit // p is nil again when an error is returned
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, opened.Close())
+		}
+	}()
+	if err := p.assembleTLS(); err != nil {
+		return nil, err
+	}
+	if p.statements, err = statement.NewPool(p.poolConfig()); err != nil {
+		return nil, c.Problem("statements", err)
+	}
+	if p.policy, err = authz.New(c.PolicyConfig(logger, p.policyReloaded)); err != nil {
+		return nil, c.Problem("policy.directory", err)
+	}
+	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
+		return nil, c.Problem("vault", err)
+	}
+	served, err := p.serverConfig(c)
+	if err != nil {
+		return nil, err
+	}
+	if p.server, err = gateway.New(served); err != nil {
+		return nil, fmt.Errorf("configure gateway: %w", err)
+	}
+	status := p.policy.Status()
+	p.metrics.PolicyRevision(status.Revision)
+	p.metrics.PolicyReloaded.Set(float64(status.LoadedAt.Unix()))
+	return p, p.setAdmin(c)
+}
+
+func (p *process) assembleTLS() (err error) {
+	c := p.config
+	if p.certificate, err = tlsutil.NewReloader(c.TLS.Reloader(p.logger, p.certificateReloaded)); err != nil {
+		return c.Problem("tls", err)
+	}
+	p.metrics.CertificateExpiry.Set(float64(p.certificate.Leaf().NotAfter.Unix()))
+	if c.Admin.TLS.Certificate == "" {
+		return nil
+	}
+	if p.adminCertificate, err = tlsutil.NewReloader(c.Admin.TLS.Reloader(p.logger, nil)); err != nil {
+		return c.Problem("admin.tls", err)
+	}
+	return nil
+}
+
+// serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on.
+func (p *process) serverConfig(c *config.Config) (gateway.Config, error) {
+	scram, warnings, err := c.SCRAM()
+	issuers, issuersErr := c.Issuers()
+	databases, databasesErr := c.Backends()
+	if err := errors.Join(c.CheckRules(), err, issuersErr, databasesErr); err != nil {
+		return gateway.Config{}, err
+	}
+	for _, warning := range warnings {
+		p.logger.Warn("userlist", "warning", warning)
+	}
+	return gateway.Config{
+		TLS:         tlsutil.ServerConfig(p.certificate),
+		Rules:       c.Authentication.Rules,
+		SCRAM:       scram,
+		Issuers:     issuers,
+		Policy:      p.policy,
+		Statements:  p.statements,
+		Credentials: p.vault,
+		Revoker:     p.vault.Revoker(),
+		Databases:   databases,
+		Audit:       p.audit,
+		Metrics:     p.metrics,
+		Limits:      c.Limits,
+		Timeouts:    c.Timeouts,
+		Logger:      p.logger,
+	}, nil
+}
+
+// close closes what run has ended with.
+func (p *process) close() error { return p.audit.Close() }
+
+// policyReloaded records a policy that was loaded or refused.
+func (p *process) policyReloaded(status authz.Status) {
+	change := audit.PolicyChange{Revision: status.Revision}
+	if status.Err != nil {
+		change.Error = status.Err.Error()
+		p.metrics.PolicyReloadFailures.Inc()
+	} else {
+		p.metrics.PolicyRevision(status.Revision)
+		p.metrics.PolicyReloaded.Set(float64(status.LoadedAt.Unix()))
+	}
+	p.record(&change)
+}
+
+// certificateReloaded counts a certificate that was loaded or refused.
+func (p *process) certificateReloaded(err error) {
+	if err != nil {
+		p.metrics.CertificateErrors.Inc()
+		return
+	}
+	p.metrics.CertificateExpiry.Set(float64(p.certificate.Leaf().NotAfter.Unix()))
+}
+
+// record writes an event about the gateway itself. When it cannot be written the statements that follow are denied; there is nothing
+// else to hold back.
+func (p *process) record(event audit.Event) {
+	if err := p.audit.Append(event); err != nil {
+		p.metrics.AuditFailures.Inc()
+		p.logger.Error("event not recorded", "error", err)
+	}
+}

@@ -1,0 +1,49 @@
+// Command sallyport is a zero-trust gateway for PostgreSQL.
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+)
+
+const usage = `usage: sallyport <command> [flags]
+
+  serve     serve clients until SIGTERM
+  check     say everything that is wrong with a configuration
+  version   print the version
+
+sallyport <command> -h prints the flags of a command.
+`
+
+// Exit statuses.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch name, args := args[0], args[1:]; name {
+	case "serve":
+		return serve(args, stderr)
+	case "check":
+		return check(args, stdout, stderr)
+	case "version":
+		return version(args, stdout, stderr)
+	case workerCommand:
+		return worker(args, stdin, stdout, stderr)
+	case "help", "-h", "-help", "--help":
+		fmt.Fprint(stdout, usage)
+		return exitOK
+	default:
+		fmt.Fprintf(stderr, "sallyport: there is no command %q\n\n%s", name, usage)
+		return exitUsage
+	}
+}

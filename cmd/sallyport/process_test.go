@@ -1,0 +1,283 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/certs"
+	"github.com/sallyport/sallyport/gateway/admin"
+	"github.com/sallyport/sallyport/gateway/config"
+)
+
+const configuration = `listen: 127.0.0.1:0
+tls: {certificate: server.crt, key: server.key}
+admin: {listen: 127.0.0.1:0, token_file: admin.token}
+authentication:
+  userlist: userlist.txt
+  rules: [{method: scram-sha-256}]
+policy: {directory: policies}
+vault: {address: "http://127.0.0.1:1", auth: {method: token, token_file: vault.token}}
+databases:
+  app: {host: localhost, tls: {ca_file: ca.crt}, vault_roles: {readonly: ro}}
+audit: {file: audit.log}
+timeouts: {drain: 1s}
+`
+
+const adminToken = "an-admin-token-of-some-length"
+
+// deploy writes configuration and all that it refers to into a new current directory. No Vault answers at its address.
+func deploy(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	authority, err := certs.New("Test CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := authority.WriteFiles(".", "server", certs.Request{CommonName: "localhost", DNSNames: []string{"localhost"}, Server: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir("policies", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "sallyport.yaml", configuration)
+	write(t, "admin.token", adminToken+"\n")
+	write(t, "vault.token", "hvs.token\n")
+	write(t, "userlist.txt", `"ana" "secret"`+"\n")
+	write(t, "policies/connect.rego", "package sallyport.connect\n\ndecision := {\"allow\": input.identity.user != \"\", \"reasons\": [], \"role\": \"readonly\"}\n")
+	write(t, "policies/statement.rego", "package sallyport.statement\n\ndecision := {\"allow\": input.statement.complete, \"reasons\": []}\n")
+}
+
+func write(t *testing.T, name, content string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newProcess assembles what deploy has written.
+func newProcess(t *testing.T) (*process, *bytes.Buffer) {
+	t.Helper()
+	c, err := config.Load("sallyport.yaml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := new(bytes.Buffer)
+	level := new(slog.LevelVar)
+	p, err := assemble(c, level, newLogger(c.Log, level, log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, log
+}
+
+func (p *process) get(path, token string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodGet, path, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	w := httptest.NewRecorder()
+	(*p.admin.Load()).ServeHTTP(w, r)
+	return w
+}
+
+// failing lists the checks of /readyz that are not good.
+func (p *process) failing() []string {
+	var names []string
+	for _, check := range p.ready() {
+		if !check.OK {
+			names = append(names, check.Name)
+		}
+	}
+	return names
+}
+
+// events lists the audit's events about the gateway: "type action", and "refused" for those with an error.
+func events(t *testing.T) []string {
+	t.Helper()
+	content, err := os.ReadFile("audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(content)) {
+		var event struct{ Type, Action, Error string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatal(err)
+		}
+		name := strings.TrimSpace(event.Type + " " + event.Action)
+		if event.Error != "" {
+			name += " refused"
+		}
+		got = append(got, name)
+	}
+	return got
+}
+
+func TestRunAnswersSignals(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	deploy(t)
+	p, _ := newProcess(t)
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGTERM
+	if err := p.run(t.Context(), signals); err != nil {
+		t.Error(err)
+	}
+	if err := p.close(); err != nil {
+		t.Error(err)
+	}
+	want := []string{"configuration_change start", "configuration_change reload", "configuration_change stop"}
+	if diff := cmp.Diff(want, events(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRunFailsWhenItCannotListen(t *testing.T) {
+	deploy(t)
+	p, _ := newProcess(t)
+	defer p.close()
+	p.config.Listen = "192.0.2.1:1"
+	if err := p.run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "sallyport.yaml:1: listen: ") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReady(t *testing.T) {
+	deploy(t)
+	p, _ := newProcess(t)
+	defer p.close()
+	if diff := cmp.Diff([]string{"vault"}, p.failing()); diff != "" {
+		t.Error(diff)
+	}
+	if w := p.get("/readyz", ""); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("status %d, want 503", w.Code)
+	}
+	p.draining.Store(true)
+	if diff := cmp.Diff([]string{"serving", "vault"}, p.failing()); diff != "" {
+		t.Error(diff)
+	}
+	if err := p.certificateValid(p.certificate.Leaf().NotAfter.Add(1)); err == nil {
+		t.Error("an expired certificate is good")
+	}
+}
+
+func TestReloadKeepsTheOld(t *testing.T) {
+	tests := map[string]struct {
+		file, content string
+		failing       string // in /readyz, beside vault
+		metric        string
+		events        []string
+	}{
+		"configuration": {"sallyport.yaml", configuration + "colour: blue\n", "configuration_reload", "sallyport_configuration_reload_failures_total 1", []string{"configuration_change reload refused"}},
+		"userlist":      {"userlist.txt", "ana secret\n", "configuration_reload", "sallyport_configuration_reload_failures_total 1", []string{"configuration_change reload refused"}},
+		"admin token":   {"admin.token", "short", "configuration_reload", "sallyport_configuration_reload_failures_total 1", []string{"configuration_change reload refused"}},
+		"policy":        {"policies/statement.rego", "package", "policy_reload", "sallyport_policy_reload_failures_total 1", []string{"policy_change refused", "configuration_change reload"}},
+		"certificate":   {"server.crt", "no certificate", "certificate_reload", "sallyport_certificate_reload_failures_total 1", []string{"configuration_change reload"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			deploy(t)
+			p, log := newProcess(t)
+			defer p.close()
+			leaf, revision := p.certificate.Leaf(), p.policy.Status().Revision
+			good, err := os.ReadFile(test.file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, test.file, test.content)
+			p.reload()
+			if diff := cmp.Diff([]string{"vault", test.failing}, p.failing()); diff != "" {
+				t.Error(diff)
+			}
+			if !strings.Contains(p.get("/metrics", "").Body.String(), test.metric+"\n") {
+				t.Errorf("%s is missing", test.metric)
+			}
+			if diff := cmp.Diff(test.events, events(t)); diff != "" {
+				t.Error(diff)
+			}
+			if !strings.Contains(log.String(), "not reloaded") && !strings.Contains(log.String(), "still") && !strings.Contains(log.String(), "stays") {
+				t.Errorf("the log does not say so: %s", log)
+			}
+			if p.certificate.Leaf() != leaf || p.policy.Status().Revision != revision || p.get("/sessions", adminToken).Code != http.StatusOK {
+				t.Error("something has changed")
+			}
+			write(t, test.file, string(good))
+			p.reload()
+			if diff := cmp.Diff([]string{"vault"}, p.failing()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestReloadReplaces(t *testing.T) {
+	deploy(t)
+	p, log := newProcess(t)
+	defer p.close()
+	const next = "another-admin-token-of-some-length"
+	write(t, "admin.token", next)
+	write(t, "sallyport.yaml", strings.Replace(configuration, "drain: 1s", "drain: 2s", 1)+"log: {level: debug}\n")
+	if err := os.Rename("audit.log", "audit.log.1"); err != nil {
+		t.Fatal(err)
+	}
+	p.reload()
+	if p.get("/sessions", adminToken).Code != http.StatusUnauthorized || p.get("/sessions", next).Code != http.StatusOK {
+		t.Error("the token was not replaced")
+	}
+	if p.level.Level() != slog.LevelDebug {
+		t.Error("the level was not replaced")
+	}
+	if !strings.Contains(log.String(), `"key":"timeouts.drain"`) {
+		t.Errorf("the log does not say what needs a restart: %s", log)
+	}
+	if diff := cmp.Diff([]string{"configuration_change reload"}, events(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestKillsAreRecorded(t *testing.T) {
+	deploy(t)
+	p, _ := newProcess(t)
+	defer p.close()
+	for _, found := range []bool{true, false} {
+		if err := p.killed(admin.Kill{Session: "s", ClientAddress: "::1", Found: found}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"operator_action kill", "operator_action kill"}, events(t)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAssembleRefuses(t *testing.T) {
+	tests := map[string]struct{ file, content, want string }{
+		"certificate": {"server.key", "x", "sallyport.yaml:2: tls: "},
+		"userlist":    {"userlist.txt", "x", "sallyport.yaml:5: authentication.userlist: "},
+		"admin token": {"admin.token", "x", "sallyport.yaml:3: admin.token_file: "},
+		"policy":      {"policies/statement.rego", "x", "sallyport.yaml:7: policy.directory: "},
+		"backend CA":  {"ca.crt", "x", "sallyport.yaml:10: databases.app.tls: "},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			deploy(t)
+			write(t, test.file, test.content)
+			c, err := config.Load("sallyport.yaml", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = assemble(c, new(slog.LevelVar), slog.New(slog.DiscardHandler))
+			if err == nil || !strings.HasPrefix(fmt.Sprint(err), test.want) {
+				t.Errorf("got %v, want %s…", err, test.want)
+			}
+		})
+	}
+}

@@ -170,7 +170,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			SCRAM:    SCRAMConfig{Iterations: scramIterations, MockSecretFile: "mock.secret"},
 			Issuers: []IssuerConfig{{
 				Name: "demo", Issuer: s.OpenID.Issuer(), Audiences: []string{"sallyport"},
-				UserClaim: "email", GroupsClaim: "groups", InsecureHTTP: true,
+				UserClaim: "email", GroupsClaim: "groups", CAFile: s.CAFile, MaxAge: "24h",
 			}},
 			Rules: []RuleConfig{
 				{Method: "scram-sha-256", Users: []string{Service}},

@@ -44,12 +44,13 @@ type SCRAMConfig struct {
 
 // IssuerConfig is an OpenID provider.
 type IssuerConfig struct {
-	Name         string   `yaml:"name"`
-	Issuer       string   `yaml:"issuer"`
-	Audiences    []string `yaml:"audiences,flow"`
-	UserClaim    string   `yaml:"user_claim"`
-	GroupsClaim  string   `yaml:"groups_claim"`
-	InsecureHTTP bool     `yaml:"insecure_http"`
+	Name        string   `yaml:"name"`
+	Issuer      string   `yaml:"issuer"`
+	Audiences   []string `yaml:"audiences,flow"`
+	UserClaim   string   `yaml:"user_claim"`
+	GroupsClaim string   `yaml:"groups_claim"`
+	CAFile      string   `yaml:"ca_file"`
+	MaxAge      string   `yaml:"max_age"`
 }
 
 // RuleConfig is one authentication rule.

@@ -3,9 +3,11 @@ package stack
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -63,7 +65,7 @@ func Start(ctx context.Context, cfg Config) (_ *Services, err error) {
 	var group errgroup.Group
 	group.Go(func() (err error) { s.Postgres, err = s.startPostgres(ctx, cfg, files); return })
 	group.Go(func() (err error) { s.Vault, err = s.startVault(ctx, cfg); return })
-	group.Go(func() (err error) { s.OpenID, err = startOpenID(cfg.OpenIDPort); return })
+	group.Go(func() (err error) { s.OpenID, err = s.startOpenID(cfg.OpenIDPort); return })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -99,7 +101,16 @@ func (s *Services) Certificate() (*tls.Certificate, error) {
 
 // Login gets a user's tokens by the authorization code flow.
 func (s *Services) Login(ctx context.Context, email string) (openid.Tokens, error) {
-	return openid.Agent{Issuer: s.OpenID.Issuer(), Email: email, Password: Password}.CodeFlow(ctx)
+	return openid.Agent{Issuer: s.OpenID.Issuer(), HTTP: s.HTTPClient(), Email: email, Password: Password}.CodeFlow(ctx)
+}
+
+// HTTPClient trusts the authority of the OpenID provider.
+func (s *Services) HTTPClient() *http.Client {
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(s.authority.CertPEM())
+	return &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, DisableKeepAlives: true,
+	}}
 }
 
 func (s *Services) path(name string) string { return filepath.Join(s.dir, name) }
@@ -124,12 +135,23 @@ func (s *Services) startVault(ctx context.Context, cfg Config) (*Vault, error) {
 	return startVault(ctx, s.root, s.dir, chosen)
 }
 
-func startOpenID(want int) (*openid.Provider, error) {
+func (s *Services) startOpenID(want int) (*openid.Provider, error) {
 	chosen, err := port(want)
 	if err != nil {
 		return nil, err
 	}
-	return openid.Start(openid.Config{Listen: address(chosen), Lifetime: tokenLifetime, Users: People()})
+	certificate, key, err := s.authority.Issue(serverRequest("openid"))
+	if err != nil {
+		return nil, err
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		return nil, err
+	}
+	return openid.Start(openid.Config{
+		Listen: address(chosen), Lifetime: tokenLifetime, Users: People(),
+		TLS: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
+	})
 }
 
 // issueCertificates makes two authorities: what PostgreSQL accepts from

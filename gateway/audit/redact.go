@@ -41,7 +41,8 @@ type redactor struct {
 	found  bool
 	closed bool // the rest was taken out: nothing more is copied
 
-	previous token // the last one that was not a comment
+	previous token  // the last one that was not a comment
+	tail     string // the end of the literal before, when the next one continues it: 'pass' || 'word=x'
 	secret   secretPlace
 	statementState
 }
@@ -98,6 +99,9 @@ func (r *redactor) token(t token) bool {
 	default:
 		r.punctuation(t)
 	}
+	if t.kind != tokenLiteral && r.sql[t.start] != '|' {
+		r.tail = ""
+	}
 	r.previous = t
 	return true
 }
@@ -130,7 +134,7 @@ func (r *redactor) misplaced(t token) bool {
 
 func (r *redactor) literal(t token) {
 	body := r.sql[t.bodyStart:t.bodyEnd]
-	if r.isSecret(t) {
+	if r.isSecret() {
 		r.replace(t.bodyStart, t.bodyEnd)
 		r.markSecret(t)
 		r.armed = false
@@ -144,15 +148,19 @@ func (r *redactor) literal(t token) {
 	if i < 0 && t.escapes != 0 && strings.Contains(body, `\`) && speaksOfSecret(unescape(body)) {
 		i = 0
 	}
+	if i < 0 && r.tail != "" && speaksOfSecret(r.tail+body) {
+		i = 0
+	}
 	if i >= 0 {
 		r.replace(t.bodyStart+i, t.bodyEnd)
 		r.markSecret(t)
 		r.armed = true // set_config('x.password', 'y'), 'password=' || 'y'
 	}
+	r.tail = body[max(0, len(body)-maxWordBytes):]
 }
 
 // isSecret decides about a whole literal.
-func (r *redactor) isSecret(t token) bool {
+func (r *redactor) isSecret() bool {
 	continued := r.secret.set && r.secret.end == r.previous.end && r.previous.kind == tokenLiteral
 	switch {
 	case r.armed || r.all || continued:

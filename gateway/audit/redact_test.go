@@ -51,6 +51,8 @@ var redactions = map[string]struct{ in, want string }{
 	"URL without a user":      {`SELECT 'https://example.com/a'`, `SELECT 'https://example.com/a'`},
 	"function body":           {`DO $$ BEGIN ALTER ROLE bob PASSWORD 'hunter2'; END $$`, `DO $$ BEGIN ALTER ROLE bob PASSWORD<redacted>$$`},
 	"concatenated":            {`SELECT dblink('password=' || 'hunter2')`, `SELECT dblink('password<redacted>' || '<redacted>')`},
+	"a word in two":           {"SELECT dblink('host=h pass'\n'word=hunter2')", "SELECT dblink('host=h pass'\n'<redacted>')"},
+	"a word concatenated":     {`SELECT dblink('pass' || 'word=hunter2')`, `SELECT dblink('pass' || '<redacted>')`},
 	"setting":                 {`SET app.password = 'hunter2'`, `SET app.password = '<redacted>'`},
 	"set_config":              {`SELECT set_config('app.password', 'hunter2', false)`, `SELECT set_config('app.password', '<redacted>', false)`},
 	"insert":                  {`INSERT INTO u (name, password) VALUES ('bob', 'hunter2')`, `INSERT INTO u (name, password) VALUES ('<redacted>', '<redacted>')`},

@@ -13,6 +13,9 @@ var secretWords = [...]string{
 	"client_secret", "access_token", "secret_key", "secret_access_key",
 }
 
+// maxWordBytes is more than the longest of secretWords.
+const maxWordBytes = 24
+
 // roleOptions are the words that can follow a password in CREATE ROLE and ALTER ROLE.
 var roleOptions = map[string]bool{
 	"SUPERUSER": true, "NOSUPERUSER": true, "CREATEDB": true, "NOCREATEDB": true, "CREATEROLE": true, "NOCREATEROLE": true,

@@ -39,7 +39,7 @@ type Metrics struct {
 	CredentialIssueDuration prometheus.Histogram // seconds to be issued a credential
 	CredentialIssueFailures Counters             // kind: unavailable, refused
 	RevocationsPending      prometheus.Gauge     // leases of ended sessions that are not revoked yet
-	RevocationFailures      prometheus.Counter   // attempts, each is tried again
+	RevocationFailures      prometheus.Counter   // revocations given up: the lease ends by itself
 
 	PolicyReloadFailures        prometheus.Counter
 	PolicyReloaded              prometheus.Gauge // unix time of the policy in force
@@ -100,7 +100,7 @@ func (m *Metrics) backends(f factory) {
 	m.CredentialIssueDuration = f.histogram("credential_issue_duration_seconds", "Being issued a credential.", connecting)
 	m.CredentialIssueFailures = f.counters("credential_issue_failures_total", "Credentials that were not issued.", "kind", "unavailable", "refused")
 	m.RevocationsPending = f.gauge("revocations_pending", "Leases of ended sessions that are not revoked yet.")
-	m.RevocationFailures = f.counter("revocation_failures_total", "Attempts to revoke a lease that failed and are made again.")
+	m.RevocationFailures = f.counter("revocation_failures_total", "Leases that could not be revoked and were left to end by themselves.")
 }
 
 func (m *Metrics) operation(f factory) {

@@ -4,11 +4,8 @@
 # large objects, change settings, sequences, locks, statistics or other sessions, wait, or send anything anywhere.
 package sallyport.builtins
 
-functions := computing | describing
-
-computing := ((((aggregates | numbers) | texts) | times) | ((documents | arrays) | (ranges | other))) | casts
-
-aggregates := {
+functions := {
+	# Aggregates.
 	"array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar_pop", "covar_samp", "every",
 	"json_agg", "json_object_agg", "jsonb_agg", "jsonb_object_agg", "max", "min", "mode", "percentile_cont", "percentile_disc",
 	"range_agg", "range_intersect_agg", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx",
@@ -17,17 +14,13 @@ aggregates := {
 	"jsonb_object_agg_unique", "json_object_agg_unique_strict", "jsonb_object_agg_unique_strict",
 	# Window functions.
 	"cume_dist", "dense_rank", "first_value", "lag", "last_value", "lead", "nth_value", "ntile", "percent_rank", "rank", "row_number",
-}
-
-numbers := {
+	# Numbers.
 	"abs", "acos", "acosd", "acosh", "asin", "asind", "asinh", "atan", "atan2", "atan2d", "atand", "atanh", "cbrt", "ceil", "ceiling",
 	"cos", "cosd", "cosh", "cot", "cotd", "degrees", "div", "erf", "erfc", "exp", "factorial", "floor", "gcd", "lcm", "ln", "log",
 	"log10", "min_scale", "mod", "pi", "pow", "power", "radians", "random", "random_normal", "round", "scale", "sign", "sin", "sind",
 	"sinh", "sqrt", "tan", "tand", "tanh", "trim_scale", "trunc", "width_bucket", "generate_series", "num_nonnulls", "num_nulls",
 	"bit_count", "hashtext", "to_hex", "to_bin", "to_oct",
-}
-
-texts := {
+	# Texts.
 	"ascii", "bit_length", "btrim", "casefold", "char_length", "character_length", "chr", "concat", "concat_ws", "convert",
 	"convert_from", "convert_to", "decode", "encode", "format", "get_bit", "get_byte", "initcap", "is_normalized", "left", "length",
 	"like_escape", "lower", "lpad", "ltrim", "md5", "normalize", "octet_length", "overlay", "parse_ident", "position", "quote_ident",
@@ -36,16 +29,12 @@ texts := {
 	"rpad", "rtrim", "set_bit", "set_byte", "sha224", "sha256", "sha384", "sha512", "similar_escape", "similar_to_escape",
 	"split_part", "starts_with", "string_to_array", "string_to_table", "strpos", "substr", "substring", "to_ascii", "to_char",
 	"to_number", "translate", "unistr", "unicode_assigned", "unicode_version", "upper", "crc32", "crc32c",
-}
-
-times := {
+	# Dates and times.
 	"age", "clock_timestamp", "date_add", "date_bin", "date_part", "date_subtract", "date_trunc", "extract", "isfinite",
 	"justify_days", "justify_hours", "justify_interval", "make_date", "make_interval", "make_time", "make_timestamp",
 	"make_timestamptz", "now", "overlaps", "statement_timestamp", "timeofday", "timezone", "to_date", "to_timestamp",
 	"transaction_timestamp",
-}
-
-documents := {
+	# JSON and XML.
 	"array_to_json", "json_array_elements", "json_array_elements_text", "json_array_length", "json_build_array", "json_build_object",
 	"json_each", "json_each_text", "json_extract_path", "json_extract_path_text", "json_object", "json_object_keys",
 	"json_populate_record", "json_populate_recordset", "json_strip_nulls", "json_to_record", "json_to_recordset", "json_typeof",
@@ -61,22 +50,16 @@ documents := {
 	"array_to_tsvector", "get_current_ts_config", "json_to_tsvector", "jsonb_to_tsvector", "numnode", "phraseto_tsquery",
 	"plainto_tsquery", "querytree", "setweight", "strip", "to_tsquery", "to_tsvector", "ts_delete", "ts_filter", "ts_headline",
 	"ts_rank", "ts_rank_cd", "tsquery_phrase", "tsvector_to_array", "websearch_to_tsquery",
-}
-
-arrays := {
+	# Arrays and enumerations.
 	"array_append", "array_cat", "array_dims", "array_fill", "array_length", "array_lower", "array_ndims", "array_position",
 	"array_positions", "array_prepend", "array_remove", "array_replace", "array_reverse", "array_sample", "array_shuffle",
 	"array_sort", "array_to_string", "array_upper", "cardinality", "generate_subscripts", "trim_array", "unnest",
 	"enum_first", "enum_last", "enum_range",
-}
-
-ranges := {
+	# Ranges.
 	"datemultirange", "daterange", "int4multirange", "int4range", "int8multirange", "int8range", "isempty", "lower_inc",
 	"lower_inf", "multirange", "nummultirange", "numrange", "range_merge", "tsmultirange", "tsrange", "tstzmultirange", "tstzrange",
 	"upper_inc", "upper_inf",
-}
-
-other := {
+	# Identifiers.
 	"gen_random_uuid", "uuidv4", "uuidv7", "uuid_extract_timestamp", "uuid_extract_version",
 	# Network addresses.
 	"abbrev", "broadcast", "family", "host", "hostmask", "inet_merge", "inet_same_family", "macaddr8_set7bit", "masklen", "netmask",
@@ -84,16 +67,10 @@ other := {
 	# Geometry.
 	"area", "bound_box", "box", "center", "circle", "diagonal", "diameter", "height", "isclosed", "isopen", "line", "lseg", "npoints",
 	"path", "pclose", "point", "polygon", "popen", "radius", "slope", "width",
-}
-
-# Casts written as calls. regclass and its kin are not among them: they look names up.
-casts := {
+	# Casts written as calls. regclass and its kin are not among them: they look names up.
 	"bit", "bool", "bpchar", "char", "cidr", "date", "float4", "float8", "inet", "int2", "int4", "int8", "interval", "json", "jsonb",
 	"macaddr", "macaddr8", "money", "name", "numeric", "oid", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "varbit",
 	"varchar", "xml",
-}
-
-describing := {
 	# The session and the server.
 	"current_catalog", "current_database", "current_role", "current_schema", "current_schemas", "current_setting", "current_user",
 	"getdatabaseencoding", "pg_backend_pid", "pg_client_encoding", "pg_is_in_recovery", "pg_listening_channels", "pg_my_temp_schema",

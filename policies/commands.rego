@@ -74,6 +74,9 @@ reasons contains sprintf("UPDATE or DELETE of %s needs a WHERE", [names.written(
 reasons contains sprintf("%s on channel %s is not granted to %s", [upper(channel.action), channel.name, input.identity.user]) if {
 	some statement in input.statement.statements
 	some channel in statement.channels
-	channel.action != "unlisten"
-	not channel.action in access.database.channels[channel.name]
+	not heard(channel)
 }
+
+heard(channel) if channel.action == "unlisten"
+
+heard(channel) if channel.action in access.database.channels[channel.name]

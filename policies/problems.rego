@@ -1,18 +1,24 @@
 # What is wrong with data.yaml. While anything is, the policy is not taken into use: a misspelt key is a grant somebody believes in, or
 # a limit.
+#
+# What may be missing is fetched with object.get: `not is_object(data.access.roles)` holds for nothing when there are no roles.
 package sallyport
 
 import data.sallyport.builtins
 
-problems contains "access is missing" if not is_object(data.access)
+problems contains "access is missing" if not given
+
+given if is_object(data.access)
 
 problems contains sprintf("access: unknown key %s", [key]) if {
+	given
 	some key in object.keys(data.access) - {"accounts", "groups", "roles"}
 }
 
 problems contains sprintf("access: %s is not an object", [key]) if {
+	given
 	some key in ["accounts", "groups", "roles"]
-	not is_object(data.access[key])
+	not is_object(object.get(data.access, key, null))
 }
 
 problems contains sprintf("account %s: %s", [name, problem]) if {
@@ -25,36 +31,43 @@ account_problems(account) := {"not an object"} if not is_object(account)
 account_problems(account) := problems_found if {
 	is_object(account)
 	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(account) - {"role", "methods"}}
-	roles := {"its role is not defined" | not data.access.roles[account.role]}
-	methods := {"methods is not a list of names" | account.methods; not names_only(account.methods)}
+	roles := {"its role is not defined" | not defined(object.get(account, "role", null))}
+	methods := {"methods is not a list of names" | not names_only(object.get(account, "methods", []))}
 	problems_found := (unknown | roles) | methods
 }
 
 problems contains sprintf("group %s: its role is not defined", [name]) if {
 	some name, role in data.access.groups
-	not data.access.roles[role]
+	not defined(role)
 }
+
+defined(role) if data.access.roles[role]
 
 problems contains sprintf("role %s: not an object", [name]) if {
 	some name, role in data.access.roles
 	not is_object(role)
 }
 
-problems contains sprintf("role %s: unknown key %s", [name, key]) if {
+roles[name] := role if {
 	some name, role in data.access.roles
+	is_object(role)
+}
+
+problems contains sprintf("role %s: unknown key %s", [name, key]) if {
+	some name, role in roles
 	some key in object.keys(role) - {
 		"databases", "observe", "read_only", "max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms",
 	}
 }
 
 problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
-	some name, role in data.access.roles
+	some name, role in roles
 	some key in ["observe", "read_only"]
 	not is_boolean(object.get(role, key, false))
 }
 
 problems contains sprintf("role %s: %s is not a positive whole number", [name, key]) if {
-	some name, role in data.access.roles
+	some name, role in roles
 	some key in ["max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"]
 	value := object.get(role, key, 1)
 	not regex.match(`^[1-9][0-9]{0,7}$`, format_int_or_empty(value))
@@ -68,12 +81,12 @@ format_int_or_empty(value) := format_int(value, 10) if {
 else := ""
 
 problems contains sprintf("role %s: databases is not an object", [name]) if {
-	some name, role in data.access.roles
-	not is_object(role.databases)
+	some name, role in roles
+	not is_object(object.get(role, "databases", null))
 }
 
 problems contains sprintf("role %s, database %s: %s", [name, database, problem]) if {
-	some name, role in data.access.roles
+	some name, role in roles
 	some database, grants in role.databases
 	some problem in database_problems(grants)
 }
@@ -116,13 +129,14 @@ schema_problems(schema, grant) := ((unknown | shape) | relations) | ((functions 
 		not catalog_grant(relation, verbs)
 	}
 	long := {"a name is longer than PostgreSQL's 63 bytes" |
-		some name in object.keys(object.get(grant, "relations", {})) | {schema}
+		some name in {relation | some relation, _ in object.get(grant, "relations", {}); is_string(relation)} | {schema}
 		count(base64.encode(name)) > 84
 	}
 }
 
 withheld(grant) := {sprintf("function %s cannot be granted", [function]) |
 	some function in object.get(grant, "functions", [])
+	is_string(function)
 	builtins.withheld(function)
 }
 

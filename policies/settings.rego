@@ -90,8 +90,9 @@ within(value, limit) if {
 changeable := (object.keys(words) | object.keys(forms)) | limits
 
 # Resetting goes back to the values the gateway started the session with. They are the pinned ones, so resetting is safe even where
-# setting is not; RESET ALL ("*") is what connection pools send between two users of a connection.
-reset := changeable | {"*", "search_path", "role", "session_authorization", "row_security"}
+# setting is not. RESET ALL ("*") and SET SESSION AUTHORIZATION DEFAULT are what connection pools send between two users of a
+# connection.
+reset := changeable | {"*", "search_path", "session_authorization"}
 
 # What drivers ask for. The rest of the configuration is nobody's business here.
 shown := changeable | {

@@ -1,0 +1,92 @@
+package sallyport.connect_test
+
+import data.sallyport.connect
+import data.sallyport.inputs_test as inputs
+
+allowed := [
+	["analyst@example.com", "app", "readonly"],
+	["engineer@example.com", "app", "readwrite"],
+	["engineer@example.com", "scratch", "readwrite"],
+	["dba@example.com", "app", "admin"],
+	["dba@example.com", "scratch", "admin"],
+]
+
+test_named_accounts if {
+	every row in allowed {
+		decision := connect.decision with input as inputs.connect(row[0], row[1])
+		decision.allow
+		decision.role == row[2]
+	}
+}
+
+test_terms if {
+	analyst := connect.decision with input as inputs.connect("analyst@example.com", "app")
+	analyst == {"allow": true, "reasons": [], "role": "readonly", "read_only": true}
+	dba := connect.decision with input as inputs.connect("dba@example.com", "app")
+	dba == {"allow": true, "reasons": [], "role": "admin", "observe": true}
+}
+
+denied := [
+	["nobody@example.com", "app", "nobody@example.com has no access"],
+	["", "app", " has no access"],
+	["ANALYST@example.com", "app", "ANALYST@example.com has no access"],
+	["analyst@example.com", "scratch", "database scratch is not granted to analyst@example.com"],
+	["analyst@example.com", "postgres", "database postgres is not granted to analyst@example.com"],
+	["dba@example.com", "postgres", "database postgres is not granted to dba@example.com"],
+	["svc_report", "app", "svc_report may not authenticate by oidc"],
+]
+
+test_denied if {
+	every row in denied {
+		decision := connect.decision with input as inputs.connect(row[0], row[1])
+		decision == {"allow": false, "reasons": {row[2]}}
+	}
+}
+
+test_service_by_password if {
+	decision := connect.decision with input as inputs.connect("svc_report", "app") with input.identity.method as "scram-sha-256"
+	decision.role == "readonly"
+}
+
+test_replication if {
+	decision := connect.decision with input as inputs.connect("engineer@example.com", "app") with input.session.replication as "database"
+	decision == {"allow": false, "reasons": {"replication is not granted"}}
+	observed := connect.decision with input as inputs.connect("dba@example.com", "app") with input.session.replication as "database"
+	observed.allow
+}
+
+groups := {"access": {
+	"accounts": {"named@example.com": {"role": "low"}},
+	"groups": {"data": "low", "data-too": "low", "ops": "high"},
+	"roles": {"low": {"databases": {"app": {}}}, "high": {"databases": {"app": {}}}},
+}}
+
+test_group if {
+	decision := connect.decision with input as inputs.connect("any@example.com", "app") with input.identity.groups as ["x", "data", "data-too"]
+		with data.access as groups.access
+	decision.role == "low"
+}
+
+test_groups_that_disagree if {
+	decision := connect.decision with input as inputs.connect("any@example.com", "app") with input.identity.groups as ["ops", "data"]
+		with data.access as groups.access
+	decision == {"allow": false, "reasons": {"the groups of any@example.com give more than one role"}}
+}
+
+# A group cannot raise a named account.
+test_named_account_has_no_groups if {
+	decision := connect.decision with input as inputs.connect("named@example.com", "app") with input.identity.groups as ["ops"]
+		with data.access as groups.access
+	decision.role == "low"
+}
+
+test_no_data if {
+	decision := connect.decision with input as inputs.connect("analyst@example.com", "app") with data.access as {}
+	not decision.allow
+}
+
+test_undefined_role if {
+	decision := connect.decision with input as inputs.connect("named@example.com", "app")
+		with data.access as {"accounts": {"named@example.com": {"role": "gone"}}, "roles": {}}
+	decision == {"allow": false, "reasons": {"role gone is not defined"}}
+}

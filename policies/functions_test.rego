@@ -1,0 +1,115 @@
+package sallyport.functions_test
+
+import data.sallyport.builtins
+import data.sallyport.functions
+import data.sallyport.inputs_test as inputs
+
+call(schema, name, constants) := result if {
+	result := functions.reasons with input as inputs.statement(
+		"analyst@example.com",
+		{"functions": [{"schema": schema, "name": name, "constants": constants}]},
+	)
+}
+
+test_permitted if {
+	every name in ["count", "lower", "now", "json_build_object", "format_type", "pg_table_is_visible", "version"] {
+		count(call("", name, [])) == 0
+		count(call("pg_catalog", name, [])) == 0
+	}
+	count(call("information_schema", "_pg_expandarray", [])) == 0
+}
+
+test_schema_matters if {
+	every schema in ["app", "public", "pg_temp", "PG_CATALOG", "information_schema"] {
+		count(call(schema, "lower", [])) == 1
+	}
+}
+
+dangerous := {
+	"query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "table_to_xml", "table_to_xmlschema", "schema_to_xml",
+	"schema_to_xml_and_xmlschema", "database_to_xml", "database_to_xmlschema", "cursor_to_xml", "cursor_to_xmlschema", "ts_stat",
+	"ts_rewrite", "dblink", "dblink_exec", "dblink_connect", "crosstab", "connectby", "xpath_table", "set_config", "setval", "nextval",
+	"currval", "lastval", "lo_from_bytea", "lo_get", "lo_put", "lo_create", "lo_creat", "lo_open", "loread", "lowrite", "lo_import",
+	"lo_export", "lo_unlink", "pg_notify", "pg_logical_emit_message", "pg_export_snapshot", "pg_advisory_lock",
+	"pg_advisory_lock_shared", "pg_advisory_xact_lock", "pg_try_advisory_lock", "pg_advisory_unlock", "pg_sleep", "pg_sleep_for",
+	"pg_sleep_until", "pg_cancel_backend", "pg_terminate_backend", "pg_create_physical_replication_slot",
+	"pg_create_logical_replication_slot", "pg_drop_replication_slot", "brin_summarize_new_values", "gin_clean_pending_list",
+	"txid_current", "pg_current_xact_id", "pg_stat_get_activity", "pg_stat_get_backend_activity", "pg_mcv_list_items",
+	"current_query", "pg_read_file", "pg_read_binary_file", "pg_ls_dir", "pg_ls_waldir", "pg_ls_logdir", "pg_stat_file",
+	"pg_show_all_settings", "pg_show_all_file_settings", "pg_hba_file_rules", "pg_lock_status", "pg_prepared_statement", "pg_cursor",
+	"pg_prepared_xact", "pg_reload_conf", "pg_rotate_logfile", "pg_switch_wal", "pg_promote", "pg_stat_reset", "pg_config",
+	"pg_get_backend_memory_contexts", "pg_get_shmem_allocations", "pg_relation_filepath", "currtid2", "pg_nextoid", "setseed",
+	"pg_import_system_collations", "binary_upgrade_set_next_pg_authid_oid", "shell_in", "pg_event_trigger_ddl_commands",
+	"pg_replication_origin_create", "pg_get_replication_slots", "regclass", "postgres_fdw_get_connections", "no_such_function", "",
+}
+
+test_dangerous if {
+	every name in dangerous {
+		count(call("", name, [])) == 1
+		count(call("pg_catalog", name, [])) == 1
+	}
+}
+
+# Whoever adds to the list of builtins is told what not to add.
+test_list_is_clean if {
+	count(builtins.functions & dangerous) == 0
+	every name in builtins.functions {
+		not regex.match(`^(lo_|dblink|query_to|table_to|schema_to|database_to|cursor_to|pg_stat_|pg_ls_|pg_read_|pg_sleep|binary_upgrade)`, name)
+	}
+	builtins.of_relations - builtins.functions == set()
+}
+
+test_reason_has_no_literal if {
+	call("", "pg_read_file", ["/etc/passwd"]) == {"function pg_read_file is not granted to analyst@example.com"}
+	call("pg_catalog", "pg_table_size", ["app.secrets"]) == {"function pg_catalog.pg_table_size is given a table that is not granted to analyst@example.com"}
+}
+
+test_regclass_literals if {
+	every literal in ["", "app.orders", "orders", "16384", "pg_class", "pg_catalog.pg_class"] {
+		count(call("", "pg_relation_size", [literal])) == 0
+	}
+	every literal in ["app.secrets", "secrets", "APP.SECRETS", "\"app\".secrets", " secrets", "app . secrets", "app.app.secrets", "other.t", "pg_authid"] {
+		count(call("", "pg_relation_size", [literal])) == 1
+	}
+}
+
+granted(function) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {"functions": [function]})
+		with data.access.roles.readonly.databases.app.schemas as {"app": {"functions": ["total"]}}
+}
+
+test_granted if {
+	count(granted({"schema": "app", "name": "total", "constants": []})) == 0
+	count(granted({"schema": "", "name": "total", "constants": []})) == 0
+	count(granted({"schema": "public", "name": "total", "constants": []})) == 1
+	count(granted({"schema": "app", "name": "totals", "constants": []})) == 1
+}
+
+set_config(settings) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {
+		"functions": [{"schema": "pg_catalog", "name": "set_config", "constants": []}],
+		"settings": settings,
+	})
+}
+
+test_set_config if {
+	count(set_config([inputs.setting("jit", "set", "off")])) == 0
+	count(set_config([inputs.setting("jit", "show", ""), inputs.setting("jit", "set", "off")])) == 0
+	every name in ["search_path", "role", "application_name", "timezone", ""] {
+		count(set_config([inputs.setting(name, "set", "x")])) == 1
+	}
+	count(set_config([inputs.setting("jit", "set", "off"), inputs.setting("search_path", "set", "x")])) == 1
+	count(set_config([inputs.setting("jit", "show", "")])) == 1
+	count(set_config([])) == 1
+}
+
+operator(schema, grants) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {"operators": [{"schema": schema, "name": "+"}]})
+		with data.access.roles.readonly.databases.app.schemas as grants
+}
+
+test_operators if {
+	count(operator("app", {"app": {"relations": {"*": ["select"]}}})) == 1
+	count(operator("app", {"app": {"operators": ["+"]}})) == 0
+	count(operator("public", {"app": {"operators": ["+"]}})) == 1
+}

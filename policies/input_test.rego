@@ -1,0 +1,43 @@
+# Inputs for the tests: see README.md for what they hold.
+package sallyport.inputs_test
+
+identity(user) := {"user": user, "method": "oidc", "issuer": "https://issuer.example", "subject": "1", "name": "", "groups": []}
+
+session(role) := {
+	"id": "s", "database": "app", "client_address": "192.0.2.1", "application_name": "", "role": role, "observe": false,
+	"replication": "", "search_path": ["app", "pg_temp"],
+}
+
+connect(user, database) := {
+	"version": 1, "action": "connect", "identity": identity(user),
+	"session": object.union(session(""), {"database": database, "search_path": []}),
+}
+
+roles := {
+	"analyst@example.com": "readonly",
+	"engineer@example.com": "readwrite",
+	"dba@example.com": "admin",
+	"svc_report": "readonly",
+}
+
+# A text of one statement. `facts` holds what is not empty.
+statement(user, facts) := {
+	"version": 1, "action": "statement", "identity": identity(user), "session": session(roles[user]),
+	"statement": {
+		"complete": true, "incomplete": [], "fingerprint": "", "normalized": "",
+		"statements": [object.union(
+			{
+				"command": "SELECT", "class": "query", "location": 0, "length": 1, "commands": [object.get(facts, "command", "SELECT")],
+				"relations": [], "functions": [], "operators": [], "types": [], "settings": [], "channels": [], "roles": [],
+				"unfiltered": [], "opaque": [],
+			},
+			facts,
+		)],
+	},
+}
+
+relation(schema, name, access) := {
+	"schema": schema, "name": name, "temporary": false, "access": access, "columns": ["*"], "all_unsure": false,
+}
+
+setting(name, action, value) := {"name": name, "action": action, "value": value, "known": true}

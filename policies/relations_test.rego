@@ -1,0 +1,123 @@
+package sallyport.relations_test
+
+import data.sallyport.inputs_test as inputs
+import data.sallyport.relations
+
+reasons(user, facts) := result if {
+	result := relations.reasons with input as inputs.statement(user, facts)
+}
+
+table(user, schema, name, access) := reasons(user, {"relations": [inputs.relation(schema, name, access)]})
+
+test_granted if {
+	count(table("analyst@example.com", "app", "orders", ["select"])) == 0
+	count(table("analyst@example.com", "", "orders", ["select"])) == 0
+	count(table("engineer@example.com", "app", "orders", ["delete", "insert", "select", "update"])) == 0
+	count(table("analyst@example.com", "app", "Secrets", ["select"])) == 0
+}
+
+test_reason if {
+	table("analyst@example.com", "app", "secrets", ["select"]) == {"table app.secrets is not granted to analyst@example.com"}
+	table("analyst@example.com", "", "secrets", ["select"]) == {"table app.secrets is not granted to analyst@example.com"}
+	table("analyst@example.com", "app", "orders", ["update"]) == {"UPDATE on table app.orders is not granted to analyst@example.com"}
+}
+
+test_withheld if {
+	every user in ["analyst@example.com", "engineer@example.com"] {
+		every access in [["select"], ["insert"], ["update"], ["delete"], ["truncate"], ["lock"], []] {
+			count(table(user, "app", "secrets", access)) == 1
+		}
+	}
+}
+
+test_verbs_not_granted if {
+	every verb in ["truncate", "lock", "create", "alter", "drop", "references", "trigger", "", "SELECT"] {
+		count(table("engineer@example.com", "app", "orders", [verb])) == 1
+	}
+}
+
+test_other_schemas if {
+	every schema in ["public", "APP", "pg_temp", "pg_temp_3", "pg_toast", "other", "*"] {
+		count(table("engineer@example.com", schema, "orders", ["select"])) == 1
+	}
+}
+
+# A name in two schemas may be either.
+test_every_schema_of_the_path if {
+	found := relations.reasons with input as inputs.statement("analyst@example.com", {"relations": [inputs.relation("", "orders", ["select"])]})
+		with input.session.search_path as ["app", "other", "pg_temp"]
+	found == {"table other.orders is not granted to analyst@example.com"}
+}
+
+test_no_search_path if {
+	found := relations.reasons with input as inputs.statement("analyst@example.com", {"relations": [inputs.relation("", "orders", ["select"])]})
+		with input.session.search_path as ["pg_temp"]
+	found == {"table orders is in no schema of the search path"}
+}
+
+test_temporary if {
+	facts := {"relations": [object.union(inputs.relation("", "orders", ["select"]), {"temporary": true})]}
+	count(reasons("engineer@example.com", facts)) == 1
+}
+
+test_catalogs if {
+	every name in ["pg_class", "pg_attribute", "pg_type", "pg_proc", "pg_roles", "pg_database"] {
+		count(table("analyst@example.com", "pg_catalog", name, ["select"])) == 0
+		count(table("analyst@example.com", "", name, ["select"])) == 0
+	}
+	count(table("analyst@example.com", "information_schema", "columns", ["select"])) == 0
+}
+
+test_catalogs_denied if {
+	every name in [
+		"pg_authid", "pg_shadow", "pg_user", "pg_group", "pg_stat_activity", "pg_stat_statements", "pg_stats", "pg_stats_ext", "pg_statistic",
+		"pg_statistic_ext_data", "pg_locks", "pg_hba_file_rules", "pg_ident_file_mappings", "pg_file_settings", "pg_largeobject",
+		"pg_largeobject_metadata", "pg_user_mapping", "pg_user_mappings", "pg_subscription", "pg_prepared_statements",
+		"pg_prepared_xacts", "pg_cursors", "pg_db_role_setting", "pg_config", "pg_replication_slots", "pg_shmem_allocations",
+		"pg_backend_memory_contexts", "pg_settings", "pg_seclabels", "pg_no_such",
+	] {
+		count(table("analyst@example.com", "pg_catalog", name, ["select"])) == 1
+		count(table("analyst@example.com", "", name, ["select"])) == 1
+	}
+	every name in ["foreign_server_options", "user_mapping_options", "role_usage_grants", "_pg_user_mappings", "COLUMNS"] {
+		count(table("analyst@example.com", "information_schema", name, ["select"])) == 1
+	}
+}
+
+test_catalogs_are_not_written if {
+	every verb in ["insert", "update", "delete", "truncate", "lock"] {
+		count(table("engineer@example.com", "pg_catalog", "pg_class", [verb])) == 1
+		count(table("engineer@example.com", "", "pg_settings", [verb])) == 1
+	}
+}
+
+settings(columns, unsure) := {"relations": [{
+	"schema": "pg_catalog", "name": "pg_settings", "temporary": false, "access": ["select"], "columns": columns, "all_unsure": unsure,
+}]}
+
+test_columns_of_settings if {
+	count(reasons("analyst@example.com", settings(["context", "name"], false))) == 0
+	every columns in [["setting"], ["name", "setting"], ["*"], ["reset_val"], ["sourcefile"]] {
+		count(reasons("analyst@example.com", settings(columns, false))) == 1
+	}
+	count(reasons("analyst@example.com", settings(["name"], true))) == 1
+}
+
+type(schema, name) := reasons("analyst@example.com", {"types": [{"schema": schema, "name": name}]})
+
+test_types if {
+	count(type("app", "color")) == 0
+	count(type("", "color")) == 0
+	count(type("information_schema", "sql_identifier")) == 0
+	type("app", "secrets") == {"type app.secrets is not granted to analyst@example.com"}
+	count(type("", "secrets")) == 1
+	count(type("public", "color")) == 1
+	count(type("", "pg_authid")) == 1
+}
+
+test_granted_catalog if {
+	grants := {"pg_catalog": {"relations": {"pg_locks": ["select"]}}}
+	found := relations.reasons with input as inputs.statement("analyst@example.com", {"relations": [inputs.relation("", "pg_locks", ["select"])]})
+		with data.access.roles.readonly.databases.app.schemas as grants
+	count(found) == 0
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"debug/buildinfo"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+const sallyportName = "Sallyport"
+
+// readers is the role in Vault that the default policy gives the service account.
+const readers = "app-readonly"
+
+// gateway is Sallyport as the demo runs it: the default policy judges every
+// statement, the audit log takes every statement before it is forwarded.
+type gateway struct {
+	*stack.Gateway
+	vault   *stack.Vault
+	audited int64 // bytes of the audit log that were looked at
+}
+
+func (b *bench) startSallyport(ctx context.Context) (*target, error) {
+	dir := b.path("sallyport")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return nil, err
+	}
+	version, err := buildOf(filepath.Join(b.root, "bin", "sallyport"))
+	if err != nil {
+		return nil, err
+	}
+	started, err := b.services.StartGateway(ctx, stack.GatewayOptions{Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	return &target{
+		name: sallyportName, version: version,
+		roles: "v-%", // Vault's names
+		env:   connection(started.Port, stack.Service, started.ServicePassword, started.CAFile),
+		proxy: &gateway{Gateway: started, vault: b.services.Vault},
+	}, nil
+}
+
+func (g *gateway) pid() int    { return g.PID() }
+func (g *gateway) stop() error { return g.Stop() }
+
+// settle waits for the revocations, which are work for PostgreSQL and Vault,
+// and verifies that every transaction's statement was allowed and audited.
+func (g *gateway) settle(ctx context.Context, transactions int) error {
+	err := poll(ctx, func(ctx context.Context) error {
+		leases, err := g.vault.Leases(ctx, readers)
+		if err == nil && leases > 0 {
+			err = fmt.Errorf("%d leases are left", leases)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for revocations: %w", err)
+	}
+	judged, err := g.statements()
+	if err != nil {
+		return fmt.Errorf("read audit log: %w", err)
+	}
+	if judged < transactions {
+		return fmt.Errorf("%d transactions, but only %d statements in the audit log", transactions, judged)
+	}
+	return nil
+}
+
+// statements counts those that were allowed since it was asked last.
+func (g *gateway) statements() (int, error) {
+	f, err := os.Open(g.Audit)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	if _, err := f.Seek(g.audited, io.SeekStart); err != nil {
+		return 0, err
+	}
+	data, err := io.ReadAll(f)
+	if err != nil {
+		return 0, err
+	}
+	g.audited += int64(len(data))
+	return allowedStatements(data), nil
+}
+
+// allowedStatements counts them in lines of the audit log.
+func allowedStatements(log []byte) int {
+	n := 0
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(`"type":"statement"`)) && bytes.Contains(line, []byte(`"decision":"allow"`)) {
+			n++
+		}
+	}
+	return n
+}
+
+// buildOf says which commit a program is, and which Go built it.
+func buildOf(path string) (string, error) {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("find sallyport: %w; make bin/sallyport builds it", err)
+	}
+	const shortCommit = 12
+	commit := "of no commit"
+	for _, s := range info.Settings {
+		switch {
+		case s.Key == "vcs.revision":
+			commit = s.Value[:min(len(s.Value), shortCommit)]
+		case s.Key == "vcs.modified" && s.Value == "true":
+			commit += " (modified)"
+		}
+	}
+	return fmt.Sprintf("Sallyport %s, %s", commit, info.GoVersion), nil
+}

@@ -65,7 +65,7 @@ func (v *Vault) tend(ctx context.Context, l *login) {
 		case replace:
 			v.log.Info("vault token is to be replaced", "expires", l.expires)
 			if !l.expires.IsZero() {
-				time.AfterFunc(time.Until(l.expires), func() { v.drop(l) }) // its leases end with it, whether or not we log in
+				time.AfterFunc(time.Until(l.expires), func() { v.dropExpired(l) })
 			}
 			return
 		case dead:

@@ -155,6 +155,16 @@ func (v *Vault) drop(l *login) {
 	l.lose()
 }
 
+// dropExpired drops a login at the end of its token, whether or not another could be obtained.
+func (v *Vault) dropExpired(l *login) {
+	v.mu.Lock()
+	over := l.expired(time.Now())
+	v.mu.Unlock()
+	if over {
+		v.drop(l)
+	}
+}
+
 // adopt makes l the current login, unless that has the same token: then the old one stays, whose leases are still good. Leases of
 // a login that is replaced go on until its token ends.
 func (v *Vault) adopt(l *login) *login {

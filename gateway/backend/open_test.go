@@ -1,0 +1,540 @@
+package backend
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+func open(t testing.TB, cfg Config, parameters ...Parameter) (*Session, error) {
+	t.Helper()
+	session, err := Open(t.Context(), cfg, fakeUser, fakePassword, parameters)
+	if err == nil {
+		t.Cleanup(func() { _ = session.Conn.(*tls.Conn).NetConn().Close() })
+	}
+	return session, err
+}
+
+func TestOpen(t *testing.T) {
+	const async = "A\x00\x00\x00\x0eafter ready"
+	var startup []string
+	cfg := serve(t, newIdentity(t, fakeHost), func(f *fake) {
+		if !f.upgrade() {
+			return
+		}
+		startup = f.readStartup()
+		if !f.scram([]string{scramSHA256Plus, scramSHA256}, 4096, same) {
+			return
+		}
+		// One write, so that one TLS record holds more than Open is to read.
+		var tail bytes.Buffer
+		tail.Write(frame('R', request(pgproto3.AuthTypeOk, "")))
+		for _, p := range goodParameters() {
+			tail.Write(status(p.Name, p.Value))
+		}
+		tail.Write(frame('N', "SWARNING\x00MThe password ends soon\x00\x00"))
+		tail.Write(frame('K', "\x00\x00\x10\x92\x01\x02\x03\x04"))
+		tail.Write(frame('Z', "I"))
+		tail.WriteString(async)
+		f.write(tail.Bytes())
+		f.stall()
+	})
+	session, err := open(t, cfg, Parameter{"application_name", "sp-1"}, Parameter{"TimeZone", "UTC"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"user", fakeUser, "database", "app", "application_name", "sp-1", "TimeZone", "UTC", "", ""}
+	if diff := cmp.Diff(want, startup); diff != "" {
+		t.Errorf("startup message (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(goodParameters(), session.Parameters); diff != "" {
+		t.Errorf("parameters (-want +got):\n%s", diff)
+	}
+	if session.PID != 0x1092 || !bytes.Equal(session.Key, []byte{1, 2, 3, 4}) || len(session.Notices) != 1 || session.Host != fakeHost {
+		t.Errorf("session = %+v", session)
+	}
+	rest := make([]byte, len(async))
+	if _, err := io.ReadFull(session.Conn, rest); err != nil || string(rest) != async {
+		t.Errorf("what follows ReadyForQuery: got %q, %v; want %q", rest, err, async)
+	}
+}
+
+// TestOpenSaysItCouldBind checks the flag that lets a backend notice that somebody stripped its offer of channel binding.
+func TestOpenSaysItCouldBind(t *testing.T) {
+	for name, test := range map[string]struct {
+		offered []string
+		want    string
+	}{
+		"not offered":         {[]string{scramSHA256}, "SCRAM-SHA-256 y,,n=,r="},
+		"offered":             {[]string{scramSHA256Plus, scramSHA256}, "SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r="},
+		"offered alone":       {[]string{scramSHA256Plus}, "SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r="},
+		"offered with others": {[]string{"OAUTHBEARER", scramSHA256, scramSHA256Plus}, "SCRAM-SHA-256-PLUS p=tls-server-end-point,,n=,r="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got string
+			cfg := serve(t, newIdentity(t, fakeHost), func(f *fake) {
+				if !f.began() {
+					return
+				}
+				f.offer(test.offered...)
+				var initial pgproto3.SASLInitialResponse
+				_ = initial.Decode([]byte(f.readPassword()))
+				got = initial.AuthMechanism + " " + string(initial.Data)
+			})
+			if _, err := open(t, cfg); err == nil {
+				t.Fatal("Open succeeded against a backend that hung up")
+			}
+			if !strings.HasPrefix(got, test.want) {
+				t.Errorf("initial response = %q, want prefix %q", got, test.want)
+			}
+		})
+	}
+}
+
+// without returns the good parameters, one of them changed, or left out if value is empty.
+func without(name, value string) []Parameter {
+	var changed []Parameter
+	for _, p := range goodParameters() {
+		if p.Name == name {
+			p.Value = value
+		}
+		if p.Value != "" {
+			changed = append(changed, p)
+		}
+	}
+	return changed
+}
+
+func greets(parameters []Parameter) script {
+	return func(f *fake) {
+		if f.authenticated() {
+			f.greet(parameters)
+		}
+	}
+}
+
+func says(kind byte, body string) script {
+	return func(f *fake) {
+		if f.authenticated() {
+			f.say(kind, body)
+		}
+	}
+}
+
+func asks(kind uint32, data string) script {
+	return func(f *fake) {
+		if f.began() {
+			f.say('R', request(kind, data))
+			f.say('Z', "I")
+		}
+	}
+}
+
+func edits(iterations int, edit func(step int, text string) string) script {
+	return func(f *fake) {
+		if f.began() && f.scram([]string{scramSHA256}, iterations, edit) {
+			f.say('R', request(pgproto3.AuthTypeOk, ""))
+			f.greet(goodParameters())
+		}
+	}
+}
+
+// edited replaces old by new in what the server says at step.
+func edited(step int, old, new string) script {
+	return edits(4096, func(at int, text string) string {
+		if at == step {
+			return strings.Replace(text, old, new, 1)
+		}
+		return text
+	})
+}
+
+func answers(data string) script {
+	return func(f *fake) {
+		if f.readSSLRequest() {
+			f.write([]byte(data))
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	id := newIdentity(t, fakeHost)
+	hello := func(f *fake) { // a second byte that comes later is the first of a TLS record that is none
+		if f.readSSLRequest() {
+			f.write([]byte("S"))
+			f.write([]byte("E\x00\x00\x00\x10SFATAL\x00\x00"))
+			f.stall()
+		}
+	}
+	for name, test := range map[string]struct {
+		play  script
+		stage Stage
+		want  string
+	}{
+		"hangs up":                        {func(f *fake) { f.readSSLRequest() }, StageTLS, "connection lost"},
+		"no TLS":                          {answers("N"), StageTLS, "does not offer TLS"},
+		"ErrorResponse before TLS":        {answers("E\x00\x00\x00\x09CXXXXX\x00\x00"), StageTLS, "sent data before"},
+		"E before TLS":                    {answers("E"), StageTLS, "not read before TLS"},
+		"bytes behind S":                  {answers("SR\x00\x00\x00\x08\x00\x00\x00\x00"), StageTLS, "sent data before the TLS handshake"},
+		"bytes after S":                   {hello, StageTLS, "TLS handshake"},
+		"unknown answer":                  {answers("X"), StageTLS, `answered SSLRequest with 'X'`},
+		"cleartext password":              {asks(pgproto3.AuthTypeCleartextPassword, ""), StageAuthenticate, "asked for a cleartext password"},
+		"MD5 password":                    {asks(pgproto3.AuthTypeMD5Password, "salt"), StageAuthenticate, "asked for an MD5 password"},
+		"trust":                           {asks(pgproto3.AuthTypeOk, ""), StageAuthenticate, "asked for nothing"},
+		"GSS":                             {asks(pgproto3.AuthTypeGSS, ""), StageAuthenticate, "authentication kind 7"},
+		"an unknown method":               {asks(99, ""), StageAuthenticate, "authentication kind 99"},
+		"SASLContinue first":              {asks(pgproto3.AuthTypeSASLContinue, "r=x"), StageAuthenticate, "asked for SASLContinue"},
+		"only OAUTHBEARER":                {asks(pgproto3.AuthTypeSASL, "OAUTHBEARER\x00\x00"), StageAuthenticate, "does not offer SCRAM-SHA-256"},
+		"SCRAM-SHA-1":                     {asks(pgproto3.AuthTypeSASL, "SCRAM-SHA-1\x00\x00"), StageAuthenticate, "does not offer SCRAM-SHA-256"},
+		"no mechanism":                    {asks(pgproto3.AuthTypeSASL, "\x00"), StageAuthenticate, "does not offer SCRAM-SHA-256"},
+		"unterminated mechanisms":         {asks(pgproto3.AuthTypeSASL, "SCRAM-SHA-256"), StageAuthenticate, "unterminated string"},
+		"ready without authentication":    {func(f *fake) { f.began(); f.say('Z', "I") }, StageAuthenticate, "message 'Z' during authentication"},
+		"notice before authentication":    {func(f *fake) { f.began(); f.say('N', "\x00") }, StageAuthenticate, "message 'N' during authentication"},
+		"negotiates the version":          {func(f *fake) { f.began(); f.say('v', "\x00\x03\x00\x00\x00\x00\x00\x00") }, StageAuthenticate, "message 'v'"},
+		"request without a kind":          {func(f *fake) { f.began(); f.say('R', "\x00") }, StageAuthenticate, "without a kind"},
+		"one iteration":                   {edits(1, same), StageAuthenticate, "1 iterations are not between"},
+		"4095 iterations":                 {edits(4095, same), StageAuthenticate, "4095 iterations are not between"},
+		"a billion iterations":            {edited(1, "i=4096", "i=1000000000"), StageAuthenticate, "1000000000 iterations are not between"},
+		"iterations beyond int":           {edited(1, "i=4096", "i=99999999999999999999"), StageAuthenticate, "no number"},
+		"negative iterations":             {edited(1, "i=4096", "i=-4096"), StageAuthenticate, "-4096 iterations"},
+		"our nonce is not in theirs":      {edited(1, "r=", "r=x"), StageAuthenticate, "not our nonce"},
+		"an extension":                    {edited(1, "r=", "m=ext,r="), StageAuthenticate, "not three attributes"},
+		"something behind the iterations": {edited(1, "i=4096", "i=4096,x=y"), StageAuthenticate, "not three attributes"},
+		"no salt":                         {edited(1, "s=MDEyMzQ1Njc4OWFiY2RlZg==", "s="), StageAuthenticate, "salt"},
+		"a malformed salt":                {edited(1, "s=MDEy", "s=*DEy"), StageAuthenticate, "salt"},
+		"NUL in server-first":             {edited(1, ",s=", "\x00,s="), StageAuthenticate, "malformed"},
+		"wrong server signature": {edits(4096, func(step int, text string) string {
+			return map[int]string{1: text, 2: "v=" + strings.Repeat("A", 43) + "="}[step]
+		}), StageAuthenticate, "server validation failed"},
+		"server error":       {edits(4096, func(step int, text string) string { return map[int]string{1: text, 2: "e=other-error"}[step] }), StageAuthenticate, "server error: other-error"},
+		"empty server-final": {edits(4096, func(step int, text string) string { return map[int]string{1: text}[step] }), StageAuthenticate, "verify server signature"},
+		"success before the signature": {func(f *fake) {
+			if f.began() {
+				f.offer(scramSHA256)
+				f.readPassword()
+				f.say('R', request(pgproto3.AuthTypeOk, ""))
+				f.greet(goodParameters())
+			}
+		}, StageAuthenticate, "asked for nothing"},
+		"success with trailing bytes": {func(f *fake) {
+			if f.began() && f.scram([]string{scramSHA256}, 4096, same) {
+				f.say('R', request(pgproto3.AuthTypeOk, "x"))
+			}
+		}, StageAuthenticate, "trailing bytes"},
+		"a password asked for afterwards": {says('R', request(pgproto3.AuthTypeCleartextPassword, "")), StageParameters, "message 'R' at startup"},
+		"negative length":                 {func(f *fake) { f.began(); f.write([]byte("R\xff\xff\xff\xff")) }, StageAuthenticate, "-5 bytes is not between"},
+		"length 3":                        {func(f *fake) { f.began(); f.write([]byte("R\x00\x00\x00\x03")) }, StageAuthenticate, "-1 bytes is not between"},
+		"oversized request":               {func(f *fake) { f.began(); f.write([]byte("R\x00\x00\x10\x00")) }, StageAuthenticate, "4092 bytes is not between 0 and 2000"},
+		"two gigabytes":                   {func(f *fake) { f.began(); f.write([]byte("E\x7f\xff\xff\xff")) }, StageAuthenticate, "is not between 0 and 30000"},
+		"truncated header":                {func(f *fake) { f.began(); f.write([]byte("R\x00")) }, StageAuthenticate, "read message header"},
+		"truncated body":                  {func(f *fake) { f.began(); f.write([]byte("R\x00\x00\x00\x17\x00\x00")) }, StageAuthenticate, "read message 'R'"},
+		"oversized parameter":             {func(f *fake) { f.authenticated(); f.write([]byte("S\x00\x01\x00\x00")) }, StageParameters, "is not between"},
+		"parameter without value":         {says('S', "name\x00"), StageParameters, "read ParameterStatus: malformed"},
+		"parameter unterminated":          {says('S', "name\x00value"), StageParameters, "read ParameterStatus: malformed"},
+		"parameter with a third string":   {says('S', "a\x00b\x00c\x00"), StageParameters, "read ParameterStatus: malformed"},
+		"parameter without name":          {says('S', "\x00b\x00"), StageParameters, "read ParameterStatus: malformed"},
+		"no parameters":                   {greets(nil), StageParameters, "does not report"},
+		"superuser":                       {greets(without("is_superuser", "on")), StageParameters, `is_superuser is "on"`},
+		"superuser unsaid":                {greets(without("is_superuser", "")), StageParameters, "does not report is_superuser"},
+		"LATIN1 server":                   {greets(without("server_encoding", "LATIN1")), StageParameters, `server_encoding is "LATIN1"`},
+		"SJIS client":                     {greets(without("client_encoding", "SJIS")), StageParameters, `client_encoding is "SJIS"`},
+		"old strings":                     {greets(without("standard_conforming_strings", "off")), StageParameters, `standard_conforming_strings is "off"`},
+		"old strings unsaid":              {greets(without("standard_conforming_strings", "")), StageParameters, "does not report standard_conforming_strings"},
+		"another role":                    {greets(without("session_authorization", "postgres")), StageParameters, `session_authorization is "postgres"`},
+		"a good value and then a bad one": {greets(append(goodParameters(), Parameter{"is_superuser", "on"})), StageParameters, `is_superuser is "on"`},
+		"empty key":                       {says('K', "\x00\x00\x00\x01"), StageParameters, "a key of 0 bytes"},
+		"key of 257 bytes":                {says('K', "\x00\x00\x00\x01"+strings.Repeat("k", 257)), StageParameters, "a key of 257 bytes"},
+		"key data without a key":          {says('K', "\x00"), StageParameters, "a key of -3 bytes"},
+		"two keys": {func(f *fake) {
+			if f.authenticated() {
+				f.say('K', "\x00\x00\x00\x01abcd")
+				f.say('K', "\x00\x00\x00\x01abcd")
+			}
+		}, StageParameters, "sent twice"},
+		"in a transaction":             {says('Z', "T"), StageParameters, "not idle"},
+		"ready with trailing bytes":    {says('Z', "II"), StageParameters, "not idle"},
+		"rows":                         {says('D', "\x00\x00"), StageParameters, "message 'D' at startup"},
+		"error without terminator":     {says('E', "SFATAL\x00C28P01"), StageParameters, "read ErrorResponse: malformed"},
+		"error of nothing":             {says('E', ""), StageParameters, "read ErrorResponse: malformed"},
+		"error without SQLSTATE":       {says('E', "SFATAL\x00Mhello\x00\x00"), StageParameters, "no valid SQLSTATE"},
+		"error with a forged SQLSTATE": {says('E', "SFATAL\x00C28\nP0\x00Mhello\x00\x00"), StageParameters, "no valid SQLSTATE"},
+		"parameters without end": {func(f *fake) {
+			for f.authenticated() {
+				for range 1 << 12 {
+					f.write(status("a", "b"))
+				}
+				return
+			}
+		}, StageParameters, "too many parameters"},
+		"notices without end": {func(f *fake) {
+			if f.authenticated() {
+				for range 1 << 12 {
+					f.say('N', "\x00")
+				}
+			}
+		}, StageParameters, "not ready after 1024 messages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := open(t, serve(t, id, test.play))
+			var failure *Error
+			if !errors.As(err, &failure) {
+				t.Fatalf("Open: got %v, want an *Error", err)
+			}
+			if failure.Stage != test.stage || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open: got %q at %s, want %q at %s", err, failure.Stage, test.want, test.stage)
+			}
+			if strings.Contains(err.Error(), fakePassword) {
+				t.Error("the error contains the password")
+			}
+		})
+	}
+}
+
+func TestOpenRefusesCertificate(t *testing.T) {
+	trusted := newIdentity(t, fakeHost)
+	for name, test := range map[string]struct {
+		shown identity
+		host  string
+		want  string
+	}{
+		"of another authority": {newIdentity(t, fakeHost), fakeHost, "certificate signed by unknown authority"},
+		"for another host":     {trusted, "other.test", "not other.test"},
+		"for another address":  {trusted, "127.0.0.2", "127.0.0.2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := serve(t, test.shown, func(f *fake) { f.upgrade() })
+			cfg.TLS = trusted.trust()
+			cfg.Host = test.host
+			_, err := open(t, cfg)
+			var failure *Error
+			if !errors.As(err, &failure) || failure.Stage != StageTLS || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open: got %v, want %q at tls", err, test.want)
+			}
+			if failure != nil && failure.Unavailable() {
+				t.Error("a certificate that is not the backend's is called unavailability")
+			}
+		})
+	}
+}
+
+// TestOpenConfig refuses before anything is dialled.
+func TestOpenConfig(t *testing.T) {
+	for name, test := range map[string]struct {
+		change     func(*Config)
+		user       string
+		parameters []Parameter
+		want       string
+	}{
+		"no host":              {func(c *Config) { c.Host = "" }, fakeUser, nil, "no host"},
+		"a port out of range":  {func(c *Config) { c.Port = 65536 }, fakeUser, nil, "out of range"},
+		"no TLS":               {func(c *Config) { c.TLS = nil }, fakeUser, nil, "no TLS configuration"},
+		"skipped verification": {func(c *Config) { c.TLS = &tls.Config{InsecureSkipVerify: true} }, fakeUser, nil, "skips verification"},
+		"no user":              {nil, "", nil, "no user"},
+		"a user of 64 bytes":   {nil, strings.Repeat("u", 64), nil, "longer than 63"},
+		"NUL in the user":      {nil, "u\x00database\x00x", nil, "NUL"},
+		"no database":          {func(c *Config) { c.Database = "" }, fakeUser, nil, "no database"},
+		"NUL in a value":       {nil, fakeUser, []Parameter{{"application_name", "x\x00user\x00admin"}}, "NUL"},
+		"NUL in a name":        {nil, fakeUser, []Parameter{{"a\x00b", "x"}}, "NUL"},
+		"an empty name":        {nil, fakeUser, []Parameter{{"", "x"}}, "empty"},
+		"a second user":        {nil, fakeUser, []Parameter{{"user", "postgres"}}, "given twice"},
+		"the same twice":       {nil, fakeUser, []Parameter{{"TimeZone", "UTC"}, {"timezone", "CET"}}, "given twice"},
+		"a protocol option":    {nil, fakeUser, []Parameter{{"_pq_.x", "1"}}, "protocol option"},
+		"too much":             {nil, fakeUser, []Parameter{{"a", strings.Repeat("x", maxStartup)}}, "longer than PostgreSQL accepts"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := Config{Host: fakeHost, Database: "app", TLS: &tls.Config{}, Dial: func(context.Context, string, string) (net.Conn, error) {
+				t.Error("dialled")
+				return nil, errors.New("no")
+			}}
+			if test.change != nil {
+				test.change(&cfg)
+			}
+			_, err := Open(t.Context(), cfg, test.user, fakePassword, test.parameters)
+			var failure *Error
+			if !errors.As(err, &failure) || failure.Stage != StageConfig || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open: got %v, want %q at config", err, test.want)
+			}
+		})
+	}
+}
+
+func TestOpenAllows(t *testing.T) {
+	id := newIdentity(t, fakeHost)
+	for name, test := range map[string]struct {
+		parameters []Parameter
+		change     func(*Config)
+	}{
+		"a superuser":        {without("is_superuser", "on"), func(c *Config) { c.AllowSuperuser = true }},
+		"a LATIN1 server":    {without("server_encoding", "LATIN1"), func(c *Config) { c.ServerEncodings = []string{"LATIN1"} }},
+		"a bound channel":    {goodParameters(), func(c *Config) { c.RequireChannelBinding = true }},
+		"an unnamed session": {without("session_authorization", ""), func(*Config) {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := serve(t, id, greets(test.parameters))
+			test.change(&cfg)
+			if _, err := open(t, cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Run("but not an unbound channel", func(t *testing.T) {
+		cfg := serve(t, id, edits(4096, same))
+		cfg.RequireChannelBinding = true
+		if _, err := open(t, cfg); err == nil {
+			t.Error("Open succeeded without channel binding")
+		}
+	})
+}
+
+// TestOpenStalls has the backend fall silent at each stage: Open ends at its timeout, or with its caller.
+func TestOpenStalls(t *testing.T) {
+	id := newIdentity(t, fakeHost)
+	for name, test := range map[string]struct {
+		play  script
+		stage Stage
+	}{
+		"at SSLRequest":        {func(f *fake) { f.stall() }, StageTLS},
+		"in the handshake":     {func(f *fake) { f.readSSLRequest(); f.write([]byte{'S'}); f.stall() }, StageTLS},
+		"after StartupMessage": {func(f *fake) { f.began(); f.stall() }, StageAuthenticate},
+		"in SCRAM":             {func(f *fake) { f.began(); f.offer(scramSHA256); f.stall() }, StageAuthenticate},
+		"in a message":         {func(f *fake) { f.began(); f.write([]byte("R\x00\x00\x00\x17\x00\x00")); f.stall() }, StageAuthenticate},
+		"before ready":         {func(f *fake) { f.authenticated(); f.stall() }, StageParameters},
+		"a byte a second": {func(f *fake) {
+			f.began()
+			for range 100 {
+				time.Sleep(time.Second) // the bubble's clock
+				f.write([]byte{'R'})
+			}
+		}, StageAuthenticate},
+	} {
+		for how, want := range map[string]error{"timeout": context.DeadlineExceeded, "cancelled": context.Canceled} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cfg := serve(t, id, test.play)
+					cfg.ConnectTimeout = 3 * time.Second
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					if how == "cancelled" {
+						time.AfterFunc(2*time.Second, cancel)
+					}
+					started := time.Now()
+					_, err := Open(ctx, cfg, fakeUser, fakePassword, nil)
+					var failure *Error
+					if !errors.As(err, &failure) || failure.Stage != test.stage || !errors.Is(err, want) {
+						t.Errorf("Open: got %v, want %v at %s", err, want, test.stage)
+					}
+					if took := time.Since(started); took > 3*time.Second {
+						t.Errorf("Open took %s", took)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestOpenDialFails(t *testing.T) {
+	cfg := Config{Host: fakeHost, Database: "app", TLS: &tls.Config{}, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, errors.New("no route")
+	}}
+	_, err := Open(t.Context(), cfg, fakeUser, fakePassword, nil)
+	var failure *Error
+	if !errors.As(err, &failure) || failure.Stage != StageDial || !failure.Unavailable() {
+		t.Errorf("Open: got %v, want unavailable at dial", err)
+	}
+}
+
+func TestConfigAddress(t *testing.T) {
+	for want, cfg := range map[string]Config{
+		"db.test:5432":   {Host: "db.test"},
+		"[::1]:6543":     {Host: "::1", Port: 6543},
+		"192.0.2.1:5432": {Host: "db.test", Port: 6543, Address: "192.0.2.1:5432"},
+	} {
+		if got := cfg.address(); got != want {
+			t.Errorf("address of %q = %q, want %q", cfg.Host, got, want)
+		}
+	}
+}
+
+func TestUnavailable(t *testing.T) {
+	for name, test := range map[string]struct {
+		err  Error
+		want bool
+	}{
+		"starting":         {Error{Stage: StageAuthenticate, SQLSTATE: "57P03"}, true},
+		"full":             {Error{Stage: StageAuthenticate, SQLSTATE: "53300"}, true},
+		"no such role":     {Error{Stage: StageAuthenticate, SQLSTATE: "28P01"}, false},
+		"no such database": {Error{Stage: StageParameters, SQLSTATE: "3D000"}, false},
+		"nobody there":     {Error{Stage: StageDial, Err: io.EOF}, true},
+		"out of time":      {Error{Stage: StageTLS, Err: context.DeadlineExceeded}, true},
+		"our refusal":      {Error{Stage: StageParameters, Err: errors.New("is_superuser")}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.err.Unavailable(); got != test.want {
+				t.Errorf("Unavailable() = %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestErrorText(t *testing.T) {
+	body := "SFATAL\x00VFATAL\x00C28P01\x00Mno\nlevel=ERROR forged\x1b[31m" + strings.Repeat("x", 2000) + "\x00\x00"
+	got := backendError(StageAuthenticate, []byte(body))
+	if strings.ContainsAny(got.Error(), "\n\x1b") || len(got.Message) > maxErrorText || got.SQLSTATE != "28P01" {
+		t.Errorf("error = %q", got.Error())
+	}
+}
+
+func TestCancel(t *testing.T) {
+	id := newIdentity(t, fakeHost)
+	key := []byte("0123456789abcdef0123456789abcdef")
+	for name, test := range map[string]struct {
+		then script // after the CancelRequest was read; nil: TLS is refused
+		want string
+	}{
+		"the backend hangs up":   {func(*fake) {}, ""},
+		"the backend says bye":   {func(f *fake) { _ = f.conn.(*tls.Conn).CloseWrite(); f.drain() }, ""},
+		"the backend answers":    {func(f *fake) { f.say('E', "\x00") }, "answered a CancelRequest"},
+		"the backend never ends": {func(f *fake) { f.stall() }, "deadline exceeded"},
+		"no TLS":                 {nil, "does not offer TLS"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				got := make([]byte, 12+len(key))
+				cfg := serve(t, id, func(f *fake) {
+					if test.then == nil {
+						answers("N")(f)
+					} else if f.upgrade() {
+						_, _ = io.ReadFull(f.conn, got)
+						test.then(f)
+					}
+				})
+				err := Cancel(t.Context(), cfg, 4242, key)
+				if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+					t.Errorf("Cancel: got %v, want %q", err, test.want)
+				}
+				synctest.Wait()
+				want := "\x00\x00\x00\x2c\x04\xd2\x16\x2e\x00\x00\x10\x92" + string(key)
+				if test.then != nil && string(got) != want {
+					t.Errorf("CancelRequest = %x, want %x", got, want)
+				}
+			})
+		})
+	}
+	for name, key := range map[string][]byte{"no key": nil, "short": []byte("abc"), "long": make([]byte, 257)} {
+		t.Run(name, func(t *testing.T) {
+			if err := Cancel(t.Context(), Config{Host: "x", TLS: &tls.Config{}}, 1, key); err == nil {
+				t.Error("Cancel accepted the key")
+			}
+		})
+	}
+}

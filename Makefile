@@ -56,10 +56,14 @@ demo: bin/sallyport bin/demo $(VAULT)
 demo-down: bin/demo
 	@bin/demo down
 
+.PHONY: bin/bench
+bin/bench:
+	$(GO) build -trimpath -o $@ ./e2e/bench
+
 .PHONY: bench-quick
-bench-quick: bin/sallyport $(VAULT)
+bench-quick: bin/sallyport bin/bench $(VAULT)
 	@.ci/require postgresql psql pgbouncer
-	$(GO) run ./e2e/bench -quick
+	@exec bin/bench -plan quick
 
 .PHONY: clean
 clean:

@@ -156,12 +156,13 @@ func (c client) run(ctx context.Context, w workload, d time.Duration, env []stri
 	if err := cmd.Start(); err != nil {
 		return result{}, nil, err
 	}
-	said, err := watch(stderr, onProgress)
-	if err != nil {
-		cancel(err)
-	}
-	if waitErr := cmd.Wait(); waitErr != nil {
-		return result{}, nil, fmt.Errorf("run pgbench: %w\n%s", errors.Join(waitErr, context.Cause(ctx)), said)
+	said, err := watch(stderr, func(tps float64) {
+		if err := onProgress(tps); err != nil {
+			cancel(err)
+		}
+	})
+	if err := errors.Join(err, cmd.Wait(), context.Cause(ctx)); err != nil {
+		return result{}, nil, fmt.Errorf("run pgbench: %w\n%s", err, said)
 	}
 	r, err := parseResult(report.Bytes())
 	if err == nil && (r.failed > 0 || r.transactions == 0) {
@@ -171,22 +172,18 @@ func (c client) run(ctx context.Context, w workload, d time.Duration, env []stri
 	return r, latencies, errors.Join(err, logErr)
 }
 
-// watch reports the rates and returns everything else that was said, and the
-// first error of onProgress. It reads to the end in any case.
-func watch(stderr io.Reader, onProgress func(tps float64) error) (said string, err error) {
+// watch reads to the end, reports the rates and returns everything else that was said.
+func watch(stderr io.Reader, onProgress func(tps float64)) (said string, err error) {
 	var other strings.Builder
 	lines := bufio.NewScanner(stderr)
 	for lines.Scan() {
-		tps, ok := parseProgress(lines.Text())
-		if !ok {
+		if tps, ok := parseProgress(lines.Text()); ok {
+			onProgress(tps)
+		} else {
 			other.WriteString(lines.Text() + "\n")
-			continue
-		}
-		if err == nil {
-			err = onProgress(tps)
 		}
 	}
-	return other.String(), errors.Join(err, lines.Err())
+	return other.String(), lines.Err()
 }
 
 // takeLogs reads and removes the transaction logs of one run, one for each

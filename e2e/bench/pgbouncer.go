@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -223,15 +223,20 @@ func handOver(dir string, to *syscall.Credential) error {
 	})
 }
 
+const (
+	// Ports are chosen below those that the kernel gives to outgoing
+	// connections: any of those could take it before PgBouncer does.
+	firstPort, lastPort = 20000, 32767
+	// portAttempts bounds the search.
+	portAttempts = 1000
+)
+
 func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	for range portAttempts {
+		port := firstPort + rand.IntN(lastPort-firstPort+1)
+		if listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, listener.Close()
+		}
 	}
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(port))
-	return n, errors.Join(err, listener.Close())
+	return 0, errors.New("find a free port: there is none")
 }

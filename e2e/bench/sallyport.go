@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"debug/buildinfo"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -82,23 +84,30 @@ func (g *gateway) statements() (int, error) {
 	if _, err := f.Seek(g.audited, io.SeekStart); err != nil {
 		return 0, err
 	}
-	data, err := io.ReadAll(f)
-	if err != nil {
-		return 0, err
-	}
-	g.audited += int64(len(data))
-	return allowedStatements(data), nil
+	n, read, err := allowedStatements(f)
+	g.audited += read
+	return n, err
 }
 
-// allowedStatements counts them in lines of the audit log.
-func allowedStatements(log []byte) int {
-	n := 0
-	for line := range bytes.Lines(log) {
+// maxAuditLine is far above a line about a statement of pgbench's.
+const maxAuditLine = 1 << 20
+
+// allowedStatements counts them in lines of the audit log, and the bytes of it.
+func allowedStatements(log io.Reader) (n int, read int64, err error) {
+	lines := bufio.NewReaderSize(log, maxAuditLine)
+	for {
+		line, err := lines.ReadSlice('\n')
+		read += int64(len(line))
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return n, read, nil
+		}
+		if err != nil {
+			return n, read, err // half a line is one too
+		}
 		if bytes.Contains(line, []byte(`"type":"statement"`)) && bytes.Contains(line, []byte(`"decision":"allow"`)) {
 			n++
 		}
 	}
-	return n
 }
 
 // buildOf says which commit a program is, and which Go built it.

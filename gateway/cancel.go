@@ -20,8 +20,8 @@ const (
 	cancelTime = 5 * time.Second
 	// maxCancels bounds the cancel requests worked on at once: anybody can send them, unauthenticated.
 	maxCancels = 32
-	// cancelRate bounds wrong keys a second: 32 bits would take four years of them, and the process id is a secret too.
-	cancelRate = 20
+	// cancelRate bounds the wrong secrets for one process id in a second: 32 bits then take 13 years, and the process id is secret too.
+	cancelRate = 10
 )
 
 // cancelKey is what lets a client cancel its own statement: the gateway's own, never the backend's. The process id is random too,
@@ -36,8 +36,20 @@ type cancelKeys struct {
 	mu       sync.Mutex
 	sessions map[uint32]*session
 	working  int
-	wrong    int // in this second
-	second   int64
+}
+
+// guesses counts wrong secrets for one session's process id.
+type guesses struct {
+	wrong  int
+	second int64 // in which they came
+}
+
+// tooMany says whether more guesses are not looked at in this second.
+func (g *guesses) tooMany(now time.Time) bool {
+	if g.second != now.Unix() {
+		g.second, g.wrong = now.Unix(), 0
+	}
+	return g.wrong >= cancelRate
 }
 
 // issue gives the session a key.
@@ -54,6 +66,7 @@ func (c *cancelKeys) issue(s *session, protocol uint32) cancelKey {
 		_, _ = rand.Read(random[:])
 		key.pid = binary.BigEndian.Uint32(random[:]) &^ (1 << 31) // a process id is positive
 		if _, taken := c.sessions[key.pid]; !taken && key.pid != 0 {
+			s.key = key
 			c.sessions[key.pid] = s
 			return key
 		}
@@ -75,19 +88,12 @@ func (c *cancelKeys) find(body []byte, now time.Time) *session {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.second != now.Unix() {
-		c.second, c.wrong = now.Unix(), 0
-	}
-	if c.working >= maxCancels || c.wrong >= cancelRate {
+	s := c.sessions[binary.BigEndian.Uint32(body)]
+	if s == nil || s.guesses.tooMany(now) || c.working >= maxCancels {
 		return nil
 	}
-	s := c.sessions[binary.BigEndian.Uint32(body)]
-	secret := make([]byte, len(body)-4)
-	if s != nil {
-		secret = s.key.secret
-	}
-	if subtle.ConstantTimeCompare(secret, body[4:]) != 1 || s == nil {
-		c.wrong++
+	if subtle.ConstantTimeCompare(s.key.secret, body[4:]) != 1 {
+		s.guesses.wrong++
 		return nil
 	}
 	c.working++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -243,6 +244,7 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, began
 	judged := elapsed(began)
 	if err := j.log.Append(&j.event); err != nil {
+		j.metrics.auditFailed()
 		j.logger.Error("audit log does not take a statement; it is denied", "error", err)
 		return nil, &denial{sqlstate: "58030", message: "statement denied: its audit event cannot be written", hint: "Tell the gateway's operators; nothing was executed."}
 	}
@@ -287,9 +289,22 @@ func (j *judge) namesMayHaveMoved() bool {
 
 // noteMoves notes a text that can change what names mean, until the transaction of the given ReadyForQuery has ended.
 func (j *judge) noteMoves(p *prepared, ready uint64) {
-	if p.sheet != nil && slices.ContainsFunc(p.sheet.Statements, moves) {
-		j.unsure = ready
+	if p.sheet == nil {
+		return
 	}
+	if slices.ContainsFunc(p.sheet.Statements, movesForGood) {
+		j.unsure = math.MaxUint64
+	} else if slices.ContainsFunc(p.sheet.Statements, moves) {
+		j.unsure = max(j.unsure, ready)
+	}
+}
+
+// movesForGood says whether a statement sets the search_path, or a setting that the text does not name: from then on nobody but the
+// backend knows what an unqualified name means.
+func movesForGood(s statement.Statement) bool {
+	return slices.ContainsFunc(s.Settings, func(s statement.Setting) bool {
+		return (s.Action == "set" || s.Action == "set_local") && (s.Name == "search_path" || !s.Known && s.Name == "")
+	})
 }
 
 // moves says whether a statement can change what names mean.
@@ -302,9 +317,7 @@ func moves(s statement.Statement) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(s.Settings, func(s statement.Setting) bool {
-		return s.Action != "show" && (s.Name == "search_path" || !s.Known)
-	})
+	return false
 }
 
 // unsure is a sheet that does not vouch for what its names mean.

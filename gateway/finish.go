@@ -44,6 +44,11 @@ func (s *session) farewell(cause *sessionError) {
 		}
 	}
 	_ = s.conn.SetDeadline(time.Now().Add(farewellTime))
+	s.server.background.Go(s.closeClient) // a client that does not read must not keep its credential alive
+}
+
+// closeClient closes the client's connection, with a close_notify if there is TLS.
+func (s *session) closeClient() {
 	if s.secure != nil {
 		_ = s.secure.Close()
 	}

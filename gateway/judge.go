@@ -251,6 +251,7 @@ func (j *judge) refuse(t wire.Type, size int, d *denial) error {
 // name is the statement's name when t is Parse.
 func (j *judge) refuseRun(t wire.Type, size int, d *denial, r *run, name string) error {
 	d.arm()
+	j.metrics.denied(d.sqlstate)
 	e := entry{kind: wire.Parse, denial: d, run: r}
 	var message []byte
 	switch {

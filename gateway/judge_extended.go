@@ -93,7 +93,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 
 // forwardExecute forwards an Execute with what its SQL does to names.
 func (j *judge) forwardExecute(e entry, p *prepared, body []byte) error {
-	if p.sheet != nil && len(p.sheet.Statements) == 1 {
+	if p.sheet != nil && len(p.sheet.Statements) == 1 && !p.inner {
 		e.ops = appendOps(nil, p, &p.sheet.Statements[0], 0)
 	}
 	pushed, skipped, err := j.forward(e, body)

@@ -70,17 +70,17 @@ func appendOps(ops []nameOp, p *prepared, s *statement.Statement, completion int
 		return ops
 	}
 	all := s.Prepared.Name == "*"
-	op := nameOp{completion: completion, name: s.Prepared.Name, prepared: p}
+	op := nameOp{completion: completion, name: s.Prepared.Name}
 	switch s.Prepared.Action {
 	case "prepare":
-		op.kind = setStatement
+		op.kind, op.prepared = setStatement, p.carried()
 	case "deallocate":
 		op.kind = dropStatement
 		if all {
 			op.kind = dropStatements
 		}
 	case "declare":
-		op.kind, op.portal = setPortal, &portal{prepared: p, hold: s.Prepared.Hold}
+		op.kind, op.portal = setPortal, &portal{prepared: p.carried(), hold: s.Prepared.Hold}
 	case "close":
 		op.kind = dropPortal
 		if all {

@@ -49,6 +49,9 @@ func (s *sessionMetrics) statement(protocol audit.Protocol, decision audit.Decis
 // denied counts what the client hears instead.
 func (s *sessionMetrics) denied(sqlstate string) { s.metrics.Denials.Inc(sqlstate) }
 
+// auditFailed counts an event that could not be written.
+func (s *sessionMetrics) auditFailed() { s.metrics.AuditFailures.Inc() }
+
 // outcome counts the end of a statement.
 func (s *sessionMetrics) outcome(duration time.Duration) {
 	s.metrics.StatementDuration.Observe(duration.Seconds())

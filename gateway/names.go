@@ -14,6 +14,8 @@ type prepared struct {
 	sheet *statement.Sheet // nil when facts could not be had; err says why
 	err   error
 
+	inner bool // what a PREPARE or DECLARE carries: running it does nothing to names
+
 	audit               audit.Text // the text as the audit log records it
 	commands, relations []string   // the facts as the audit log records them
 
@@ -26,6 +28,11 @@ type prepared struct {
 
 // size is what a prepared text counts against Limits.PreparedBytes.
 func (p *prepared) size() int { return len(p.text) + 256 }
+
+// carried is what a PREPARE or DECLARE of this text carries, as the name runs it.
+func (p *prepared) carried() *prepared {
+	return &prepared{text: p.text, sheet: p.sheet, err: p.err, inner: true, audit: p.audit, commands: p.commands, relations: p.relations}
+}
 
 // portal is a cursor: of a Bind or a DECLARE.
 type portal struct {

@@ -232,6 +232,7 @@ func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
 	}
 	r.metrics.outcome(event.Duration)
 	if err := r.log.Append(event); err != nil {
+		r.metrics.auditFailed()
 		return fail(ReasonAudit, err)
 	}
 	return nil

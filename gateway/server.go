@@ -27,8 +27,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // authenticated, until finished
-	open      int                   // client connections
-	waiting   int                   // of those, not authenticated yet
+	waiting   int                   // client connections that are not authenticated yet
 	draining  bool
 	closed    bool
 
@@ -100,20 +99,16 @@ func (s *Server) accept(conn net.Conn) {
 	cfg := s.config()
 	cfg.Metrics.ConnectionsAccepted.Inc()
 	s.mu.Lock()
-	full := s.waiting >= cfg.Limits.PreAuthentication || s.closed
-	if !full {
-		s.open++
-		s.waiting++
-	}
-	s.mu.Unlock()
-	if full {
+	defer s.mu.Unlock()
+	if s.waiting >= cfg.Limits.PreAuthentication || s.closed {
 		cfg.Metrics.AdmissionFailures.Inc(ReasonTooManyConnections.String())
 		_ = conn.Close()
 		return
 	}
+	s.waiting++
 	cfg.Metrics.ConnectionsActive.Inc()
-	tune(conn)
 	s.background.Go(func() {
+		tune(conn)
 		session := newSession(s, cfg, conn)
 		defer s.leave(session)
 		session.run(s.ctx)
@@ -138,7 +133,6 @@ func (s *Server) enter(session *session) error {
 func (s *Server) leave(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open--
 	if _, entered := s.sessions[session]; !entered {
 		s.waiting--
 	}

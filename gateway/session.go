@@ -34,6 +34,7 @@ type session struct {
 	lease      *credentials.Lease
 	backend    *opened
 	key        cancelKey
+	guesses    guesses // under the lock of cancelKeys
 
 	live atomic.Pointer[relay] // set while the session relays
 	info atomic.Pointer[SessionInfo]
@@ -89,7 +90,7 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 	}); err != nil {
 		return moved, err
 	}
-	s.key = s.server.keys.issue(s, a.startup.protocol)
+	s.server.keys.issue(s, a.startup.protocol)
 	if err := s.phase(ctx, s.config.Timeouts.Write, func(context.Context) error { return s.greet(a, o, s.key) }); err != nil {
 		return moved, err
 	}

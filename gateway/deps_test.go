@@ -1,0 +1,47 @@
+package gateway
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestDependenciesPointOneWay holds the packages to the architecture: what a package may import of ours, its own children apart.
+func TestDependenciesPointOneWay(t *testing.T) {
+	const module = "github.com/sallyport/sallyport/"
+	allowed := map[string][]string{
+		"authn":               nil,
+		"authn/scram":         nil,
+		"authn/userlist":      {"authn/scram"},
+		"authn/oidc":          {"authn"},
+		"authz":               {"authz/statement"},
+		"authz/statement":     nil,
+		"tlsutil":             nil,
+		"certs":               nil,
+		"gateway/wire":        nil,
+		"gateway/audit":       nil,
+		"gateway/metrics":     nil,
+		"gateway/admin":       nil,
+		"gateway/backend":     nil,
+		"gateway/credentials": nil,
+		"gateway": {
+			"authn", "authn/oidc", "authn/scram", "authz", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
+			"gateway/metrics", "gateway/wire",
+		},
+	}
+	for name, may := range allowed {
+		t.Run(name, func(t *testing.T) {
+			out, err := exec.Command("go", "list", "-deps", module+name).CombinedOutput() //nolint:gosec // fixed arguments
+			if err != nil {
+				t.Fatalf("go list: %v\n%s", err, out)
+			}
+			for _, dep := range strings.Fields(string(out)) {
+				ours, found := strings.CutPrefix(dep, module)
+				if found && ours != name && !slices.Contains(may, ours) {
+					t.Errorf("%s imports %s", name, ours)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,40 @@
+// Package gateway is Sallyport's server: it accepts PostgreSQL clients and runs their sessions, each from its first byte to its last.
+//
+// # A session
+//
+// A session is one client, one identity, one lease, one backend session; nothing of it is shared or used again. Its phases follow each
+// other in session.phases, each with a deadline; what one phase found out is handed to the next as an argument.
+//
+//	client                          session                               backend, Vault, policy
+//	  │  SSLRequest, TLS, Startup     │
+//	  ├──────────────────────────────►│ admit.go, startup.go
+//	  │  SCRAM, or a token            │
+//	  │◄─────────────────────────────►│ authenticate.go ── authn.Identity
+//	  │                               │ authorize.go ────────────────────► policy: may it connect, as what
+//	  │                               │ open.go ─────────────────────────► Vault: a credential; backend: a session with it
+//	  │  AuthenticationOk … Ready     │ greet.go
+//	  │◄──────────────────────────────┤
+//	  │                               │ relay.go
+//	  │  Query, Parse, Bind …         │   judge.go      ─────────────────► forwards what policy allows
+//	  │  rows, errors, Ready          │   reporter.go   ◄───────────────── answers
+//	  │                               │ finish.go ───────────────────────► Terminate, end awaited; lease revoked; end event
+//
+// # The relay
+//
+// Two goroutines, started and joined in relay.run. The judge is the only writer to the backend, the reporter the only writer to the
+// client. Between them stands the order queue (queue.go): every message that will be answered or skipped enters it before it is
+// forwarded, and leaves it as its answer comes. Who else wants to end the session (an operator, an expiry, a shutdown) posts that with
+// relay.end and wakes the reporter by a deadline; the reporter says it between two messages.
+//
+// A message that is denied is replaced by one that must fail (denial.go): the backend then does what it does after any error, and the
+// reporter puts the denial in the place of that error. Gateway, client and backend cannot disagree about the transaction.
+//
+// What a statement or portal name means is known by names.go: committed when the backend has said so, pending within a pipeline,
+// settling between a Sync and its ReadyForQuery.
+//
+// # Who closes what
+//
+// The connection that Serve accepts belongs to its session from then on, and so do the backend's connection and the lease; finish.go
+// closes and revokes them, whatever happened. Listeners belong to Serve. The parts in Config belong to the caller, who runs them
+// longer than the server.
+package gateway

@@ -28,11 +28,16 @@ type Statement struct {
 
 	Relations []Relation `json:"relations"` // every relation named, one entry a name
 	Functions []Function `json:"functions"` // every function called, wherever it stands
-	Operators []Name     `json:"operators"` // operators written with a schema other than pg_catalog
-	Types     []Name     `json:"types"`     // types named that are not the grammar's own or pg_catalog's
-	Settings  []Setting  `json:"settings"`  // settings changed or read by SET, RESET, SHOW, set_config, current_setting
-	Channels  []Channel  `json:"channels"`  // LISTEN, UNLISTEN, NOTIFY
-	Roles     []string   `json:"roles"`     // roles named (SET ROLE, GRANT, ALTER ROLE …)
+
+	// Attributes are the names in (x).name and the like: a field of x or, when x has none of that name, a call of the function
+	// name(x). PostgreSQL's own functions of such names are in Functions already; whether another is meant, the catalog knows.
+	Attributes []string `json:"attributes"`
+
+	Operators []Name    `json:"operators"` // operators written with a schema other than pg_catalog
+	Types     []Name    `json:"types"`     // types named that are not the grammar's own or pg_catalog's
+	Settings  []Setting `json:"settings"`  // settings changed or read by SET, RESET, SHOW, set_config, current_setting
+	Channels  []Channel `json:"channels"`  // LISTEN, UNLISTEN, NOTIFY
+	Roles     []string  `json:"roles"`     // roles named (SET ROLE, GRANT, ALTER ROLE …)
 
 	// Unfiltered says which relations an UPDATE or DELETE touches without a WHERE, at any depth.
 	Unfiltered []Name `json:"unfiltered"`
@@ -72,6 +77,7 @@ type Relation struct {
 	Temporary bool     `json:"temporary"`  // CREATE TEMP, or schema pg_temp
 	Access    []string `json:"access"`     // select, insert, update, delete, truncate, lock, create, alter, drop, references …; sorted, no duplicates
 	Columns   []string `json:"columns"`    // columns named that are or may be this relation's; "*" = all of them (star, whole-row)
+	Written   []string `json:"written"`    // the ones among Columns that INSERT, UPDATE, MERGE or COPY FROM assign; "*" = all of them
 	AllUnsure bool     `json:"all_unsure"` // a column reference in scope could not be tied to one relation: treat as all columns
 }
 

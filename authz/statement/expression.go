@@ -1,0 +1,208 @@
+package statement
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
+)
+
+// expression adds the facts of expression nodes; the walk goes on through their fields.
+func (w *walker) expression(message proto.Message) {
+	switch n := message.(type) {
+	case *pg.ColumnRef:
+		w.columnRef(n)
+	case *pg.A_Indirection:
+		w.indirection(n)
+	case *pg.A_Expr:
+		w.operator(n.GetName())
+	case *pg.SubLink:
+		w.operator(n.GetOperName())
+	case *pg.SortBy:
+		w.operator(n.GetUseOp())
+	case *pg.TypeName:
+		w.typeName(n)
+	case *pg.TypeCast:
+		w.cast(n)
+	case *pg.CurrentOfExpr:
+		w.currentOf(n)
+	case *pg.RangeTableSample:
+		w.calls(nameOf(n.GetMethod()))
+	case *pg.RoleSpec:
+		w.role(n)
+	case *pg.IndexElem:
+		w.scope.column(n.GetName())
+	case *pg.StatsElem:
+		w.scope.column(n.GetName())
+	default:
+		w.keywordFunction(message)
+	}
+}
+
+// columnRef ties a column reference to the relations it may mean (transformColumnRef in parse_expr.c).
+func (w *walker) columnRef(n *pg.ColumnRef) {
+	parts, star := fieldsOf(n.GetFields())
+	column := everyColumn
+	if !star && len(parts) > 0 {
+		column, parts = parts[len(parts)-1], parts[:len(parts)-1]
+	}
+	switch len(parts) {
+	case 0:
+		if star {
+			w.scope.star()
+		} else {
+			w.scope.column(column)
+		}
+	case 1:
+		w.qualifiedColumn("", parts[0], column)
+	case 2, 3: // a catalog in front can only be the current one
+		parts = parts[len(parts)-2:]
+		w.qualifiedColumn(parts[0], parts[1], column)
+	default:
+		w.scope.unsure()
+	}
+}
+
+// qualifiedColumn ties item.column. When the item has no such column it is the call of a function with the whole row: t.row_to_json.
+func (w *walker) qualifiedColumn(schema, name, column string) {
+	if !w.scope.qualified(schema, name, column) {
+		w.scope.unsure()
+	}
+	if callableWithRow(column) {
+		w.calls(Name{Name: column})
+		w.scope.qualified(schema, name, everyColumn)
+	}
+}
+
+// fieldsOf returns the names of a reference and whether a star ends it.
+func fieldsOf(fields []*pg.Node) (parts []string, star bool) {
+	for _, field := range fields {
+		if field.GetAStar() != nil {
+			star = true
+			continue
+		}
+		parts = append(parts, field.GetString_().GetSval())
+	}
+	return parts, star
+}
+
+// indirection records the names in (x).name: fields, or calls with x as the argument. (1).pg_sleep sleeps.
+func (w *walker) indirection(n *pg.A_Indirection) {
+	for _, step := range n.GetIndirection() {
+		name := step.GetString_().GetSval()
+		if name == "" {
+			continue
+		}
+		w.facts.word(factAttributes, name)
+		if callableWithOne(name) {
+			w.calls(Name{Name: name})
+		}
+	}
+}
+
+// operator records an operator written with a schema, other than the one that operators without come from.
+func (w *walker) operator(name []*pg.Node) {
+	if n := nameOf(name); n.Schema != "" && n.Schema != "pg_catalog" {
+		w.facts.named(factOperators, n)
+	}
+}
+
+// typeName records a type that is neither the grammar's own (int, which it writes pg_catalog.int4) nor one of PostgreSQL's. Without
+// schema such a name is looked up in pg_catalog first, unless the search path puts another schema before it: the session's is pinned.
+func (w *walker) typeName(n *pg.TypeName) {
+	name := nameOf(n.GetNames())
+	if n.GetPctType() { // table.column%TYPE, with or without schema
+		w.facts.named(factTypes, name)
+		return
+	}
+	_, own := builtinTypes()[name.Name]
+	if own && (name.Schema == "" || name.Schema == "pg_catalog") || name.Name == "" {
+		return
+	}
+	w.facts.named(factTypes, name)
+}
+
+// cast records the relation that a constant cast to regclass names: its existence is told, and its oid is what functions take.
+func (w *walker) cast(n *pg.TypeCast) {
+	name := nameOf(n.GetTypeName().GetNames())
+	if name.Name != "regclass" || name.Schema != "" && name.Schema != "pg_catalog" {
+		return
+	}
+	if text, ok := constant(n.GetArg()); ok {
+		w.relationInText(text, "lookup")
+	}
+}
+
+// currentOf records the cursor whose row is meant.
+func (w *walker) currentOf(n *pg.CurrentOfExpr) {
+	w.facts.prepares(Prepared{Action: "current_of", Name: n.GetCursorName()})
+}
+
+func (w *walker) role(n *pg.RoleSpec) {
+	switch n.GetRoletype() {
+	case pg.RoleSpecType_ROLESPEC_CSTRING:
+		w.facts.word(factRoles, n.GetRolename())
+	case pg.RoleSpecType_ROLESPEC_CURRENT_ROLE:
+		w.facts.word(factRoles, "current_role")
+	case pg.RoleSpecType_ROLESPEC_CURRENT_USER:
+		w.facts.word(factRoles, "current_user")
+	case pg.RoleSpecType_ROLESPEC_SESSION_USER:
+		w.facts.word(factRoles, "session_user")
+	case pg.RoleSpecType_ROLESPEC_PUBLIC:
+		w.facts.word(factRoles, "public")
+	}
+}
+
+// keywordFunction records what is syntax in the release the grammar is of and an ordinary, user-definable function in older ones:
+// json_value(a, b) before 17. Policy sees a function either way.
+func (w *walker) keywordFunction(message proto.Message) {
+	name := ""
+	switch n := message.(type) {
+	case *pg.JsonFuncExpr:
+		name = jsonFunctions[n.GetOp()]
+	case *pg.JsonTable:
+		name = "json_table"
+	case *pg.JsonParseExpr:
+		name = "json"
+	case *pg.JsonScalarExpr:
+		name = "json_scalar"
+	case *pg.JsonSerializeExpr:
+		name = "json_serialize"
+	case *pg.JsonObjectConstructor:
+		name = "json_object"
+	case *pg.JsonArrayConstructor, *pg.JsonArrayQueryConstructor:
+		name = "json_array"
+	case *pg.JsonObjectAgg:
+		name = "json_objectagg"
+	case *pg.JsonArrayAgg:
+		name = "json_arrayagg"
+	case *pg.MergeSupportFunc:
+		name = "merge_action"
+	default:
+		return
+	}
+	w.calls(Name{Name: name})
+}
+
+var jsonFunctions = map[pg.JsonExprOp]string{
+	pg.JsonExprOp_JSON_EXISTS_OP: "json_exists",
+	pg.JsonExprOp_JSON_QUERY_OP:  "json_query",
+	pg.JsonExprOp_JSON_VALUE_OP:  "json_value",
+	pg.JsonExprOp_JSON_TABLE_OP:  "json_table",
+}
+
+func (w *walker) calls(name Name) {
+	if name.Name != "" {
+		w.facts.calls(Function{Schema: name.Schema, Name: name.Name})
+	}
+}
+
+// nameOf reads a list of Strings as a name. A catalog in front can only be the current one.
+func nameOf(list []*pg.Node) Name {
+	parts, _ := fieldsOf(list)
+	switch len(parts) {
+	case 0:
+		return Name{}
+	case 1:
+		return Name{Name: parts[0]}
+	}
+	return Name{Schema: parts[len(parts)-2], Name: parts[len(parts)-1]}
+}

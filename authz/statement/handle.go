@@ -1,0 +1,40 @@
+package statement
+
+import (
+	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// handle gives a message to its handler. It reports whether the handler has walked the fields; if not, the walk goes on through them.
+func (w *walker) handle(at place, m protoreflect.Message) bool {
+	message := m.Interface()
+	w.command(at, message)
+	switch n := message.(type) {
+	case *pg.SelectStmt:
+		w.selectStatement(n)
+	case *pg.InsertStmt:
+		w.insert(n)
+	case *pg.UpdateStmt:
+		w.update(n)
+	case *pg.DeleteStmt:
+		w.delete(n)
+	case *pg.MergeStmt:
+		w.merge(n)
+	case *pg.WithClause:
+		w.with(n)
+	case *pg.FuncCall:
+		return w.call(n)
+	case *pg.RangeVar:
+		w.rangeVarAt(at, n)
+		return false
+	case *pg.CopyStmt:
+		w.copyStatement(n)
+	case *pg.ExplainStmt:
+		w.explainStatement(n)
+	default:
+		w.expression(message)
+		w.sessionStatement(message)
+		return w.definition(m)
+	}
+	return true
+}

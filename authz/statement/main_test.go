@@ -1,0 +1,83 @@
+package statement
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// TestMain makes the test binary a worker when it is started as one: "statement-worker", or "saboteur", a worker that dies of certain
+// texts.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "statement-worker":
+			os.Exit(WorkerMain(os.Stdin, os.Stdout))
+		case "saboteur":
+			os.Exit(saboteur())
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// What a saboteur does to a worker's process when it sees these in a text.
+var (
+	crashMark = []byte("crash here")
+	hangMark  = []byte("hang here")
+	hogMark   = []byte("hog here")
+)
+
+// saboteur is a worker that reads its input through a reader that acts on marks.
+func saboteur() int {
+	if err := confine(); err != nil {
+		return exitConfine
+	}
+	return WorkerMain(sabotage{os.Stdin}, os.Stdout)
+}
+
+type sabotage struct{ io.Reader }
+
+func (s sabotage) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	switch {
+	case bytes.Contains(p[:n], crashMark):
+		_ = syscall.Kill(os.Getpid(), syscall.SIGSEGV)
+		select {}
+	case bytes.Contains(p[:n], hangMark):
+		select {}
+	}
+	return n, err
+}
+
+// startPool runs a pool for the length of a test.
+func startPool(t testing.TB, config Config) *Pool {
+	t.Helper()
+	if config.Command == nil {
+		config.Command = []string{os.Args[0], "statement-worker"}
+	}
+	pool, err := NewPool(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- pool.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("pool did not stop")
+		}
+	})
+	return pool
+}

@@ -1,0 +1,169 @@
+package statement
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"time"
+)
+
+const (
+	startTimeout = 10 * time.Second // a worker that is not ready by then is given up; it takes 50 ms on an idle machine
+	stopTimeout  = time.Second      // what a worker has to end by itself after its input has ended; it holds nothing worth waiting for
+)
+
+// process is a worker process and the pool's ends of its pipes.
+type process struct {
+	in   *os.File // to the worker
+	out  *os.File // from it
+	kill func()
+	done chan struct{} // closed when it has ended and was waited for
+}
+
+// startProcess starts a worker and waits until it is ready. Whoever starts it stops it.
+func startProcess(command []string, memory int64) (*process, error) {
+	childIn, in, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	out, childOut, err := os.Pipe()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make pipe: %w", err), childIn.Close(), in.Close())
+	}
+	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // the operator's own configuration
+	cmd.Stdin, cmd.Stdout = childIn, childOut       // standard error is the null device: a crash report could quote the text
+	cmd.Env = []string{}                            // nil would hand down ours
+	dieWithUs(cmd)
+
+	p := &process{in: in, out: out, done: make(chan struct{})}
+	started := make(chan error)
+	go p.keep(cmd, started)
+	err = <-started
+	_ = childIn.Close()
+	_ = childOut.Close()
+	if err != nil {
+		p.closePipes()
+		return nil, fmt.Errorf("start statement worker: %w", err)
+	}
+	p.kill = func() { _ = cmd.Process.Kill() }
+	if err := p.setup(memory); err != nil {
+		p.stop(0)
+		return nil, fmt.Errorf("set up statement worker: %w", err)
+	}
+	return p, nil
+}
+
+// keep starts the process and waits for its end on a thread that lives as long: the kernel kills the worker when the thread that started
+// it goes away.
+func (p *process) keep(cmd *exec.Cmd, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer close(p.done)
+	err := cmd.Start()
+	started <- err
+	if err == nil {
+		_ = cmd.Wait() // how it ended does not matter: that it did is an incident either way
+	}
+}
+
+func (p *process) setup(memory int64) error {
+	p.deadline(startTimeout)
+	if err := writeJSON(p.in, frameSetup, workerSetup{MemoryBytes: memory}); err != nil {
+		return err
+	}
+	kind, _, err := readFrame(p.out)
+	if err == nil && kind != frameReady {
+		err = errors.New("worker is not ready")
+	}
+	return err
+}
+
+func (p *process) deadline(d time.Duration) {
+	at := time.Now().Add(d)
+	_ = p.in.SetDeadline(at)
+	_ = p.out.SetDeadline(at)
+}
+
+// errBeforeText says that the worker was gone before it had the text: the text is not to blame.
+var errBeforeText = errors.New("worker ended before it took the text")
+
+// analyze has the worker turn a text into facts. An error that is neither a SyntaxError nor a LimitError means that the worker is not to
+// be used again; a sheet may come with one, when the worker died over naming the text.
+func (p *process) analyze(text string, timeout time.Duration) (*Sheet, int, error) {
+	p.deadline(timeout)
+	if err := writeFrame(p.in, frameText, []byte(text)); err != nil {
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, 0, err
+		}
+		return nil, 0, fmt.Errorf("%w: %w", errBeforeText, err)
+	}
+	kind, body, err := readFrame(p.out)
+	if err != nil {
+		return nil, 0, err
+	}
+	switch kind {
+	case frameSyntax:
+		return nil, 0, decode(body, &SyntaxError{})
+	case frameLimit:
+		return nil, 0, decode(body, &LimitError{})
+	case frameFacts:
+		return p.named(body)
+	}
+	return nil, 0, errors.New("worker sent an unknown frame")
+}
+
+// errReplace says that the worker has done its work and wants to be replaced.
+var errReplace = errors.New("worker has grown")
+
+// named decodes the facts and adds the names that follow. It returns the size of both with them.
+func (p *process) named(facts []byte) (*Sheet, int, error) {
+	sheet := &Sheet{}
+	if err := json.Unmarshal(facts, sheet); err != nil {
+		return nil, 0, fmt.Errorf("decode facts: %w", err)
+	}
+	kind, body, err := readFrame(p.out)
+	if err != nil {
+		return sheet, len(facts), err
+	}
+	var names textNames
+	if kind != frameNames || json.Unmarshal(body, &names) != nil {
+		return sheet, len(facts), errors.New("worker sent no names")
+	}
+	sheet.Fingerprint, sheet.Normalized = names.Fingerprint, names.Normalized
+	if names.Replace {
+		err = errReplace
+	}
+	return sheet, len(facts) + len(body), err
+}
+
+// decode decodes a refusal and returns it as the error.
+func decode[T error](body []byte, refusal T) error {
+	if err := json.Unmarshal(body, &refusal); err != nil {
+		return fmt.Errorf("decode refusal: %w", err)
+	}
+	return refusal
+}
+
+// stop ends the worker: its input first, then, if it is still there after the grace, the process. It returns when the process is gone.
+func (p *process) stop(grace time.Duration) {
+	_ = p.in.Close()
+	if grace > 0 {
+		timer := time.NewTimer(grace)
+		defer timer.Stop()
+		select {
+		case <-p.done:
+		case <-timer.C:
+		}
+	}
+	p.kill()
+	<-p.done
+	p.closePipes()
+}
+
+func (p *process) closePipes() {
+	_ = p.in.Close()
+	_ = p.out.Close()
+}

@@ -1,0 +1,88 @@
+package statement
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"runtime/debug"
+)
+
+// Exit codes of WorkerMain.
+const (
+	exitOK      = 0
+	exitConfine = 70 // EX_SOFTWARE: the process could not be confined
+	exitFrames  = 76 // EX_PROTOCOL: the pool said something else than it should
+)
+
+// WorkerMain is the worker process: it reads texts from the pool and answers with facts until its input ends. It returns the exit code.
+//
+// A process that gives it its own standard input is confined first, which replaces the process by itself: nothing inherited stays open but
+// the three standard descriptors, the stack is large, memory is bounded, and no core is dumped. It has no environment, opens nothing and
+// writes nothing but answers: a text is never logged.
+func WorkerMain(stdin io.Reader, stdout io.Writer) int {
+	process := stdin == io.Reader(os.Stdin)
+	if process {
+		if err := confine(); err != nil {
+			return exitConfine
+		}
+	}
+	kind, body, err := readFrame(stdin)
+	var setup workerSetup
+	if err != nil || kind != frameSetup || json.Unmarshal(body, &setup) != nil {
+		return exitFrames
+	}
+	worker := worker{out: stdout, memory: setup.MemoryBytes, process: process}
+	if err := worker.prepare(); err != nil {
+		return exitConfine
+	}
+	for {
+		kind, body, err := readFrame(stdin)
+		switch {
+		case errors.Is(err, io.EOF):
+			return exitOK
+		case err != nil || kind != frameText:
+			return exitFrames
+		}
+		if worker.answer(string(body)) != nil {
+			return exitOK // the pool is gone
+		}
+	}
+}
+
+type worker struct {
+	out     io.Writer
+	memory  int64
+	process bool
+}
+
+// prepare bounds the memory and says that the worker is ready. Go's own memory gets half, soft; the C parser the rest.
+func (k *worker) prepare() error {
+	if k.process && k.memory > 0 {
+		debug.SetMemoryLimit(k.memory / 2)
+		if err := limitData(k.memory); err != nil {
+			return err
+		}
+	}
+	return writeFrame(k.out, frameReady, nil)
+}
+
+func (k *worker) answer(text string) error {
+	sheet, err := parse(text)
+	var (
+		syntax *SyntaxError
+		limit  *LimitError
+	)
+	switch {
+	case errors.As(err, &syntax):
+		return writeJSON(k.out, frameSyntax, syntax)
+	case errors.As(err, &limit):
+		return writeJSON(k.out, frameLimit, limit)
+	}
+	if err := writeJSON(k.out, frameFacts, sheet); err != nil {
+		return err
+	}
+	names := textNames{Replace: k.process && k.memory > 0 && resident() > k.memory/2}
+	names.Fingerprint, names.Normalized = normalize(text)
+	return writeJSON(k.out, frameNames, names)
+}

@@ -19,9 +19,15 @@ const (
 	scramSHA256Plus = "SCRAM-SHA-256-PLUS"
 )
 
+// secureConn is what authentication needs of a *tls.Conn.
+type secureConn interface {
+	io.ReadWriter
+	ConnectionState() tls.ConnectionState
+}
+
 // authenticate answers the backend's one demand, SASL with SCRAM, and ends behind AuthenticationOk. A backend that asks for the
 // password itself, for a hash of it, or for nothing at all is not the one that was configured, or somebody sits in between.
-func authenticate(conn *tls.Conn, cfg *Config, password string) error {
+func authenticate(conn secureConn, cfg *Config, password string) error {
 	body, err := readAuthentication(conn, pgproto3.AuthTypeSASL)
 	if err != nil {
 		return err

@@ -57,9 +57,16 @@ func newIdentity(t testing.TB, names ...string) identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(authority.CertPEM())
-	return identity{certificate, roots, time.Now()}
+	return identity{certificate, newPool(t, authority.CertPEM()), time.Now()}
+}
+
+func newPool(t testing.TB, pem []byte) *x509.CertPool {
+	t.Helper()
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		t.Fatal("no certificate in the PEM")
+	}
+	return pool
 }
 
 // fake is the server's side of one connection, over net.Pipe. Its methods fail silently: a client that goes away early is what many

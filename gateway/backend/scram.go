@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -34,7 +33,7 @@ type exchange struct {
 }
 
 // newExchange chooses the mechanism and, for -PLUS, binds the exchange to the certificate that this connection was given.
-func newExchange(conn *tls.Conn, cfg *Config, offered []string, password string) (*exchange, error) {
+func newExchange(conn secureConn, cfg *Config, offered []string, password string) (*exchange, error) {
 	mechanism, err := chooseMechanism(offered, cfg.RequireChannelBinding)
 	if err != nil {
 		return nil, err

@@ -83,14 +83,17 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 
 // authenticateSCRAM runs SCRAM-SHA-256 (https://www.postgresql.org/docs/current/sasl-authentication.html).
 func (s *session) authenticateSCRAM(a *admitted, server *scram.Server) (authn.Identity, error) {
-	if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASL{AuthMechanisms: server.Mechanisms()}); err != nil {
+	exchange := server.Begin(a.startup.user, nil)
+	if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASL{AuthMechanisms: exchange.Mechanisms()}); err != nil {
 		return authn.Identity{}, err
 	}
-	in, err := readSASLInitial(a.conn, server.Mechanisms())
+	mechanism, in, err := readSASLInitial(a.conn, exchange.Mechanisms())
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	exchange := server.Begin(a.startup.user)
+	if err := exchange.Select(mechanism); err != nil {
+		return authn.Identity{}, scramFailure(a, err)
+	}
 	for {
 		out, done, err := exchange.Step(in)
 		if err != nil {
@@ -116,6 +119,8 @@ func scramFailure(a *admitted, err error) error {
 	switch {
 	case errors.Is(err, scram.ErrUnsupported):
 		return &sessionError{reason: ReasonProtocol, sqlstate: "0A000", message: "the SCRAM message asks for what is not supported", err: err}
+	case errors.Is(err, scram.ErrNegotiation), errors.Is(err, scram.ErrBinding):
+		return &sessionError{reason: ReasonAuthentication, sqlstate: "28000", message: err.Error(), err: err}
 	case errors.Is(err, scram.ErrProtocol):
 		return &sessionError{reason: ReasonProtocol, message: "malformed SCRAM message", err: err}
 	}
@@ -160,28 +165,29 @@ func readPassword(conn net.Conn, limit int) ([]byte, error) {
 }
 
 // readSASLInitial reads SASLInitialResponse: the mechanism and its first message; nil when the client sent none yet.
-func readSASLInitial(conn net.Conn, offered []string) ([]byte, error) {
+func readSASLInitial(conn net.Conn, offered []string) (mechanism string, data []byte, err error) {
 	body, err := readPassword(conn, maxSASLMessage)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	mechanism, rest, found := bytes.Cut(body, []byte{0})
+	name, rest, found := bytes.Cut(body, []byte{0})
+	mechanism = string(name)
 	known := false
 	for _, m := range offered {
-		known = known || m == string(mechanism)
+		known = known || m == mechanism
 	}
 	if !found || !known || len(rest) < 4 {
-		return nil, failf(ReasonProtocol, "client selected an invalid SASL authentication mechanism")
+		return "", nil, failf(ReasonProtocol, "client selected an invalid SASL authentication mechanism")
 	}
 	length := int32(binary.BigEndian.Uint32(rest)) //nolint:gosec // the sign is the point: the field is an Int32
-	data := rest[4:]
+	data = rest[4:]
 	if length == -1 && len(data) == 0 {
-		return nil, nil
+		return mechanism, nil, nil
 	}
 	if length < 0 || int(length) != len(data) {
-		return nil, failf(ReasonProtocol, "invalid SASL message length")
+		return "", nil, failf(ReasonProtocol, "invalid SASL message length")
 	}
-	return data, nil
+	return mechanism, data, nil
 }
 
 // addressOf is the client's address without the port; the zero Addr matches no rule that names networks.

@@ -13,6 +13,8 @@ import (
 // grant is what the connect decision gave, and later what was opened for it.
 type grant struct {
 	authz.ConnectDecision
+	input     authz.ConnectInput
+	policy    *authz.Policy // not newer than the one that decided
 	database  Database
 	vaultRole string
 
@@ -22,16 +24,16 @@ type grant struct {
 
 // authorize asks policy about the connection. Whether a database exists is not told to who may not ask.
 func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
-	input := &authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)}
-	d, err := s.config.Policy.Connect(ctx, input)
-	if err != nil {
-		return grant{}, fail(ReasonPolicyFailed, err)
+	g := grant{
+		policy: s.config.Policy.Policy(), // the one that decides, or an older one: then the first statement asks again
+		input:  authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)},
 	}
-	g := grant{ConnectDecision: *d}
+	d, err := s.config.Policy.Connect(ctx, &g.input)
+	if err != nil {
+		return g, fail(ReasonPolicyFailed, err)
+	}
+	g.ConnectDecision = *d
 	if !d.Allow {
-		s.record(&audit.Connect{
-			Session: s.id, Identity: auditIdentity(id), Reasons: d.Reasons, PolicyRevision: d.Revision, Role: d.Role,
-		})
 		return g, &sessionError{reason: ReasonPolicyDenied, detail: strings.Join(d.Reasons, "\n"), hint: "Decision " + s.id + "."}
 	}
 	if replication := wantsReplication(a.startup); replication != "" && !d.Observe {
@@ -70,4 +72,12 @@ func (s *session) policySession(a *admitted) authz.Session {
 		ID: s.id, Database: a.startup.database, ClientAddress: addressOf(s.conn).String(),
 		Application: clip(a.startup.parameter("application_name")), Replication: wantsReplication(a.startup), SearchPath: []string{},
 	}
+}
+
+// recordRefusal writes the connect decision of a session that came to nothing: refused by policy, or for want of what policy gave.
+func (s *session) recordRefusal(id authn.Identity, g grant) {
+	s.record(&audit.Connect{
+		Session: s.id, Identity: auditIdentity(id), Allow: g.Allow, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
+		VaultRole: g.vaultRole, Observe: g.Observe, BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
+	})
 }

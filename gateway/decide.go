@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
@@ -56,6 +56,9 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 
 // decide asks policy about a text and about every text it runs by name. The error ends the session.
 func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
+	if err := j.stillGranted(ctx); err != nil {
+		return verdict{}, err
+	}
 	if p.cached != nil && p.policy == j.policy.Policy() && !j.namesMayHaveMoved() {
 		return *p.cached, nil
 	}
@@ -70,6 +73,26 @@ func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 		}
 	}
 	return v, nil
+}
+
+// stillGranted asks for the connect decision again when the policy has changed: who may no longer be here, or no longer as what it is
+// here, has nothing to be judged.
+func (j *judge) stillGranted(ctx context.Context) error {
+	current := j.policy.Policy()
+	if current == j.granted {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
+	defer cancel()
+	d, err := j.policy.Connect(ctx, &j.connect)
+	switch {
+	case err != nil:
+		return fail(ReasonPolicyFailed, err)
+	case !d.Allow || d.Role != j.grant.Role || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
+		return &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n")}
+	}
+	j.granted = current
+	return nil
 }
 
 // decideUsed decides about one text, and then about those it uses.
@@ -345,5 +368,13 @@ func describeRelation(r statement.Relation) string {
 	if r.Schema != "" {
 		name = r.Schema + "." + r.Name
 	}
-	return fmt.Sprintf("%s %v", name, r.Access)
+	line := name + " " + strings.Join(r.Access, ",")
+	columns := r.Columns
+	if r.AllUnsure {
+		columns = []string{"*"}
+	}
+	if len(columns) > 0 {
+		line += " (" + strings.Join(columns, ",") + ")"
+	}
+	return line
 }

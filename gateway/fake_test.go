@@ -252,9 +252,16 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 }
 
 // fakePolicy denies texts with a statement whose command is FORBIDDEN, or that are incomplete, and fails on BROKEN ones.
-type fakePolicy struct{ policy authz.Policy }
+type fakePolicy struct {
+	policy    authz.Policy
+	withdrawn bool // the connect decision is no longer what it was
+}
 
 func (f *fakePolicy) Policy() *authz.Policy { return &f.policy }
+
+func (f *fakePolicy) Connect(context.Context, *authz.ConnectInput) (*authz.ConnectDecision, error) {
+	return &authz.ConnectDecision{Allow: !f.withdrawn}, nil
+}
 
 func (f *fakePolicy) Statement(_ context.Context, in *authz.StatementInput) (*authz.StatementDecision, error) {
 	d := &authz.StatementDecision{Allow: in.Statement.Complete, Cacheable: true, Revision: "r1"}
@@ -352,6 +359,9 @@ func start(t *testing.T, change func(r *relay)) *bench {
 	}
 	if change != nil {
 		change(b.relay)
+	}
+	if p, ok := b.relay.policy.(*fakePolicy); ok && !p.withdrawn {
+		b.relay.granted = p.Policy()
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.backend.run() }()

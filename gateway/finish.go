@@ -96,6 +96,7 @@ func (s *session) revoke() audit.RevocationState {
 		if err == nil {
 			return audit.RevocationRevoked
 		}
+		s.server.background.Go(func() { s.reportRevocation(err) }) // after the end event
 	case <-grace.C:
 		s.server.background.Go(func() { s.reportRevocation(<-revoked) })
 		return audit.RevocationPending

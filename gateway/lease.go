@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -29,11 +30,12 @@ type clock struct {
 	lease  credentials.Lease
 	timers []*time.Timer
 	over   bool
+	ended  chan struct{} // closed by stop
 }
 
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
-	c := &clock{session: s, relay: r, lease: lease}
+	c := &clock{session: s, relay: r, lease: lease, ended: make(chan struct{})}
 	life := s.config.Timeouts.Session
 	if g.MaxSession > 0 {
 		life = min(life, g.MaxSession)
@@ -44,6 +46,9 @@ func startClock(s *session, r *relay, id authn.Identity, g grant, lease credenti
 	}
 	if !lease.Expires.IsZero() {
 		c.after(c.renewal(), c.renew)
+	}
+	if lost := lease.Lost(); lost != nil {
+		go c.watch(lost)
 	}
 	idle := s.config.Timeouts.Idle
 	if g.IdleTimeout > 0 {
@@ -68,8 +73,18 @@ func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
+	close(c.ended)
 	for _, t := range c.timers {
 		t.Stop()
+	}
+}
+
+// watch ends the session when the gateway's own Vault token has ended, and all its leases with it.
+func (c *clock) watch(lost <-chan struct{}) {
+	select {
+	case <-lost:
+		c.relay.end(fail(ReasonLeaseExpired, errors.New("the gateway's Vault token has ended")))
+	case <-c.ended:
 	}
 }
 

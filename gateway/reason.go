@@ -26,6 +26,7 @@ const (
 	ReasonUnknownDatabase
 	ReasonPolicyDenied
 	ReasonPolicyFailed
+	ReasonGrantWithdrawn // the policy changed, and no longer grants the session
 	ReasonCredentials
 	ReasonBackendUnavailable
 	ReasonBackendRefused
@@ -99,6 +100,7 @@ var endings = [...]ending{
 	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
 	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},
 	ReasonPolicyFailed:       {"policy_failed", faultPolicy, "57P03", "policy could not decide about this connection"},
+	ReasonGrantWithdrawn:     {"grant_withdrawn", faultPolicy, "57P01", "terminating connection because policy no longer permits it"},
 	ReasonCredentials:        {"credentials", faultVault, "57P03", "no credential could be issued for this session"},
 	ReasonBackendUnavailable: {"backend_unavailable", faultBackend, "57P03", "the database cannot be reached"},
 	ReasonBackendRefused:     {"backend_refused", faultBackend, "08004", "the database refused the session"},

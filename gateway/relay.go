@@ -26,8 +26,9 @@ type analyzer interface {
 	Analyze(ctx context.Context, text string) (*statement.Sheet, error)
 }
 
-// decider decides about statements: *authz.Engine.
+// decider decides about connections and statements: *authz.Engine.
 type decider interface {
+	Connect(ctx context.Context, input *authz.ConnectInput) (*authz.ConnectDecision, error)
 	Statement(ctx context.Context, input *authz.StatementInput) (*authz.StatementDecision, error)
 	Policy() *authz.Policy
 }
@@ -47,6 +48,8 @@ type relay struct {
 	grant    grant
 	limits   Limits
 	timeouts Timeouts
+	connect  authz.ConnectInput   // what the session was granted for
+	granted  *authz.Policy        // the policy that granted it; the judge's
 	input    authz.StatementInput // all but the statement
 	identity audit.Identity
 	pins     map[string]string // what ParameterStatus must say, unless observe

@@ -348,6 +348,18 @@ func TestRelayDrainWaitsForTheTransaction(t *testing.T) {
 	b.cause()
 }
 
+func TestRelayEndsWhenPolicyWithdrawsTheGrant(t *testing.T) {
+	b := start(t, func(r *relay) { r.policy = &fakePolicy{withdrawn: true} })
+	b.send(query("select"))
+	if got, want := strings.Join(b.rest(), " "), "FATAL 57P01"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if ran := b.backend.executed(); len(ran) != 0 {
+		t.Errorf("the backend ran %q", ran)
+	}
+	b.cause()
+}
+
 func TestRelayTripwire(t *testing.T) {
 	b := start(t, nil)
 	b.backend.say(&pgproto3.ParameterStatus{Name: "TimeZone", Value: "UTC"}, &pgproto3.ParameterStatus{Name: "standard_conforming_strings", Value: "off"})

@@ -88,6 +88,7 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 		}
 		return err
 	}); err != nil {
+		s.recordRefusal(id, g)
 		return moved, err
 	}
 	s.server.keys.issue(s, a.startup.protocol)
@@ -141,7 +142,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 	input.Session.SearchPath = append(append(input.Session.SearchPath, g.database.SearchPath...), "pg_temp")
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
-		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
+		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, log: s.config.Audit, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, queue: newQueue(), names: newNames(),
 	}

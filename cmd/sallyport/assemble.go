@@ -69,6 +69,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.server, err = gateway.New(served); err != nil {
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
+	p.metrics.Watch(p.sources())
 	status := p.policy.Status()
 	p.metrics.PolicyRevision(status.Revision)
 	p.metrics.PolicyReloaded.Set(float64(status.LoadedAt.Unix()))

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway"
@@ -22,18 +21,12 @@ func (p *process) setAdmin(c *config.Config) error {
 		Token:    token,
 		Sessions: sessions{p.server},
 		Ready:    p.ready,
-		Metrics:  http.HandlerFunc(p.scrape),
+		Metrics:  p.metrics.Handler(),
 		OnKill:   p.killed,
 		Logger:   p.logger,
 	})
 	p.admin.Store(&handler)
 	return nil
-}
-
-// scrape serves the metrics, after a look at what nobody counts as it changes.
-func (p *process) scrape(w http.ResponseWriter, r *http.Request) {
-	p.metrics.RevocationsPending.Set(float64(p.vault.Revoker().Pending()))
-	p.metrics.Handler().ServeHTTP(w, r)
 }
 
 // killed records what an operator did.
@@ -51,6 +44,7 @@ func (p *process) ready() []admin.Check {
 		checkOf("serving", p.serving()),
 		checkOf("vault", p.vault.Ready()),
 		{Name: "policy", OK: true, Message: "revision " + p.policy.Status().Revision}, // without one nothing starts
+		checkOf("statements", p.statements.Ready()),
 		checkOf("audit", p.audit.Healthy()),
 		checkOf("certificate", p.certificateValid(time.Now())),
 		advisory("policy_reload", p.policy.Status().Err),

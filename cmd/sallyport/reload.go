@@ -77,6 +77,7 @@ func needRestart(old, next *config.Config) []string {
 		{"vault", old.Vault, next.Vault},
 		{"audit", old.Audit, next.Audit},
 		{"statements.workers", old.Statements, next.Statements},
+		{"statements.max_text_bytes", old.Limits.TextBytes, next.Limits.TextBytes},
 		{"timeouts.drain", old.Timeouts.Drain, next.Timeouts.Drain},
 		{"log.format", old.Log.JSON, next.Log.JSON},
 	} {

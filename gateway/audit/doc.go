@@ -15,7 +15,7 @@
 // session_start: a StartupMessage was read, over TLS
 //
 //	claimed_user, database        what it says; nothing is proved yet
-//	client_address                host:port
+//	client_address                the peer's
 //	application_name?
 //	tls_version?, tls_cipher?
 //	protocol_version?             "3.0"

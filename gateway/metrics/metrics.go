@@ -38,7 +38,6 @@ type Metrics struct {
 
 	CredentialIssueDuration prometheus.Histogram // seconds to be issued a credential
 	CredentialIssueFailures Counters             // kind: unavailable, refused
-	RevocationsPending      prometheus.Gauge     // leases of ended sessions that are not revoked yet
 	RevocationFailures      prometheus.Counter   // revocations given up: the lease ends by itself
 
 	PolicyReloadFailures        prometheus.Counter
@@ -48,7 +47,6 @@ type Metrics struct {
 	policyRevision              *prometheus.GaugeVec
 
 	AuditFailures     prometheus.Counter // events that could not be written
-	WorkerRestarts    prometheus.Counter // of statement workers that died
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
 }
@@ -90,7 +88,6 @@ func (m *Metrics) statements(f factory) {
 		prometheus.ExponentialBuckets(1e-6, 4, 11))
 	m.BytesIn = f.counter("client_received_bytes_total", "Bytes received from clients, within TLS.")
 	m.BytesOut = f.counter("client_sent_bytes_total", "Bytes sent to clients, within TLS.")
-	m.WorkerRestarts = f.counter("statement_worker_restarts_total", "Statement workers that died and were started again.")
 }
 
 func (m *Metrics) backends(f factory) {
@@ -99,7 +96,6 @@ func (m *Metrics) backends(f factory) {
 	m.BackendConnectFailures = f.counter("backend_connect_failures_total", "Backend sessions that could not be opened.")
 	m.CredentialIssueDuration = f.histogram("credential_issue_duration_seconds", "Being issued a credential.", connecting)
 	m.CredentialIssueFailures = f.counters("credential_issue_failures_total", "Credentials that were not issued.", "kind", "unavailable", "refused")
-	m.RevocationsPending = f.gauge("revocations_pending", "Leases of ended sessions that are not revoked yet.")
 	m.RevocationFailures = f.counter("revocation_failures_total", "Leases that could not be revoked and were left to end by themselves.")
 }
 
@@ -115,6 +111,23 @@ func (m *Metrics) operation(f factory) {
 	m.AuditFailures = f.counter("audit_append_failures_total", "Audit events that could not be written.")
 	m.CertificateExpiry = f.gauge("certificate_expiry_timestamp_seconds", "When the certificate that clients see expires.")
 	m.CertificateErrors = f.counter("certificate_reload_failures_total", "Certificates that were refused; the one before stays in use.")
+}
+
+// Sources are numbers that other parts count themselves. They are asked for every scrape.
+type Sources struct {
+	RevocationsPending func() float64 // leases of ended sessions that are not revoked yet
+	WorkerRestarts     func() float64 // statement workers that died or were killed
+	TextsAnalyzed      func() float64 // texts given to a statement worker
+	TextCacheHits      func() float64 // texts whose facts were known
+}
+
+// Watch registers the sources. It is called once.
+func (m *Metrics) Watch(s Sources) {
+	f := factory{m.registry}
+	f.gaugeFunc("revocations_pending", "Leases of ended sessions that are not revoked yet.", s.RevocationsPending)
+	f.counterFunc("statement_worker_restarts_total", "Statement workers that died and were started again.", s.WorkerRestarts)
+	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
+	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)
 }
 
 // PolicyRevision says which policy is in force. Only the current one is a time series.

@@ -52,6 +52,18 @@ func TestLabelsAreClosed(t *testing.T) {
 	}
 }
 
+func TestSourcesAreAskedForEveryScrape(t *testing.T) {
+	m := New()
+	n := 0.0
+	count := func() float64 { n++; return n }
+	zero := func() float64 { return 0 }
+	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero})
+	scrape(t, m)
+	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
+		t.Errorf("got %s, want 2", got)
+	}
+}
+
 func TestPolicyRevisionIsOneSeries(t *testing.T) {
 	m := New()
 	m.PolicyRevision("a")
@@ -67,7 +79,10 @@ func TestPolicyRevisionIsOneSeries(t *testing.T) {
 
 // TestMetricsFollowTheConventions runs Prometheus' own linter.
 func TestMetricsFollowTheConventions(t *testing.T) {
-	families, err := New("idle").registry.Gather()
+	m := New("idle")
+	zero := func() float64 { return 0 }
+	m.Watch(Sources{zero, zero, zero, zero})
+	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,16 @@ func client(t testing.TB, name, password string) *xdgscram.ClientConversation {
 	return c.NewConversation()
 }
 
+// begin starts an exchange of SCRAM-SHA-256 on a connection without channel binding.
+func begin(t testing.TB, server *Server, user string) *Exchange {
+	t.Helper()
+	exchange := server.Begin(user, nil)
+	if err := exchange.Select(Mechanism); err != nil {
+		t.Fatal(err)
+	}
+	return exchange
+}
+
 // login runs a whole exchange and returns the last answer.
 func login(t testing.TB, e *Exchange, c *xdgscram.ClientConversation) ([]byte, error) {
 	t.Helper()
@@ -76,7 +86,7 @@ func TestPublishedExchange(t *testing.T) {
 	}
 	server := serverFor(t, verifier)
 	server.nonce = func() string { return "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0" }
-	exchange := server.Begin("ana")
+	exchange := begin(t, server, "ana")
 	steps := []struct {
 		in, out string
 		done    bool
@@ -127,7 +137,7 @@ func TestLogin(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			exchange := newServer(t, tt.stored).Begin(tt.user)
+			exchange := begin(t, newServer(t, tt.stored), tt.user)
 			c := client(t, tt.name, tt.password)
 			out, err := login(t, exchange, c)
 			if !errors.Is(err, tt.want) || exchange.Valid() != (tt.want == nil) {
@@ -150,7 +160,7 @@ func TestLogin(t *testing.T) {
 func TestMockLooksReal(t *testing.T) {
 	server := newServer(t, "secret")
 	attributes := func(user string) (salt, iterations string) {
-		out, _, err := server.Begin(user).Step([]byte("n,,n=,r=abc"))
+		out, _, err := begin(t, server, user).Step([]byte("n,,n=,r=abc"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +193,7 @@ func TestStableVerifierLooksLikeMock(t *testing.T) {
 	if !bytes.Equal(mock.Salt, verifier.Salt) || mock.Iterations != verifier.Iterations {
 		t.Errorf("mock %x %d, stable %x %d", mock.Salt, mock.Iterations, verifier.Salt, verifier.Iterations)
 	}
-	if _, err := login(t, serverFor(t, verifier).Begin("ana"), client(t, "", "secret")); err != nil {
+	if _, err := login(t, begin(t, serverFor(t, verifier), "ana"), client(t, "", "secret")); err != nil {
 		t.Errorf("login: %v", err)
 	}
 }
@@ -195,7 +205,7 @@ func TestDoomedWithFittingProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := serverFor(t, verifier)
-	exchange := &Exchange{conversation: server.conversation(verifier), doomed: true}
+	exchange := &Exchange{conversation: server.conversation(verifier, channel{}), doomed: true, state: expectFirst}
 	if out, err := login(t, exchange, client(t, "", "secret")); !errors.Is(err, ErrFailed) || out != nil || exchange.Valid() {
 		t.Errorf("login = %q, %v, valid %v", out, err, exchange.Valid())
 	}
@@ -224,7 +234,7 @@ func TestUnusableVerifier(t *testing.T) {
 			verifier := good
 			spoil(&verifier)
 			server := serverFor(t, verifier)
-			exchange := server.Begin("ana")
+			exchange := begin(t, server, "ana")
 			if _, err := login(t, exchange, client(t, "", "secret")); !errors.Is(err, ErrFailed) || exchange.Valid() {
 				t.Errorf("login: %v, valid %v", err, exchange.Valid())
 			}
@@ -235,7 +245,7 @@ func TestUnusableVerifier(t *testing.T) {
 func TestStepOrder(t *testing.T) {
 	first := []byte("n,,n=,r=abc")
 	t.Run("no data, then the first message", func(t *testing.T) {
-		exchange := newServer(t, "secret").Begin("ana")
+		exchange := begin(t, newServer(t, "secret"), "ana")
 		out, done, err := exchange.Step(nil)
 		if out == nil || len(out) != 0 || done || err != nil {
 			t.Fatalf("Step(nil) = %v, %v, %v", out, done, err)
@@ -255,7 +265,7 @@ func TestStepOrder(t *testing.T) {
 	}
 	for name, messages := range steps {
 		t.Run(name, func(t *testing.T) {
-			exchange := newServer(t, "secret").Begin("ana")
+			exchange := begin(t, newServer(t, "secret"), "ana")
 			last := len(messages) - 1
 			for _, message := range messages[:last] {
 				_, _, _ = exchange.Step(message)
@@ -267,7 +277,7 @@ func TestStepOrder(t *testing.T) {
 		})
 	}
 	t.Run("again after success", func(t *testing.T) {
-		exchange := newServer(t, "secret").Begin("ana")
+		exchange := begin(t, newServer(t, "secret"), "ana")
 		if _, err := login(t, exchange, client(t, "", "secret")); err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +286,7 @@ func TestStepOrder(t *testing.T) {
 		}
 	})
 	t.Run("the right proof after a wrong one", func(t *testing.T) {
-		exchange := newServer(t, "secret").Begin("ana")
+		exchange := begin(t, newServer(t, "secret"), "ana")
 		c := client(t, "", "secret")
 		message, _ := c.Step("")
 		out, _, _ := exchange.Step([]byte(message))
@@ -293,9 +303,9 @@ func TestStepOrder(t *testing.T) {
 		server := newServer(t, "secret")
 		c := client(t, "", "secret")
 		message, _ := c.Step("")
-		out, _, _ := server.Begin("ana").Step([]byte(message))
+		out, _, _ := begin(t, server, "ana").Step([]byte(message))
 		final, _ := c.Step(string(out))
-		second := server.Begin("ana")
+		second := begin(t, server, "ana")
 		if _, _, err := second.Step([]byte(message)); err != nil {
 			t.Fatal(err)
 		}
@@ -323,7 +333,7 @@ func TestNewServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server, err := NewServer(tt.cfg)
 			if tt.want == "" {
-				if err != nil || !cmp.Equal(server.Mechanisms(), []string{"SCRAM-SHA-256"}) {
+				if err != nil || !cmp.Equal(server.Begin("ana", nil).Mechanisms(), []string{"SCRAM-SHA-256"}) {
 					t.Errorf("NewServer: %v", err)
 				}
 				return

@@ -2,7 +2,6 @@ package scram
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -17,12 +16,16 @@ type clientFirst struct {
 	nonce     string
 }
 
-// binding is the value that c= must have: without channel data, the gs2 header alone.
-func (c clientFirst) binding() string { return base64.StdEncoding.EncodeToString([]byte(c.gs2Header)) }
+// clientFinal is what client-final-message must repeat, to the byte.
+type clientFinal struct {
+	binding string // the value of c=
+	nonce   string // the value of r=
+	bound   bool   // the binding holds channel data
+}
 
 // parseClientFirst checks client-first-message: gs2-cbind-flag "," [authzid] "," n=user "," r=nonce *("," extension).
 // Compare read_client_first_message in auth-scram.c.
-func parseClientFirst(in []byte) (clientFirst, error) {
+func parseClientFirst(in []byte, ch channel) (clientFirst, error) {
 	if err := checkText(in); err != nil {
 		return clientFirst{}, err
 	}
@@ -31,11 +34,10 @@ func parseClientFirst(in []byte) (clientFirst, error) {
 		return clientFirst{}, malformed("client-first-message has too few attributes")
 	}
 	flag, authzid, user, nonce := fields[0], fields[1], fields[2], fields[3]
+	if err := ch.checkFlag(flag); err != nil {
+		return clientFirst{}, err
+	}
 	switch {
-	case strings.HasPrefix(flag, "p="):
-		return clientFirst{}, malformed("client requires channel binding, which was not offered")
-	case flag != "n" && flag != "y":
-		return clientFirst{}, malformed("unknown channel binding flag")
 	case strings.HasPrefix(authzid, "a="):
 		return clientFirst{}, fmt.Errorf("%w: authorization identity", ErrUnsupported)
 	case authzid != "":
@@ -53,9 +55,9 @@ func parseClientFirst(in []byte) (clientFirst, error) {
 	return clientFirst{gs2Header: flag + "," + authzid + ",", nonce: nonce[2:]}, nil
 }
 
-// checkClientFinal checks client-final-message: c=binding "," r=nonce *("," extension) "," p=proof. Everything but the proof's
-// value is decided here, and nothing here depends on whether the user exists. Compare read_client_final_message.
-func checkClientFinal(in []byte, binding, nonce string) error {
+// check checks client-final-message: c=binding "," r=nonce *("," extension) "," p=proof. Everything but the proof's value is
+// decided here, and nothing here depends on whether the user exists. Compare read_client_final_message.
+func (want clientFinal) check(in []byte) error {
 	if err := checkText(in); err != nil {
 		return err
 	}
@@ -64,10 +66,15 @@ func checkClientFinal(in []byte, binding, nonce string) error {
 		return malformed("client-final-message has too few attributes")
 	}
 	last := len(fields) - 1
+	binding, ok := strings.CutPrefix(fields[0], "c=")
 	switch {
-	case fields[0] != "c="+binding:
-		return malformed("unexpected channel binding data")
-	case fields[1] != "r="+nonce:
+	case !ok:
+		return malformed("channel binding attribute missing")
+	case binding != want.binding && want.bound:
+		return ErrBinding
+	case binding != want.binding:
+		return malformed("unexpected channel binding attribute")
+	case fields[1] != "r="+want.nonce:
 		return malformed("nonce does not match")
 	}
 	if err := checkExtensions(fields[2:last]); err != nil {

@@ -55,7 +55,7 @@ func TestParseClientFirst(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseClientFirst([]byte(tt.in))
+			got, err := parseClientFirst([]byte(tt.in), channel{})
 			if !errors.Is(err, tt.want) {
 				t.Fatalf("parseClientFirst = %v, want %v", err, tt.want)
 			}
@@ -66,7 +66,7 @@ func TestParseClientFirst(t *testing.T) {
 	}
 }
 
-func TestCheckClientFinal(t *testing.T) {
+func TestClientFinal(t *testing.T) {
 	proof := base64.StdEncoding.EncodeToString(make([]byte, keyBytes))
 	short := base64.StdEncoding.EncodeToString(make([]byte, keyBytes-1))
 	long := base64.StdEncoding.EncodeToString(make([]byte, keyBytes+1))
@@ -111,9 +111,9 @@ func TestCheckClientFinal(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := checkClientFinal([]byte(tt.in), "biws", "abc")
+			err := (clientFinal{binding: "biws", nonce: "abc"}).check([]byte(tt.in))
 			if (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrProtocol)) {
-				t.Errorf("checkClientFinal = %v, want ok %v", err, tt.ok)
+				t.Errorf("check = %v, want ok %v", err, tt.ok)
 			}
 		})
 	}
@@ -123,25 +123,38 @@ func TestCheckClientFinal(t *testing.T) {
 func TestErrorsQuoteNothing(t *testing.T) {
 	const marker = "hunter2"
 	for _, in := range []string{marker, "n,," + marker, "n,a=" + marker + ",n=,r=a", "n,,n=" + marker + ",r=a b", "n,,n==" + marker + ",r=ab"} {
-		exchange := newServer(t, "secret").Begin(marker)
+		exchange := begin(t, newServer(t, "secret"), marker)
 		if _, _, err := exchange.Step([]byte(in)); err == nil || strings.Contains(err.Error(), marker) {
 			t.Errorf("Step(%q) = %v", in, err)
 		}
 	}
 }
 
-// FuzzExchange plays a client without the password. Whatever it sends: no panic, no success, no answer beside an error.
+// FuzzExchange plays a client without the password. Whatever it sends, over whichever mechanism: no panic, no success, no answer
+// beside an error.
 func FuzzExchange(f *testing.F) {
-	f.Add([]byte("n,,n=,r=abc"), []byte("c=biws,r=abc,p="+strings.Repeat("A", 43)+"="), true)
-	f.Add([]byte("y,,n=user,r=abc,x=y"), []byte("c=eSws,r=%,p="+strings.Repeat("A", 43)+"="), true)
-	f.Add([]byte("p=tls-server-end-point,a=x,n==2C,r=abc"), []byte("v=,e=other-error"), false)
+	proof := strings.Repeat("A", 43) + "="
+	f.Add([]byte("n,,n=,r=abc"), []byte("c=biws,r=%,p="+proof), true, false, false)
+	f.Add([]byte("y,,n=user,r=abc,x=y"), []byte("c=eSws,r=%,p="+proof), true, false, false)
+	f.Add([]byte("p=tls-server-end-point,a=x,n==2C,r=abc"), []byte("v=,e=other-error"), false, true, true)
+	f.Add([]byte("p=tls-server-end-point,,n=,r=abc"), []byte("c="+plusInput(endPoint)+",r=%,p="+proof), true, true, true)
+	f.Add([]byte("y,,n=,r=abc"), []byte("c=eSws,r=%,p="+proof), true, true, false)
 	server := newServer(f, "correct horse")
-	f.Fuzz(func(t *testing.T, first, final []byte, known bool) {
-		user := "eve"
+	f.Fuzz(func(t *testing.T, first, final []byte, known, bound, plus bool) {
+		user, binding, mechanism := "eve", []byte(nil), Mechanism
 		if known {
 			user = "ana"
 		}
-		exchange := server.Begin(user)
+		if bound {
+			binding = endPoint
+		}
+		if plus {
+			mechanism = MechanismPlus
+		}
+		exchange := server.Begin(user, binding)
+		if err := exchange.Select(mechanism); (err == nil) != (bound || !plus) {
+			t.Fatalf("Select(%s): %v", mechanism, err)
+		}
 		out, done, err := exchange.Step(first)
 		if (err != nil) != done || (err != nil) != (out == nil) {
 			t.Fatalf("Step(first) = %q, %v, %v", out, done, err)

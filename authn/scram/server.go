@@ -1,4 +1,4 @@
-// Package scram is the server side of SCRAM-SHA-256 (RFC 5802, RFC 7677) as PostgreSQL speaks it: SASL messages in, SASL messages
+// Package scram is the server side of SCRAM-SHA-256 and SCRAM-SHA-256-PLUS (RFC 5802, RFC 7677) as PostgreSQL speaks it: SASL messages in, SASL messages
 // out, no sockets (https://www.postgresql.org/docs/current/sasl-authentication.html).
 //
 // The conversation itself is github.com/xdg-go/scram's. What that library leaves to its user, or does otherwise than PostgreSQL,
@@ -9,11 +9,13 @@
 //     would answer e=unknown-user at once.
 //   - Every message is checked against the grammar before the library sees it, with fixed errors: the library's errors quote
 //     what the client sent.
-//
-// Channel binding (SCRAM-SHA-256-PLUS) is not offered, so the gs2 flags n and y are both honest and p is not.
+//   - Channel binding is tls-server-end-point of the certificate that the session says it served; the library would hash the
+//     client's. SCRAM-SHA-256-PLUS is offered exactly on connections that have such a hash, and what the client says of channel
+//     binding must fit the mechanism it chose.
 package scram
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"errors"
@@ -22,8 +24,11 @@ import (
 	xdgscram "github.com/xdg-go/scram"
 )
 
-// Mechanism is the SASL mechanism's name, as AuthenticationSASL lists it.
-const Mechanism = "SCRAM-SHA-256"
+// The SASL mechanisms' names, as AuthenticationSASL lists them.
+const (
+	Mechanism     = "SCRAM-SHA-256"
+	MechanismPlus = "SCRAM-SHA-256-PLUS" // with channel binding
+)
 
 // minMockSecretBytes: whoever guesses the mock secret can compute every mock salt and so tell which accounts are real.
 const minMockSecretBytes = 16
@@ -68,21 +73,21 @@ func NewServer(cfg Config) (*Server, error) {
 	return &Server{lookup: cfg.Lookup, mockSecret: append([]byte(nil), cfg.MockSecret...), iterations: iterations}, nil
 }
 
-// Mechanisms are the SASL mechanisms to offer, in order of preference.
-func (*Server) Mechanisms() []string { return []string{Mechanism} }
-
-// Begin starts the exchange of one connection. user is the startup packet's.
-func (s *Server) Begin(user string) *Exchange {
+// Begin starts the exchange of one connection. user is the startup packet's. binding is tls-server-end-point (RFC 5929 section 4.1)
+// of the certificate that this very connection was served; nil where there is none, and then SCRAM-SHA-256-PLUS is not offered.
+// Begin comes before AuthenticationSASL: the Exchange knows what to offer, so that what was offered is what is checked.
+func (s *Server) Begin(user string, binding []byte) *Exchange {
 	// The mock is made for every user, so that the work is the same for all.
 	verifier, doomed := s.mock(user), true
 	if found, ok := s.lookup(user); ok && found.validate() == nil {
 		verifier, doomed = found, false
 	}
-	return &Exchange{conversation: s.conversation(verifier), doomed: doomed}
+	ch := channel{data: bytes.Clone(binding)}
+	return &Exchange{conversation: s.conversation(verifier, ch), doomed: doomed, channel: ch}
 }
 
 // conversation is one conversation of the library's that knows one verifier, whatever name it is asked for.
-func (s *Server) conversation(v Verifier) *xdgscram.ServerConversation {
+func (s *Server) conversation(v Verifier, ch channel) *xdgscram.ServerConversation {
 	credentials := xdgscram.StoredCredentials{
 		KeyFactors: xdgscram.KeyFactors{Salt: string(v.Salt), Iters: v.Iterations},
 		StoredKey:  v.StoredKey,
@@ -95,7 +100,7 @@ func (s *Server) conversation(v Verifier) *xdgscram.ServerConversation {
 	if s.nonce != nil {
 		server.WithNonceGenerator(s.nonce)
 	}
-	return server.NewConversation()
+	return server.NewConversationWithChannelBinding(ch.library())
 }
 
 // mock is a verifier that no password fits, with a salt that looks like any other and is always the same for one user

@@ -60,7 +60,12 @@ func (r report) markdown(out io.Writer) {
 		fmt.Fprintf(out, "- %s: %s\n", t.Name, t.Version)
 	}
 	fmt.Fprintf(out, "- Every leg: %s (verified)\n", r.TLS)
-	fmt.Fprintf(out, "- %d rounds of %v, targets taking turns; medians, (smallest–largest), ratios (×) within a round\n", r.Plan.Rounds, r.Plan.Duration)
+	for _, t := range r.Targets {
+		if t.Name == sallyportName {
+			fmt.Fprintf(out, "- %s: policy judged and the audit log took the statement of every transaction (verified)\n", t.Name)
+		}
+	}
+	fmt.Fprintf(out, "- Rounds: %d of %v a run, the targets taking turns; medians, with (smallest–largest); ratios (×) within a round\n", r.Plan.Rounds, r.Plan.Duration)
 	fmt.Fprint(out, "- CPU: user and system time of the proxy's processes per transaction, without logins and the first second\n\n")
 	rows := [][]string{{
 		"pgbench", "", "tps", "× direct", "× PgBouncer", "latency ms", "p50", "p99", "× PgBouncer", "CPU µs", "× PgBouncer", "RSS MiB",

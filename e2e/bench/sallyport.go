@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"debug/buildinfo"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/sallyport/sallyport/e2e/stack"
@@ -32,7 +32,7 @@ func (b *bench) startSallyport(ctx context.Context) (*target, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	version, err := buildOf(filepath.Join(b.root, "bin", "sallyport"))
+	version, err := sallyportVersion(ctx, b.root)
 	if err != nil {
 		return nil, err
 	}
@@ -110,21 +110,17 @@ func allowedStatements(log io.Reader) (n int, read int64, err error) {
 	}
 }
 
-// buildOf says which commit a program is, and which Go built it.
-func buildOf(path string) (string, error) {
-	info, err := buildinfo.ReadFile(path)
+// sallyportVersion is what the program says, and the commit of the checkout it
+// was built in: a build need not be stamped with it.
+func sallyportVersion(ctx context.Context, root string) (string, error) {
+	out, err := exec.CommandContext(ctx, filepath.Join(root, "bin", "sallyport"), "version").Output()
 	if err != nil {
-		return "", fmt.Errorf("find sallyport: %w; make bin/sallyport builds it", err)
+		return "", fmt.Errorf("ask sallyport for its version: %w; make bin/sallyport builds it", err)
 	}
-	const shortCommit = 12
-	commit := "of no commit"
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value[:min(len(s.Value), shortCommit)]
-		case s.Key == "vcs.modified" && s.Value == "true":
-			commit += " (modified)"
-		}
+	describe := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty", "--abbrev=12")
+	describe.Dir = root
+	if commit, err := describe.Output(); err == nil {
+		return firstLine(out) + ", commit " + firstLine(commit), nil
 	}
-	return fmt.Sprintf("Sallyport %s, %s", commit, info.GoVersion), nil
+	return firstLine(out), nil // not a checkout
 }

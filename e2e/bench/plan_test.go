@@ -1,0 +1,104 @@
+package main
+
+import (
+	"io"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPlanNamed(t *testing.T) {
+	p, err := planNamed("quick", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, w := range p.Workloads {
+		names = append(names, w.Name)
+	}
+	if diff := cmp.Diff([]string{"-S simple, 1", "-S simple, 16", "-S prepared, 1", "-S prepared, 16"}, names); diff != "" {
+		t.Error(diff)
+	}
+	if p, err = planNamed("quick", 1, minDuration); err != nil || p.Rounds != 1 || p.Duration != minDuration {
+		t.Errorf("got %v, error %v", p, err)
+	}
+}
+
+func TestPlanRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		plan     string
+		rounds   int
+		duration time.Duration
+	}{
+		"unknown":        {plan: "slow"},
+		"negative":       {plan: "quick", rounds: -1},
+		"too short":      {plan: "quick", duration: 2 * time.Second},
+		"part of second": {plan: "quick", duration: 3500 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p, err := planNamed(test.plan, test.rounds, test.duration); err == nil {
+				t.Errorf("got %v and no error", p)
+			}
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for name, args := range map[string][]string{
+		"unknown flag": {"-fast"},
+		"unknown plan": {"-plan", "slow"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status := run(args, io.Discard, io.Discard); status != 2 {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
+
+func TestOrder(t *testing.T) {
+	for round, want := range []string{"abc", "bca", "cab", "abc"} {
+		if got := string(order([]byte("abc"), round)); got != want {
+			t.Errorf("round %d: got %s, want %s", round, got, want)
+		}
+	}
+}
+
+func TestCheckSuite(t *testing.T) {
+	tests := map[string]struct {
+		said string
+		ok   bool
+	}{
+		"psql 15":          {"You are connected …\nSSL connection (protocol: TLSv1.3, cipher: TLS_AES_128_GCM_SHA256, compression: off)", true},
+		"psql 18":          {" TLS Protocol         | TLSv1.3\n TLS Cipher           | TLS_AES_128_GCM_SHA256", true},
+		"backend":          {"TLSv1.3 TLS_AES_128_GCM_SHA256", true},
+		"another suite":    {"TLSv1.3 TLS_AES_256_GCM_SHA384", false},
+		"another version":  {"TLSv1.2 ECDHE-ECDSA-AES128-GCM-SHA256", false},
+		"two suites":       {"TLSv1.3 TLS_AES_128_GCM_SHA256, TLSv1.3 TLS_AES_256_GCM_SHA384", false},
+		"one without TLS":  {"none", false},
+		"nothing":          {"", false},
+		"only the version": {"TLSv1.3", false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := checkSuite("client", test.said); (err == nil) != test.ok {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
+func TestModelName(t *testing.T) {
+	for name, test := range map[string]struct{ text, want string }{
+		"amd64": {"processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nprocessor\t: 1\n", "AMD EPYC"},
+		"arm64": {"processor\t: 0\nCPU part\t: 0xd0c\n", "?"},
+		"empty": {"", "?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := modelName(test.text, "?"); got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}

@@ -3,25 +3,45 @@
 // Mechanisms live below it, one package each: bytes in, bytes out, no sockets. The session (package gateway) speaks the protocol.
 package authn
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Method names a way to authenticate, in pg_hba.conf's words where it has one.
 type Method string
 
 // The methods.
 const (
-	MethodSCRAM  Method = "scram-sha-256"
-	MethodOIDC   Method = "oidc" // an OIDC token sent as the password
-	MethodReject Method = "reject"
+	MethodSCRAM       Method = "scram-sha-256" // with channel binding too
+	MethodMD5         Method = "md5"           // for drivers that know no SCRAM
+	MethodOIDC        Method = "oidc"          // an OIDC token sent as the password
+	MethodOAUTHBEARER Method = "oauthbearer"   // an OIDC token sent by its own SASL mechanism; pg_hba.conf's oauth
+	MethodCertificate Method = "cert"          // a client certificate and nothing else
+	MethodReject      Method = "reject"
 )
 
 // Identity is who a client proved to be. It is a value, complete once returned by a mechanism.
 type Identity struct {
-	User    string    // the startup user: the account's name
-	Method  Method    // how it was proved
-	Issuer  string    // the token's issuer; "" for passwords
-	Subject string    // the token's subject; the user for passwords
-	Name    string    // a display name from the token; may be ""
-	Groups  []string  // from the token; may be nil
-	Expires time.Time // the identity's own end; zero: none
+	User        string    // the startup user: the account's name
+	Method      Method    // how it was proved
+	Issuer      string    // the token's issuer, or the certificate's; "" for passwords
+	Subject     string    // the token's subject, or the name in the certificate; the user for passwords
+	Name        string    // a display name from the token; may be ""
+	Groups      []string  // from the token; may be nil
+	Certificate string    // the name in the client certificate, if one was part of the proof; "" if none was
+	Expires     time.Time // the identity's own end; zero: none
+}
+
+// WithCertificate is id, proved by another method, and a certificate's identity together: for a Rule that requires both. It ends
+// when the first of them ends. Two proofs for two users prove nothing.
+func (id Identity) WithCertificate(certificate Identity) (Identity, error) {
+	if certificate.Method != MethodCertificate || certificate.Certificate == "" || certificate.User != id.User {
+		return Identity{}, errors.New("combine identities: the certificate is not this user's")
+	}
+	id.Certificate = certificate.Certificate
+	if !certificate.Expires.IsZero() && (id.Expires.IsZero() || certificate.Expires.Before(id.Expires)) {
+		id.Expires = certificate.Expires
+	}
+	return id, nil
 }

@@ -22,7 +22,11 @@ type Rule struct {
 	Users     []string       // empty or "all": any
 	Databases []string       // empty or "all": any
 	Sources   []netip.Prefix // empty: any
-	Issuer    string         // of the tokens accepted; only for MethodOIDC
+	Issuer    string         // of the tokens accepted; only for MethodOIDC and MethodOAUTHBEARER
+
+	// Certificate demands a client certificate that maps to the user, besides what the method demands: pg_hba.conf's
+	// clientcert=verify-full.
+	Certificate bool
 }
 
 // Rules are tried in order; the first that matches decides, and no other is tried after it fails.
@@ -47,7 +51,7 @@ func (rules Rules) Match(user, database string, source netip.Addr) (rule Rule, o
 }
 
 // Validate reports everything that is wrong with the rules at once: an unknown method, a name or prefix that cannot match,
-// an issuer where none belongs, a rule that is never reached, or no rule at all.
+// an issuer or a certificate where none belongs, a rule that is never reached, or no rule at all.
 func (rules Rules) Validate() error {
 	if len(rules) == 0 {
 		return errors.New("no authentication rules: nobody could connect")
@@ -68,6 +72,18 @@ func (rules Rules) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Warnings tell of rules that do what they say and had better not.
+func (rules Rules) Warnings() []string {
+	var warnings []string
+	for i, rule := range rules {
+		if rule.Method == MethodMD5 {
+			warnings = append(warnings, fmt.Sprintf("rule %d: method %q: what the userlist stores for it is all that a login needs, "+
+				"and PostgreSQL is giving it up: use %q for every driver that knows it", i+1, MethodMD5, MethodSCRAM))
+		}
+	}
+	return warnings
+}
+
 func (rule Rule) validate() error {
 	errs := []error{validateMethod(rule), validateNames("user", rule.Users), validateNames("database", rule.Databases)}
 	for _, prefix := range rule.Sources {
@@ -78,16 +94,20 @@ func (rule Rule) validate() error {
 
 func validateMethod(rule Rule) error {
 	switch rule.Method {
-	case MethodSCRAM, MethodReject:
+	case MethodSCRAM, MethodMD5, MethodCertificate, MethodReject:
 		if rule.Issuer != "" {
 			return fmt.Errorf("method %q takes no issuer", rule.Method)
 		}
-	case MethodOIDC:
+	case MethodOIDC, MethodOAUTHBEARER:
 		if rule.Issuer == "" {
 			return fmt.Errorf("method %q needs an issuer", rule.Method)
 		}
 	default:
 		return fmt.Errorf("unknown method %q", rule.Method)
+	}
+	// A rule that says twice what it means may have been meant to say something else.
+	if rule.Certificate && (rule.Method == MethodCertificate || rule.Method == MethodReject) {
+		return fmt.Errorf("method %q takes no certificate requirement", rule.Method)
 	}
 	return nil
 }

@@ -82,6 +82,18 @@ func TestValidate(t *testing.T) {
 		"trust":               {Rules{{Method: "trust"}}, []string{`unknown method "trust"`}},
 		"method in capitals":  {Rules{{Method: "SCRAM-SHA-256"}}, []string{"unknown method"}},
 		"oidc without issuer": {Rules{{Method: MethodOIDC}}, []string{"needs an issuer"}},
+		"oauthbearer":         {Rules{{Method: MethodOAUTHBEARER, Issuer: "https://id.example"}}, nil},
+		"md5":                 {Rules{{Method: MethodMD5}}, nil},
+		"cert":                {Rules{{Method: MethodCertificate}}, nil},
+		"token and cert":      {Rules{{Method: MethodOIDC, Issuer: "https://id.example", Certificate: true}}, nil},
+		"password and cert":   {Rules{{Method: MethodSCRAM, Certificate: true}}, nil},
+		"cert twice":          {Rules{{Method: MethodCertificate, Certificate: true}}, []string{`method "cert" takes no certificate requirement`}},
+		"reject with cert":    {Rules{{Method: MethodReject, Certificate: true}}, []string{`method "reject" takes no certificate requirement`}},
+		"bearer, no issuer":   {Rules{{Method: MethodOAUTHBEARER}}, []string{`method "oauthbearer" needs an issuer`}},
+		"md5 with issuer":     {Rules{{Method: MethodMD5, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
+		"cert with issuer":    {Rules{{Method: MethodCertificate, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
+		"pg_hba's oauth":      {Rules{{Method: "oauth", Issuer: "https://id.example"}}, []string{"unknown method"}},
+		"password":            {Rules{{Method: "password"}}, []string{"unknown method"}},
 		"scram with issuer":   {Rules{{Method: MethodSCRAM, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
 		"reject with issuer":  {Rules{{Method: MethodReject, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
 		"empty user":          {Rules{{Method: MethodSCRAM, Users: []string{""}}}, []string{"empty user"}},
@@ -108,5 +120,16 @@ func TestValidate(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	rules := Rules{{Method: MethodSCRAM, Users: []string{"ana"}}, {Method: MethodMD5, Users: []string{"old"}}, {Method: MethodReject}}
+	got := rules.Warnings()
+	if len(got) != 1 || !strings.HasPrefix(got[0], `rule 2: method "md5"`) {
+		t.Errorf("Warnings = %q", got)
+	}
+	if got := (Rules{{Method: MethodSCRAM}, {Method: MethodCertificate}}).Warnings(); got != nil {
+		t.Errorf("Warnings = %q", got)
 	}
 }

@@ -30,8 +30,9 @@ func sampleStatements() map[string]*StatementInput {
 		}}},
 		"everything": {Complete: true, Statements: []statement.Statement{{
 			Command: "COPY", Class: statement.ClassCopy, Commands: []string{"COPY", "SELECT", "DELETE"},
-			Relations:  []statement.Relation{{Name: "orders", Temporary: true, Access: []string{"delete", "select"}, Columns: []string{"id"}, AllUnsure: true}},
+			Relations:  []statement.Relation{{Name: "orders", Temporary: true, Access: []string{"delete", "select"}, Columns: []string{"id"}, Written: []string{"id"}, AllUnsure: true}},
 			Functions:  []statement.Function{{Name: "f", Constants: []string{"", "app.orders"}}},
+			Attributes: []string{"street"},
 			Operators:  []statement.Name{{Schema: "app", Name: "+"}},
 			Types:      []statement.Name{{Schema: "app", Name: "t"}},
 			Settings:   []statement.Setting{{Name: "timezone", Action: "set", Value: "UTC", Known: true}},

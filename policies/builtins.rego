@@ -16,10 +16,10 @@ functions := {
 	"cume_dist", "dense_rank", "first_value", "lag", "last_value", "lead", "nth_value", "ntile", "percent_rank", "rank", "row_number",
 	# Numbers.
 	"abs", "acos", "acosd", "acosh", "asin", "asind", "asinh", "atan", "atan2", "atan2d", "atand", "atanh", "cbrt", "ceil", "ceiling",
-	"cos", "cosd", "cosh", "cot", "cotd", "degrees", "div", "erf", "erfc", "exp", "factorial", "floor", "gcd", "lcm", "ln", "log",
+	"cos", "cosd", "cosh", "cot", "cotd", "degrees", "div", "erf", "erfc", "exp", "factorial", "floor", "gamma", "gcd", "lcm", "lgamma", "ln", "log",
 	"log10", "min_scale", "mod", "pi", "pow", "power", "radians", "random", "random_normal", "round", "scale", "sign", "sin", "sind",
 	"sinh", "sqrt", "tan", "tand", "tanh", "trim_scale", "trunc", "width_bucket", "generate_series", "num_nonnulls", "num_nulls",
-	"bit_count", "hashtext", "to_hex", "to_bin", "to_oct",
+	"bernoulli", "system", "bit_count", "hashtext", "to_hex", "to_bin", "to_oct",
 	# Texts.
 	"ascii", "bit_length", "btrim", "casefold", "char_length", "character_length", "chr", "concat", "concat_ws", "convert",
 	"convert_from", "convert_to", "decode", "encode", "format", "get_bit", "get_byte", "initcap", "is_normalized", "left", "length",
@@ -44,6 +44,9 @@ functions := {
 	"jsonb_path_query_array", "jsonb_path_query_array_tz", "jsonb_path_query_first", "jsonb_path_query_first_tz",
 	"jsonb_path_query_tz", "jsonb_populate_record", "jsonb_populate_recordset", "jsonb_pretty", "jsonb_set", "jsonb_set_lax",
 	"jsonb_strip_nulls", "jsonb_to_record", "jsonb_to_recordset", "jsonb_typeof", "row_to_json", "to_json", "to_jsonb",
+	# Syntax by now, but ordinary names to a backend older than it.
+	"json_array", "json_arrayagg", "json_exists", "json_objectagg", "json_query", "json_scalar", "json_serialize", "json_table",
+	"json_value", "merge_action",
 	"xml_is_well_formed", "xml_is_well_formed_content", "xml_is_well_formed_document", "xmlcomment", "xmlexists", "xpath",
 	"xpath_exists",
 	# Text search.
@@ -63,7 +66,7 @@ functions := {
 	"gen_random_uuid", "uuidv4", "uuidv7", "uuid_extract_timestamp", "uuid_extract_version",
 	# Network addresses.
 	"abbrev", "broadcast", "family", "host", "hostmask", "inet_merge", "inet_same_family", "macaddr8_set7bit", "masklen", "netmask",
-	"network", "set_masklen",
+	"network", "set_masklen", "pg_input_is_valid", "pg_input_error_info",
 	# Geometry.
 	"area", "bound_box", "box", "center", "circle", "diagonal", "diameter", "height", "isclosed", "isopen", "line", "lseg", "npoints",
 	"path", "pclose", "point", "polygon", "popen", "radius", "slope", "width",
@@ -100,11 +103,15 @@ functions := {
 	"pg_tablespace_size", "pg_total_relation_size",
 }
 
-# Of these, those whose literals are names of relations.
-of_relations := {
-	"pg_indexes_size", "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_is_publishable",
+# Of these, those whose argument is the name of a relation or of a setting. Its literal is judged; ('hba_file'::text).current_setting has
+# none that could be.
+of_names := {
+	"current_setting", "pg_indexes_size", "pg_partition_ancestors", "pg_partition_root", "pg_partition_tree", "pg_relation_is_publishable",
 	"pg_relation_size", "pg_table_size", "pg_total_relation_size", "to_regclass",
 }
+
+# Fields of the rows that PostgreSQL's own functions give: (information_schema._pg_expandarray(i.indkey)).n is how JDBC finds keys.
+fields := {"n", "x"}
 
 # Functions in other schemas that come with PostgreSQL.
 elsewhere := {"information_schema": {"_pg_expandarray", "_pg_truetypid", "_pg_truetypmod", "_pg_char_max_length", "_pg_index_position"}}

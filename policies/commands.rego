@@ -30,6 +30,7 @@ permitted(command, statement) if {
 always := {
 	"SELECT", "VALUES", "TABLE", "COPY", "EXPLAIN",
 	"BEGIN", "START TRANSACTION", "COMMIT", "END", "ROLLBACK", "ABORT", "SAVEPOINT", "RELEASE", "ROLLBACK TO", "SET TRANSACTION",
+	"SET CONSTRAINTS",
 	"SET", "RESET", "SHOW",
 	"PREPARE", "EXECUTE", "DEALLOCATE", "DECLARE", "FETCH", "MOVE", "CLOSE",
 	# Forgets what this session has. DISCARD ALL, like RESET ALL, goes back to the settings the gateway gave the session at its start,
@@ -58,9 +59,9 @@ reasons contains "COPY is permitted from and to the client only" if {
 	statement.copy.endpoint != "client"
 }
 
-reasons contains sprintf("role %s may not be named", [role]) if {
+reasons contains "roles may not be set, granted or otherwise named" if {
 	some statement in input.statement.statements
-	some role in statement.roles
+	count(statement.roles) > 0
 }
 
 # A slip, not an attack: WHERE true passes.
@@ -71,11 +72,16 @@ reasons contains sprintf("UPDATE or DELETE of %s needs a WHERE", [names.written(
 }
 
 # A channel reaches every session of the database.
-reasons contains sprintf("%s on channel %s is not granted to %s", [upper(channel.action), channel.name, input.identity.user]) if {
+reasons contains sprintf("%s on %s is not granted to %s", [upper(channel.action), described(channel, statement), input.identity.user]) if {
 	some statement in input.statement.statements
 	some channel in statement.channels
 	not heard(channel)
 }
+
+# pg_notify names a channel by a literal, which no reason shows.
+described(channel, statement) := sprintf("channel %s", [channel.name]) if count(statement.functions) == 0
+
+described(_, statement) := "a channel" if count(statement.functions) > 0
 
 heard(channel) if channel.action == "unlisten"
 

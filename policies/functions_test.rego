@@ -56,7 +56,7 @@ test_list_is_clean if {
 	every name in builtins.functions {
 		not regex.match(`^(lo_|dblink|query_to|table_to|schema_to|database_to|cursor_to|pg_stat_|pg_ls_|pg_read_|pg_sleep|binary_upgrade)`, name)
 	}
-	builtins.of_relations - builtins.functions == set()
+	builtins.of_names - builtins.functions == set()
 }
 
 test_reason_has_no_literal if {
@@ -112,4 +112,20 @@ test_operators if {
 	count(operator("app", {"app": {"relations": {"*": ["select"]}}})) == 1
 	count(operator("app", {"app": {"operators": ["+"]}})) == 0
 	count(operator("public", {"app": {"operators": ["+"]}})) == 1
+}
+
+attribute(name) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {"attributes": [name]})
+}
+
+test_attributes if {
+	every name in ["n", "x", "lower"] {
+		count(attribute(name)) == 0
+	}
+	every name in ["pg_sleep", "current_setting", "to_regclass", "street", "", "*"] {
+		attribute(name) == {sprintf("field or function %s is not granted to analyst@example.com", [name])}
+	}
+	granted := functions.reasons with input as inputs.statement("analyst@example.com", {"attributes": ["street"]})
+		with data.access.roles.readonly.databases.app.fields as ["street"]
+	count(granted) == 0
 }

@@ -28,7 +28,7 @@ statement(user, facts) := {
 		"statements": [object.union(
 			{
 				"command": "SELECT", "class": "query", "location": 0, "length": 1, "commands": [object.get(facts, "command", "SELECT")],
-				"relations": [], "functions": [], "operators": [], "types": [], "settings": [], "channels": [], "roles": [],
+				"relations": [], "functions": [], "attributes": [], "operators": [], "types": [], "settings": [], "channels": [], "roles": [],
 				"unfiltered": [], "opaque": [],
 			},
 			facts,

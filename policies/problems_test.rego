@@ -46,6 +46,7 @@ test_problems if {
 		database({"schema": {}}),
 		database({"schemas": []}),
 		database({"unfiltered": "no"}),
+		database({"fields": "f"}),
 		database({"channels": {"c": ["shout"]}}),
 		database({"channels": ["c"]}),
 		schema("s", []),

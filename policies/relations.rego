@@ -11,7 +11,7 @@ reasons contains reason if {
 	some schema in names.schemas(relation)
 	some verb in verbs(relation)
 	not allowed(schema, relation, verb)
-	reason := sprintf("%s is not granted to %s", [described(verb, names.qualified(schema, relation.name)), input.identity.user])
+	reason := sprintf("%s is not granted to %s", [described(verb, schema, relation.name), input.identity.user])
 }
 
 reasons contains sprintf("table %s is in no schema of the search path", [relation.name]) if {
@@ -32,11 +32,32 @@ verbs(relation) := relation.access if count(relation.access) > 0
 
 verbs(relation) := ["select"] if count(relation.access) == 0
 
-described("select", table) := sprintf("table %s", [table])
+described("select", schema, name) := sprintf("table %s", [names.qualified(schema, name)])
 
-described(verb, table) := sprintf("%s on table %s", [upper(verb), table]) if verb != "select"
+# These come from a literal. It is shown only if it is a name that data holds.
+described(verb, schema, name) := sprintf("table %s", [names.qualified(schema, name)]) if {
+	verb in {"lookup", "usage"}
+	access.database.schemas[schema].relations[name]
+}
+
+described(verb, schema, name) := "a table named by a literal" if {
+	verb in {"lookup", "usage"}
+	not access.database.schemas[schema].relations[name]
+}
+
+described(verb, schema, name) := sprintf("%s on table %s", [upper(verb), names.qualified(schema, name)]) if {
+	not verb in {"select", "lookup", "usage"}
+}
 
 allowed(schema, relation, verb) if verb in granted(schema, relation.name)
+
+# SELECT FOR UPDATE and its kin, as PostgreSQL has it.
+allowed(schema, relation, "lock") if "update" in granted(schema, relation.name)
+
+# A name that a literal gives as regclass. That the catalogs have tables is known to all.
+allowed(schema, relation, "lookup") if count(granted(schema, relation.name)) > 0
+
+allowed(schema, _, "lookup") if schema in {"pg_catalog", "information_schema"}
 
 allowed(schema, relation, "select") if relation.name in catalogs.relations[schema]
 

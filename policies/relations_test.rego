@@ -31,9 +31,23 @@ test_withheld if {
 }
 
 test_verbs_not_granted if {
-	every verb in ["truncate", "lock", "create", "alter", "drop", "references", "trigger", "", "SELECT"] {
+	every verb in ["truncate", "create", "alter", "drop", "references", "trigger", "", "SELECT"] {
 		count(table("engineer@example.com", "app", "orders", [verb])) == 1
 	}
+}
+
+test_locks if {
+	count(table("engineer@example.com", "app", "orders", ["lock", "select"])) == 0
+	count(table("analyst@example.com", "app", "orders", ["lock", "select"])) == 1
+	count(table("engineer@example.com", "app", "secrets", ["lock"])) == 1
+}
+
+test_lookups if {
+	count(table("analyst@example.com", "app", "orders", ["lookup"])) == 0
+	count(table("analyst@example.com", "pg_catalog", "pg_authid", ["lookup"])) == 0
+	table("analyst@example.com", "app", "secrets", ["lookup"]) == {"table app.secrets is not granted to analyst@example.com"}
+	count(table("analyst@example.com", "", "secrets", ["lookup"])) == 1
+	table("analyst@example.com", "other", "hunter2", ["lookup"]) == {"a table named by a literal is not granted to analyst@example.com"}
 }
 
 test_other_schemas if {

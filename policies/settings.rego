@@ -3,13 +3,17 @@ package sallyport.settings
 
 import data.sallyport.access
 
-# The value is a literal of the text, so no reason shows it.
-reasons contains sprintf("setting %s may not be %s", [setting.name, verb]) if {
+# The value is a literal of the text, so no reason shows it; the name is one too when a function is given it.
+reasons contains sprintf("%s may not be %s", [described(setting, statement), verb]) if {
 	some statement in input.statement.statements
 	some setting in statement.settings
 	verb := object.get(verbs, setting.action, "changed")
 	not permitted(setting)
 }
+
+described(setting, statement) := sprintf("setting %s", [setting.name]) if count(statement.functions) == 0
+
+described(_, statement) := "a setting named to a function" if count(statement.functions) > 0
 
 verbs := {"set": "set to this", "set_local": "set to this", "reset": "reset", "show": "shown"}
 
@@ -57,7 +61,8 @@ booleans := {"on", "off", "true", "false", "yes", "no", "0", "1"}
 forms := {
 	"application_name": `^[ -~]{0,63}$`,
 	"datestyle": `^[a-z]{2,10}(, ?[a-z]{2,10})?$`,
-	"timezone": `^[a-z0-9_+:/<>,. -]{1,64}$`,
+	# A name, an offset, a POSIX rule; no way up out of the directory the server looks names up in.
+	"timezone": `^([a-z0-9_+:<>,-]{1,40}(/[a-z0-9_+-]{1,40}){0,3}|-?[0-9]{1,3}[.][0-9]{1,3})$`,
 	"extra_float_digits": `^-?[0-9]{1,2}$`,
 }
 

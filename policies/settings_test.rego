@@ -10,7 +10,7 @@ reasons(setting) := result if {
 test_harmless if {
 	every row in [
 		["application_name", "my app 1.0"], ["datestyle", "ISO, MDY"], ["intervalstyle", "iso_8601"], ["timezone", "Europe/Berlin"],
-		["timezone", "UTC"], ["timezone", "<+02>-02"], ["extra_float_digits", "3"], ["bytea_output", "hex"],
+		["timezone", "UTC"], ["timezone", "<+02>-02"], ["timezone", "America/Argentina/Buenos_Aires"], ["timezone", "-3.5"], ["timezone", "+02:00"], ["extra_float_digits", "3"], ["bytea_output", "hex"],
 		["client_min_messages", "warning"], ["client_min_messages", "NOTICE"], ["statement_timeout", "0"], ["statement_timeout", "30s"],
 		["lock_timeout", "500 ms"], ["idle_in_transaction_session_timeout", "60000"], ["transaction_isolation", "serializable"],
 		["transaction_read_only", "on"], ["default_transaction_isolation", "read committed"], ["client_encoding", "UTF8"],
@@ -30,7 +30,7 @@ test_not_set if {
 		["session_replication_role", "replica"], ["local_preload_libraries", "x"], ["app.tenant", "7"], ["work_mem", "1GB"],
 		["backslash_quote", "on"], ["escape_string_warning", "off"], ["transform_null_equals", "on"], ["lc_messages", "C"],
 		["debug_print_parse", "on"], ["transaction_snapshot", "1"], ["application_name", "a\nb"], ["application_name", "ä"],
-		["timezone", "a'b"], ["statement_timeout", "-1"], ["statement_timeout", "1e9"], ["password_encryption", "md5"], ["", ""], ["*", ""],
+		["timezone", "a'b"], ["timezone", "../../etc/passwd"], ["timezone", "/etc/localtime"], ["statement_timeout", "-1"], ["statement_timeout", "1e9"], ["password_encryption", "md5"], ["", ""], ["*", ""],
 		["default_tablespace", "x"], ["default_table_access_method", "x"], ["temp_tablespaces", "x"], ["dynamic_library_path", "x"],
 	] {
 		count(reasons(inputs.setting(row[0], "set", row[1]))) == 1
@@ -65,6 +65,14 @@ test_unknown_action if count(reasons(inputs.setting("timezone", "frobnicate", "U
 
 test_reason_has_no_value if {
 	reasons(inputs.setting("search_path", "set", "hunter2")) == {"setting search_path may not be set to this"}
+}
+
+test_reason_has_no_name_from_a_literal if {
+	found := settings.reasons with input as inputs.statement("analyst@example.com", {
+		"functions": [{"schema": "", "name": "set_config", "constants": ["hunter2", "x"]}],
+		"settings": [inputs.setting("hunter2", "set", "x")],
+	})
+	found == {"a setting named to a function may not be set to this"}
 }
 
 limited(value) := result if {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -440,6 +441,45 @@ func TestOpenStalls(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestOpenCancelledAtTheLastByte: a session whose context ended has a deadline on its connection, or is about to, and is not handed out.
+func TestOpenCancelledAtTheLastByte(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	var last atomic.Bool
+	cfg := serve(t, newIdentity(t, fakeHost), func(f *fake) {
+		if f.authenticated() {
+			for _, p := range goodParameters() {
+				f.write(status(p.Name, p.Value))
+			}
+			last.Store(true)
+			f.say('Z', "I")
+			f.stall()
+		}
+	})
+	dial := cfg.Dial
+	cfg.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		return &cancelling{conn, &last, cancel}, err
+	}
+	if _, err := Open(ctx, cfg, fakeUser, fakePassword, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: got %v, want %v", err, context.Canceled)
+	}
+}
+
+// cancelling calls cancel when it has read something after last was set.
+type cancelling struct {
+	net.Conn
+	last   *atomic.Bool
+	cancel func()
+}
+
+func (c *cancelling) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.last.Load() {
+		c.cancel()
+	}
+	return n, err
 }
 
 func TestOpenDialFails(t *testing.T) {

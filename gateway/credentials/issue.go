@@ -67,8 +67,8 @@ func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error)
 	if err != nil {
 		return Lease{}, err
 	}
-	if secret == nil { // 404: nothing is mounted there
-		return Lease{}, &Error{Kind: Refused, Op: op, Status: 404, Err: errors.New("no such path")}
+	if secret == nil { // what the library makes of a 404: nothing is mounted there
+		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("nothing there")}
 	}
 	lease := Lease{ID: secret.LeaseID, Renewable: secret.Renewable, ttl: seconds(secret.LeaseDuration), parent: l}
 	lease.Username, _ = secret.Data["username"].(string)
@@ -116,7 +116,7 @@ func (v *Vault) Renew(ctx context.Context, lease Lease) (Lease, error) {
 	if err != nil {
 		return Lease{}, err
 	}
-	if secret == nil || secret.LeaseID != lease.ID || secret.LeaseDuration <= 0 {
+	if secret == nil || secret.LeaseID != lease.ID || seconds(secret.LeaseDuration) == 0 {
 		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
 	}
 	granted := seconds(secret.LeaseDuration)
@@ -156,4 +156,10 @@ func (v *Vault) revoke(ctx context.Context, op string, l *login, lease Lease, sy
 	return err
 }
 
-func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+// seconds is 0 for what is no time: negative, or more than ten years, far from where a time.Duration overflows.
+func seconds(n int) time.Duration {
+	if n < 0 || n > 10*365*24*3600 {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}

@@ -117,7 +117,7 @@ func (l login) connect(t *testing.T) *pgx.Conn {
 // superuser connects straight to PostgreSQL.
 func superuser(t *testing.T, database string) *pgx.Conn {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), shared.services.Postgres.DSN(database))
+	conn, err := pgx.Connect(context.WithoutCancel(t.Context()), shared.services.Postgres.DSN(database)) // also in a cleanup
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +139,7 @@ func value(t *testing.T, conn *pgx.Conn, query string, args ...any) string {
 func execute(t *testing.T, conn *pgx.Conn, statements ...string) {
 	t.Helper()
 	for _, statement := range statements {
-		if _, err := conn.Exec(t.Context(), statement); err != nil {
+		if _, err := conn.Exec(context.WithoutCancel(t.Context()), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
@@ -191,7 +191,9 @@ func eventually(t *testing.T, within time.Duration, check func() error) {
 }
 
 // ownGateway starts a gateway that the test may break.
-func ownGateway(t *testing.T, edit func(*stack.GatewayConfig)) *stack.Gateway {
+//
+// The log may have errors with the expected messages, and no others.
+func ownGateway(t *testing.T, edit func(*stack.GatewayConfig), expected ...string) *stack.Gateway {
 	t.Helper()
 	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{Dir: t.TempDir(), Binary: shared.binary, Edit: edit})
 	if err != nil {
@@ -201,7 +203,7 @@ func ownGateway(t *testing.T, edit func(*stack.GatewayConfig)) *stack.Gateway {
 		if err := g.Stop(); err != nil {
 			t.Error(err)
 		}
-		if err := checkLog(g.Log); err != nil {
+		if err := checkLog(g.Log, expected...); err != nil {
 			t.Error(err)
 		}
 	})

@@ -230,9 +230,12 @@ func TestVaultLost(t *testing.T) {
 	})
 }
 
+// lostToken is what the gateway logs when its own Vault token has ended.
+const lostToken = "vault token has ended"
+
 // TestVaultTokenRevoked: the gateway logs in to Vault again when its token is gone.
 func TestVaultTokenRevoked(t *testing.T) {
-	g := ownGateway(t, nil)
+	g := ownGateway(t, nil, lostToken)
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	value(t, conn, "SELECT 'ok'")
 	_ = conn.Close(t.Context())

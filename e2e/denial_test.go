@@ -71,7 +71,6 @@ var denied = map[string][]string{
 		`SET row_security = off`,
 		`SET session_replication_role = replica`,
 		`SET local_preload_libraries = 'x'`,
-		`RESET ALL`,
 		`RESET ROLE`,
 		`ALTER ROLE CURRENT_USER PASSWORD 'x'`,
 		`ALTER ROLE CURRENT_USER SET search_path = public`,

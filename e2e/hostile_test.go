@@ -182,7 +182,8 @@ func TestWire(t *testing.T) {
 		},
 		"unknown message": {[][]byte{message('@', "")}, []string{"08P01 end"}},
 		"password again":  {[][]byte{message('p', "x\x00")}, []string{"08P01 end"}},
-		"gigantic length": {[][]byte{{'Q', 0x7f, 0xff, 0xff, 0xff}}, []string{"08P01"}},
+		"gigantic length": {[][]byte{{'Q', 0x7f, 0xff, 0xff, 0xff}}, []string{"08P01 end"}},
+		"beyond a limit":  {[][]byte{{'Q', 0x10, 0, 0, 0}}, []string{"54000 end"}},
 		"negative length": {[][]byte{{'Q', 0xff, 0xff, 0xff, 0xff}}, []string{"08P01 end"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestKill(t *testing.T) {
 // TestPolicyReload: a running session is judged by the new policy, and a
 // policy that does not compile changes nothing.
 func TestPolicyReload(t *testing.T) {
-	g := ownGateway(t, nil)
+	g := ownGateway(t, nil, "policy not loaded")
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	execute(t, conn, "SELECT * FROM orders LIMIT 1")
 	path := filepath.Join(g.Policies, "data.yaml")
@@ -199,7 +199,7 @@ func TestReload(t *testing.T) {
 
 // TestReloadBroken: a configuration that is wrong changes nothing.
 func TestReloadBroken(t *testing.T) {
-	g := ownGateway(t, nil)
+	g := ownGateway(t, nil, "not reloaded")
 	write(t, filepath.Join(filepath.Dir(g.Config), "userlist.txt"), "this is no userlist\n")
 	if err := g.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)

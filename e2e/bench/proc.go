@@ -20,8 +20,6 @@ type usage struct {
 	resident     int64 // bytes; pages that two processes share count twice
 }
 
-func (u usage) cpu() time.Duration { return u.user + u.system }
-
 func (u usage) plus(v usage) usage {
 	return usage{u.user + v.user, u.system + v.system, u.resident + v.resident}
 }

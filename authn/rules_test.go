@@ -62,7 +62,7 @@ func TestMatch(t *testing.T) {
 }
 
 func TestMatchWithoutRules(t *testing.T) {
-	if rule, ok := (Rules)(nil).Match("ana", "app", netip.MustParseAddr("10.0.0.1")); ok || !cmp.Equal(rule, Rule{}) {
+	if rule, ok := Rules(nil).Match("ana", "app", netip.MustParseAddr("10.0.0.1")); ok || !cmp.Equal(rule, Rule{}) {
 		t.Errorf("Match = %v, %v", rule, ok)
 	}
 }

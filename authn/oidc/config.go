@@ -100,8 +100,11 @@ func (cfg Config) withDefaults() Config {
 		name  *time.Duration
 		value time.Duration
 	}{
-		{&cfg.MaxAge, defaultMaxAge}, {&cfg.Skew, defaultSkew}, {&cfg.JWKSTTL, defaultTTL},
-		{&cfg.JWKSMinRefetch, defaultMinRefetch}, {&cfg.MaxStale, max(defaultMaxStale, cfg.JWKSTTL)},
+		{&cfg.MaxAge, defaultMaxAge},
+		{&cfg.Skew, defaultSkew},
+		{&cfg.JWKSTTL, defaultTTL},
+		{&cfg.JWKSMinRefetch, defaultMinRefetch},
+		{&cfg.MaxStale, max(defaultMaxStale, cfg.JWKSTTL)},
 	} {
 		if *duration.name == 0 {
 			*duration.name = duration.value

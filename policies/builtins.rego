@@ -2,6 +2,9 @@
 #
 # A function gets on this list by being looked at. It must not run a text it is given (query_to_xml, ts_stat), read or write files or
 # large objects, change settings, sequences, locks, statistics or other sessions, wait, or send anything anywhere.
+#
+# Functions of newer releases are on it. On a server older than them such a name, written without a schema, is the application's own
+# function if it has one.
 package sallyport.builtins
 
 functions := {
@@ -75,9 +78,9 @@ functions := {
 	"macaddr", "macaddr8", "money", "name", "numeric", "oid", "text", "time", "timestamp", "timestamptz", "timetz", "uuid", "varbit",
 	"varchar", "xml",
 	# The session and the server.
-	"current_catalog", "current_database", "current_role", "current_schema", "current_schemas", "current_setting", "current_user",
+	"current_database", "current_schema", "current_schemas", "current_setting", "current_user",
 	"getdatabaseencoding", "pg_backend_pid", "pg_client_encoding", "pg_is_in_recovery", "pg_listening_channels", "pg_my_temp_schema",
-	"pg_is_other_temp_schema", "session_user", "system_user", "user", "version",
+	"pg_is_other_temp_schema", "session_user", "system_user", "version",
 	# Releases every advisory lock, of which the session can have none: pools send it between two users of a connection.
 	"pg_advisory_unlock_all",
 	# What catalogs say.

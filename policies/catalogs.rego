@@ -1,7 +1,7 @@
 # What everybody may read of the system catalogs: what drivers, psql and schema browsers ask to show a schema. All of it says what
 # there is, nothing of it what is in there.
 #
-# Not here, and granted to nobody by this: passwords and role settings (pg_authid, pg_shadow, pg_user, pg_db_role_setting), what is in
+# Not here, and granted to nobody by this: passwords (pg_authid, pg_shadow, pg_user), what is in
 # the tables (pg_statistic, pg_stats, pg_statistic_ext_data, pg_largeobject), what other sessions do (pg_stat_*, pg_locks,
 # pg_prepared_xacts), what this session holds in the gateway's name (pg_cursors, pg_prepared_statements), the server's files
 # (pg_hba_file_rules, pg_file_settings, pg_config), and credentials for elsewhere (pg_user_mapping, pg_subscription).

@@ -70,13 +70,20 @@ func (c *Config) readIssuer(s *section) {
 	s.done()
 }
 
+// servedMethods are the methods that the session can speak. Package authn knows more: a rule with one of those would pass its checks
+// and refuse everybody it matches.
+func servedMethods() []string {
+	return []string{string(authn.MethodSCRAM), string(authn.MethodOIDC), string(authn.MethodReject)}
+}
+
 func readRule(s *section) authn.Rule {
 	rule := authn.Rule{
-		Method:    authn.Method(s.required("method", "scram-sha-256, oidc or reject")),
+		Method:    authn.Method(s.oneOf("method", "", servedMethods()...)),
 		Users:     s.texts("users"),
 		Databases: s.texts("databases"),
 		Issuer:    s.text("issuer", ""),
 	}
+	s.missing("method", strings.Join(servedMethods(), ", "))
 	for _, item := range s.items("sources") {
 		if prefix, ok := item.prefix(); ok {
 			rule.Sources = append(rule.Sources, prefix)

@@ -83,7 +83,7 @@ func (w *walker) copyOptions(n *pg.CopyStmt) {
 	}
 }
 
-// createTableAs records what EXPLAIN does not do under it, and what the grammar leaves to its result: SELECT INTO is a SelectStmt.
+// objectCommand is the command tag of a verb on a kind of object.
 func objectCommand(verb string, kind pg.ObjectType) string {
 	return verb + " " + objectName(kind)
 }

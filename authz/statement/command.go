@@ -2,6 +2,7 @@ package statement
 
 import (
 	"slices"
+	"strings"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -18,7 +19,19 @@ func (w *walker) command(at place, message proto.Message) {
 			w.facts.runs("SELECT INTO")
 		}
 	}
-	w.facts.runs(commandTag(message))
+	if !partPlaces[at] {
+		w.facts.runs(commandTag(message))
+	}
+}
+
+// partPlaces are where the grammar uses a statement for a part of another.
+var partPlaces = map[place]bool{
+	"CreateForeignTableStmt.base_stmt":  true,
+	"AlterDefaultPrivilegesStmt.action": true,
+	"AlterRoleSetStmt.setstmt":          true,
+	"AlterDatabaseSetStmt.setstmt":      true,
+	"AlterSystemStmt.setstmt":           true,
+	"DefElem.arg":                       true, // the SET clause of a function
 }
 
 var selectPlaces = map[place]bool{
@@ -127,16 +140,12 @@ func commandTag(message proto.Message) string {
 			return "SET TRANSACTION"
 		}
 		return "SET"
+	case *pg.DiscardStmt:
+		return strings.ReplaceAll(n.GetTarget().String(), "_", " ")
 	case *pg.FetchStmt:
-		if n.GetIsmove() {
-			return "MOVE"
-		}
-		return "FETCH"
+		return either(n.GetIsmove(), "MOVE", "FETCH")
 	case *pg.VacuumStmt:
-		if n.GetIsVacuumcmd() {
-			return "VACUUM"
-		}
-		return "ANALYZE"
+		return either(n.GetIsVacuumcmd(), "VACUUM", "ANALYZE")
 	case *pg.GrantStmt:
 		return either(n.GetIsGrant(), "GRANT", "REVOKE")
 	case *pg.GrantRoleStmt:

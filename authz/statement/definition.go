@@ -163,7 +163,8 @@ func (w *walker) object(m protoreflect.Message) {
 		w.facts.word(factRoles, n.GetRole())
 	case *pg.CreateEventTrigStmt:
 		w.calls(nameOf(n.GetFuncname()))
-	case *pg.CreateForeignTableStmt, *pg.GrantStmt:
+	case *pg.CreateCastStmt:
+		w.calls(nameOf(n.GetFunc().GetObjname()))
 	}
 }
 

@@ -29,11 +29,18 @@ func (w *walker) expression(message proto.Message) {
 	case *pg.RoleSpec:
 		w.role(n)
 	case *pg.IndexElem:
-		w.scope.column(n.GetName())
+		w.element(n.GetName())
 	case *pg.StatsElem:
-		w.scope.column(n.GetName())
+		w.element(n.GetName())
 	default:
 		w.keywordFunction(message)
+	}
+}
+
+// element ties the column an index or statistics element names; it has no name when it is an expression.
+func (w *walker) element(column string) {
+	if column != "" {
+		w.scope.column(column)
 	}
 }
 
@@ -133,7 +140,7 @@ func (w *walker) cast(n *pg.TypeCast) {
 
 // currentOf records the cursor whose row is meant.
 func (w *walker) currentOf(n *pg.CurrentOfExpr) {
-	w.facts.prepares(Prepared{Action: "current_of", Name: n.GetCursorName()})
+	w.facts.prepares(Prepared{Action: "current_of", Name: w.name(n.GetCursorName())})
 }
 
 func (w *walker) role(n *pg.RoleSpec) {

@@ -118,7 +118,7 @@ func (w *walker) ownFunction(name string, args callArgs) {
 	case "pg_notify":
 		channel, ok := args.text(0, "")
 		if !ok {
-			channel = "*"
+			channel = everyName
 		}
 		w.facts.channel(Channel{Name: channel, Action: "notify"})
 	case "nextval", "currval":
@@ -161,7 +161,7 @@ func (w *walker) xmlFunction(name string, args callArgs) {
 			w.opaque(name)
 			return
 		}
-		w.facts.prepares(Prepared{Action: "fetch", Name: cursor})
+		w.facts.prepares(Prepared{Action: "fetch", Name: w.name(cursor)})
 	case "ts_rewrite":
 		if len(args) == 2 {
 			w.opaque(name)

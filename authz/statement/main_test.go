@@ -13,7 +13,7 @@ import (
 )
 
 // TestMain makes the test binary a worker when it is started as one: "statement-worker", or "saboteur", a worker that dies of certain
-// texts.
+// texts; "inspect" reports what a confined process is left with, "gateway" starts a worker and waits to be killed.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
 		switch os.Args[1] {
@@ -21,6 +21,10 @@ func TestMain(m *testing.M) {
 			os.Exit(WorkerMain(os.Stdin, os.Stdout))
 		case "saboteur":
 			os.Exit(saboteur())
+		case "inspect":
+			os.Exit(inspect())
+		case "gateway":
+			os.Exit(gateway())
 		}
 	}
 	goleak.VerifyTestMain(m)
@@ -38,10 +42,12 @@ func saboteur() int {
 	if err := confine(); err != nil {
 		return exitConfine
 	}
-	return WorkerMain(sabotage{os.Stdin}, os.Stdout)
+	return serveTexts(sabotage{os.Stdin}, os.Stdout, true)
 }
 
 type sabotage struct{ io.Reader }
+
+var hog []byte
 
 func (s sabotage) Read(p []byte) (int, error) {
 	n, err := s.Reader.Read(p)
@@ -51,6 +57,8 @@ func (s sabotage) Read(p []byte) (int, error) {
 		select {}
 	case bytes.Contains(p[:n], hangMark):
 		select {}
+	case bytes.Contains(p[:n], hogMark):
+		hog = bytes.Repeat([]byte{1}, 3<<30)
 	}
 	return n, err
 }

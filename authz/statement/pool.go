@@ -79,6 +79,9 @@ type Pool struct {
 	live   atomic.Int32
 	stats  stats
 
+	started sync.Once
+	ready   chan struct{} // closed when the first worker is ready
+
 	mu      sync.Mutex
 	pending map[string]*job // the texts being analysed, for those who ask for one a second time
 }
@@ -113,6 +116,7 @@ func NewPool(config Config) (*Pool, error) {
 		cache:   newCache(config.CacheBytes),
 		jobs:    make(chan *job),
 		ended:   make(chan struct{}),
+		ready:   make(chan struct{}),
 		pending: map[string]*job{},
 	}, nil
 }
@@ -131,6 +135,16 @@ func (p *Pool) Ready() error {
 		return ErrUnavailable
 	}
 	return nil
+}
+
+// Wait returns when the first worker is ready, or with the context's error. A program waits before it accepts clients.
+func (p *Pool) Wait(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for a statement worker: %w", ctx.Err())
+	}
 }
 
 // Analyze returns the facts of a text. The same text gives the same *Sheet while it is cached: a sheet is shared and must not be changed.

@@ -1,6 +1,8 @@
 package statement
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,14 +19,16 @@ const (
 
 // process is a worker process and the pool's ends of its pipes.
 type process struct {
-	in   *os.File // to the worker
-	out  *os.File // from it
+	in   *os.File      // to the worker
+	out  *os.File      // from it
+	read *bufio.Reader // on out
+	pid  int
 	kill func()
 	done chan struct{} // closed when it has ended and was waited for
 }
 
-// startProcess starts a worker and waits until it is ready. Whoever starts it stops it.
-func startProcess(command []string, memory int64) (*process, error) {
+// startProcess starts a worker and waits until it is ready, or the context ends. Whoever starts it stops it.
+func startProcess(ctx context.Context, command []string, memory int64) (*process, error) {
 	childIn, in, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
@@ -38,7 +42,7 @@ func startProcess(command []string, memory int64) (*process, error) {
 	cmd.Env = []string{}                            // nil would hand down ours
 	dieWithUs(cmd)
 
-	p := &process{in: in, out: out, done: make(chan struct{})}
+	p := &process{in: in, out: out, read: bufio.NewReader(out), done: make(chan struct{})}
 	started := make(chan error)
 	go p.keep(cmd, started)
 	err = <-started
@@ -48,7 +52,10 @@ func startProcess(command []string, memory int64) (*process, error) {
 		p.closePipes()
 		return nil, fmt.Errorf("start statement worker: %w", err)
 	}
+	p.pid = cmd.Process.Pid
 	p.kill = func() { _ = cmd.Process.Kill() }
+	giveUp := context.AfterFunc(ctx, p.kill)
+	defer giveUp()
 	if err := p.setup(memory); err != nil {
 		p.stop(0)
 		return nil, fmt.Errorf("set up statement worker: %w", err)
@@ -74,7 +81,7 @@ func (p *process) setup(memory int64) error {
 	if err := writeJSON(p.in, frameSetup, workerSetup{MemoryBytes: memory}); err != nil {
 		return err
 	}
-	kind, _, err := readFrame(p.out)
+	kind, _, err := readFrame(p.read)
 	if err == nil && kind != frameReady {
 		err = errors.New("worker is not ready")
 	}
@@ -100,7 +107,7 @@ func (p *process) analyze(text string, timeout time.Duration) (*Sheet, int, erro
 		}
 		return nil, 0, fmt.Errorf("%w: %w", errBeforeText, err)
 	}
-	kind, body, err := readFrame(p.out)
+	kind, body, err := readFrame(p.read)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -124,7 +131,7 @@ func (p *process) named(facts []byte) (*Sheet, int, error) {
 	if err := json.Unmarshal(facts, sheet); err != nil {
 		return nil, 0, fmt.Errorf("decode facts: %w", err)
 	}
-	kind, body, err := readFrame(p.out)
+	kind, body, err := readFrame(p.read)
 	if err != nil {
 		return sheet, len(facts), err
 	}

@@ -14,7 +14,12 @@ type scope struct {
 	// declaring is set while the FROM clause itself is walked. What stands in it may not see its siblings, so none of them ends the search
 	// for a name.
 	declaring bool
+	unsureOf  int // how many items have been given up on, because there are more than maxTied
 }
+
+// maxTied is how many items of one level an unqualified name is tied to. It keeps thousands of names from being tied to thousands of
+// tables; beyond it every relation of the level is treated as read in full.
+const maxTied = 64
 
 // columns are the output columns a derived table is known to have; it may have more.
 type columns map[string]struct{}
@@ -65,6 +70,10 @@ func (s *scope) column(name string) {
 		if !s.declaring && s.derives(name) {
 			return
 		}
+		if len(s.items) > maxTied {
+			s.giveUp()
+			continue
+		}
 		for _, it := range s.items {
 			if !it.pseudo {
 				it.read(name)
@@ -74,6 +83,17 @@ func (s *scope) column(name string) {
 			}
 		}
 	}
+}
+
+// giveUp treats every relation of a level as read in full.
+func (s *scope) giveUp() {
+	for _, it := range s.items[s.unsureOf:] {
+		it.touched = true
+		for _, r := range it.rels {
+			r.readUnsure()
+		}
+	}
+	s.unsureOf = len(s.items)
 }
 
 // derives says whether a subquery, function or CTE of this very level has the column: if a relation beside it had it too, PostgreSQL

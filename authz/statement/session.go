@@ -26,11 +26,11 @@ func (w *walker) sessionStatement(message proto.Message) {
 	case *pg.DiscardStmt:
 		w.discard(n)
 	case *pg.ListenStmt:
-		w.facts.channel(Channel{Name: n.GetConditionname(), Action: "listen"})
+		w.facts.channel(Channel{Name: w.name(n.GetConditionname()), Action: "listen"})
 	case *pg.NotifyStmt:
-		w.facts.channel(Channel{Name: n.GetConditionname(), Action: "notify"})
+		w.facts.channel(Channel{Name: w.name(n.GetConditionname()), Action: "notify"})
 	case *pg.UnlistenStmt:
-		w.facts.channel(Channel{Name: orAll(n.GetConditionname()), Action: "unlisten"})
+		w.facts.channel(Channel{Name: w.nameOrAll(n.GetConditionname()), Action: "unlisten"})
 	default:
 		w.preparedStatement(message)
 	}
@@ -40,11 +40,11 @@ func (w *walker) sessionStatement(message proto.Message) {
 func (w *walker) preparedStatement(message proto.Message) {
 	switch n := message.(type) {
 	case *pg.PrepareStmt:
-		w.facts.prepares(Prepared{Action: "prepare", Name: n.GetName()})
+		w.facts.prepares(Prepared{Action: "prepare", Name: w.name(n.GetName())})
 	case *pg.ExecuteStmt:
-		w.facts.prepares(Prepared{Action: "execute", Name: n.GetName()})
+		w.facts.prepares(Prepared{Action: "execute", Name: w.name(n.GetName())})
 	case *pg.DeallocateStmt:
-		w.facts.prepares(Prepared{Action: "deallocate", Name: orAll(n.GetName())})
+		w.facts.prepares(Prepared{Action: "deallocate", Name: w.nameOrAll(n.GetName())})
 	case *pg.DeclareCursorStmt:
 		w.declareCursor(n)
 	case *pg.FetchStmt:
@@ -52,9 +52,9 @@ func (w *walker) preparedStatement(message proto.Message) {
 		if n.GetIsmove() {
 			action = "move"
 		}
-		w.facts.prepares(Prepared{Action: action, Name: n.GetPortalname()})
+		w.facts.prepares(Prepared{Action: action, Name: w.name(n.GetPortalname())})
 	case *pg.ClosePortalStmt:
-		w.facts.prepares(Prepared{Action: "close", Name: orAll(n.GetPortalname())})
+		w.facts.prepares(Prepared{Action: "close", Name: w.nameOrAll(n.GetPortalname())})
 	}
 }
 
@@ -70,24 +70,36 @@ func (w *walker) declareCursor(n *pg.DeclareCursorStmt) {
 		w.incomplete("unknown cursor option")
 	}
 	if w.facts.command != "EXPLAIN" {
-		w.facts.prepares(Prepared{Action: "declare", Name: n.GetPortalname(), Hold: n.GetOptions()&cursorHold != 0})
+		w.facts.prepares(Prepared{Action: "declare", Name: w.name(n.GetPortalname()), Hold: n.GetOptions()&cursorHold != 0})
 	}
 }
 
-// orAll turns the missing name of DEALLOCATE ALL, CLOSE ALL and UNLISTEN * into "*". The grammar knows no empty name.
-func orAll(name string) string {
-	if name == "" {
-		return "*"
+// everyName stands for all prepared statements, portals or channels.
+const everyName = "*"
+
+// name passes a prepared statement's, portal's or channel's name. One that reads like all of them would be mistaken for that.
+func (w *walker) name(name string) string {
+	if name == everyName {
+		w.incomplete("a name that is *")
 	}
 	return name
 }
 
+// nameOrAll also turns the missing name of DEALLOCATE ALL, CLOSE ALL and UNLISTEN * into "*". The grammar knows no empty name.
+func (w *walker) nameOrAll(name string) string {
+	if name == "" {
+		return everyName
+	}
+	return w.name(name)
+}
+
+// discard records DISCARD ALL, which forgets all names. The others drop plans, sequence values or temporary tables: names stay.
 func (w *walker) discard(n *pg.DiscardStmt) {
-	w.facts.prepares(Prepared{Action: "discard", Name: "*"})
 	if n.GetTarget() == pg.DiscardMode_DISCARD_ALL {
+		w.facts.prepares(Prepared{Action: "discard", Name: everyName})
 		w.facts.setting(Setting{Name: everySetting, Action: "reset", Known: true})
 		w.facts.setting(Setting{Name: "session_authorization", Action: "reset", Known: true})
-		w.facts.channel(Channel{Name: "*", Action: "unlisten"})
+		w.facts.channel(Channel{Name: everyName, Action: "unlisten"})
 	}
 }
 
@@ -191,7 +203,7 @@ func settingValue(name string, args []*pg.Node) (value string, known bool) {
 	values := make([]string, 0, len(args))
 	for _, n := range args {
 		text, ok := constant(n)
-		if !ok {
+		if !ok || n.GetAConst() == nil { // a cast is SET TIME ZONE INTERVAL
 			return "", false
 		}
 		if n.GetAConst().GetSval() != nil && listOfNames[name] {

@@ -46,12 +46,15 @@ func (p *Pool) supervise(ctx context.Context) {
 
 // runWorker runs one process until it has to go. It reports whether that was as it should be.
 func (p *Pool) runWorker(ctx context.Context) bool {
-	process, err := startProcess(p.config.Command, p.config.MemoryBytes)
+	process, err := startProcess(ctx, p.config.Command, p.config.MemoryBytes)
 	if err != nil {
-		p.config.Logger.Error("statement worker did not start", "error", err)
+		if ctx.Err() == nil {
+			p.config.Logger.Error("statement worker did not start", "error", err)
+		}
 		return false
 	}
 	p.live.Add(1)
+	p.started.Do(func() { close(p.ready) })
 	err = p.serve(ctx, process)
 	p.live.Add(-1)
 	switch {

@@ -17,7 +17,6 @@ var plainTags = map[protoreflect.Name]string{
 	"DeclareCursorStmt":            "DECLARE",
 	"ClosePortalStmt":              "CLOSE",
 	"VariableShowStmt":             "SHOW",
-	"DiscardStmt":                  "DISCARD",
 	"ListenStmt":                   "LISTEN",
 	"UnlistenStmt":                 "UNLISTEN",
 	"NotifyStmt":                   "NOTIFY",

@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"bufio"
 	"encoding/json"
 	"errors"
 	"io"
@@ -27,7 +28,13 @@ func WorkerMain(stdin io.Reader, stdout io.Writer) int {
 			return exitConfine
 		}
 	}
-	kind, body, err := readFrame(stdin)
+	return serveTexts(stdin, stdout, process)
+}
+
+// serveTexts is the worker's life. process says that this is a process of its own, whose memory may be bounded.
+func serveTexts(stdin io.Reader, stdout io.Writer, process bool) int {
+	in := bufio.NewReader(stdin)
+	kind, body, err := readFrame(in)
 	var setup workerSetup
 	if err != nil || kind != frameSetup || json.Unmarshal(body, &setup) != nil {
 		return exitFrames
@@ -37,7 +44,7 @@ func WorkerMain(stdin io.Reader, stdout io.Writer) int {
 		return exitConfine
 	}
 	for {
-		kind, body, err := readFrame(stdin)
+		kind, body, err := readFrame(in)
 		switch {
 		case errors.Is(err, io.EOF):
 			return exitOK

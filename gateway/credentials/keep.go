@@ -39,7 +39,7 @@ func (v *Vault) keepLogin(ctx context.Context) error {
 		if err != nil {
 			if ctx.Err() == nil {
 				v.note(err)
-				v.log.Error("vault login failed", "error", err, "retry", backoff)
+				v.log.Warn("vault login failed", "error", err, "retry", backoff)
 			}
 			pause(ctx, jitter(backoff), nil)
 			backoff = min(2*backoff, maxLoginBackoff)
@@ -114,7 +114,6 @@ func (v *Vault) look(ctx context.Context, l *login) verdict {
 	case failure != nil && failure.Status == http.StatusForbidden && v.ended(attempt, l):
 		return dead
 	case failure != nil:
-		v.log.Warn("vault token not looked after", "error", failure)
 		v.setFault(failure)
 	default:
 		v.setFault(nil)

@@ -168,9 +168,9 @@ func (v *Vault) dropExpired(l *login) {
 // adopt makes l the current login, unless that has the same token: then the old one stays, whose leases are still good. Leases of
 // a login that is replaced go on until its token ends.
 func (v *Vault) adopt(l *login) *login {
+	v.setFault(nil)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.fault = nil
 	old := v.current
 	switch {
 	case old == nil:

@@ -168,10 +168,18 @@ func (v *Vault) note(fault error) {
 	}
 }
 
+// setFault logs only what changes: an outage asks many times.
 func (v *Vault) setFault(fault error) {
 	v.mu.Lock()
-	defer v.mu.Unlock()
+	before := v.fault
 	v.fault = fault
+	v.mu.Unlock()
+	switch {
+	case before == nil && fault != nil:
+		v.log.Error("vault cannot be used", "error", fault)
+	case before != nil && fault == nil:
+		v.log.Info("vault can be used again")
+	}
 }
 
 // hurry has Run look after the login without waiting for its time.

@@ -438,6 +438,12 @@ func TestOutage(t *testing.T) {
 		if v.Ready() == nil || lost(lease) {
 			t.Errorf("during the outage: ready %v, lost %v", v.Ready(), lost(lease))
 		}
+		fake.mu.Lock()
+		said := strings.Count(fake.logs.String(), "vault cannot be used")
+		fake.mu.Unlock()
+		if said != 1 {
+			t.Errorf("the outage was logged %d times, want once", said)
+		}
 		fake.setFault(nil)
 		time.Sleep(2 * faultyHeartbeat)
 		synctest.Wait()

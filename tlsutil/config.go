@@ -20,14 +20,23 @@ const ALPN = "postgresql"
 // ErrNoEndPoint says that a certificate's signature names no single hash, so that tls-server-end-point is not defined for it.
 var ErrNoEndPoint = errors.New("tls-server-end-point is not defined for this certificate")
 
-// ServerConfig is the configuration of one listener, whose certificate is the reloader's. Go's server knows neither renegotiation
-// nor, outside QUIC, early data.
+// ServerConfig is the configuration of one listener, whose certificate is the reloader's and whose clients are not asked for one.
+// PostgreSQL's own listener takes Reloader.Serving for each connection instead.
 func ServerConfig(r *Reloader) *tls.Config {
+	config := serverConfig()
+	config.GetCertificate = r.GetCertificate
+	return config
+}
+
+// serverConfig is what all servers have in common. Go's server knows neither renegotiation nor, outside QUIC, early data. There is
+// no resumption, as PostgreSQL has none (be-secure-openssl.c): a resumed session shows no certificate, so that there would be nothing
+// to bind a login to, and it would trust a client's certificate on an earlier word.
+func serverConfig() *tls.Config {
 	return &tls.Config{
-		GetCertificate: r.GetCertificate,
-		MinVersion:     tls.VersionTLS12,
-		CipherSuites:   aeadSuites(),
-		NextProtos:     []string{ALPN},
+		MinVersion:             tls.VersionTLS12,
+		CipherSuites:           aeadSuites(),
+		NextProtos:             []string{ALPN},
+		SessionTicketsDisabled: true,
 	}
 }
 

@@ -29,7 +29,9 @@ const (
 type ReloaderConfig struct {
 	Certificate string // PEM: the leaf, then the rest of the chain
 	Key         string // PEM
-	Logger      *slog.Logger
+	// ClientCA is PEM: the certificates that clients' certificates must descend from. "": clients are not asked for one.
+	ClientCA string
+	Logger   *slog.Logger
 	// Observe, if set, is told of every attempt that changed something or failed; nil means that a new pair is served.
 	Observe func(error)
 }
@@ -37,17 +39,26 @@ type ReloaderConfig struct {
 // Reloader serves one listener's certificate and reads it anew when its files change. It is safe for concurrent use.
 type Reloader struct {
 	cfg     ReloaderConfig
-	serving atomic.Pointer[served]
+	serving atomic.Pointer[Serving]
 
 	mu      sync.Mutex // one reload at a time
 	failure error      // of the last reload; nil: good
 }
 
-// served is a pair and what it was read from.
-type served struct {
+// Serving is one certificate and what follows from it. It is not to be changed.
+type Serving struct {
+	// Config is for tls.Server. It has this certificate and no other, so that there is no doubt which one a connection was served,
+	// whatever is reloaded during its handshake.
+	Config *tls.Config
+	// EndPoint is the certificate's ServerEndPoint; nil if that is not defined for it.
+	EndPoint []byte
+
 	pair *tls.Certificate
-	sum  [sha256.Size]byte
+	sum  [sha256.Size]byte // of what it was read from
 }
+
+// Leaf is the certificate that is served.
+func (s *Serving) Leaf() *x509.Certificate { return s.pair.Leaf }
 
 // NewReloader reads the files. A pair that cannot be served is an error: there is no old one to keep.
 func NewReloader(cfg ReloaderConfig) (*Reloader, error) {
@@ -70,6 +81,9 @@ func (r *Reloader) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error
 
 // Leaf is the certificate now served. It is not to be changed.
 func (r *Reloader) Leaf() *x509.Certificate { return r.serving.Load().pair.Leaf }
+
+// Serving is what to serve a connection that begins now. Take it once per connection.
+func (r *Reloader) Serving() *Serving { return r.serving.Load() }
 
 // Err is why the last reload failed, or nil: the old pair is still served, and somebody should know.
 func (r *Reloader) Err() error {
@@ -104,7 +118,7 @@ func (r *Reloader) Reload() error {
 
 // Run reloads when the files change, until ctx ends; it then returns nil. Without notifications it goes on polling.
 func (r *Reloader) Run(ctx context.Context) error {
-	changes, err := watch(r.cfg.Certificate, r.cfg.Key)
+	changes, err := watch(r.cfg.files()...)
 	if err != nil {
 		r.cfg.Logger.Warn("certificate files are polled: no notifications", "error", err)
 	}
@@ -129,26 +143,34 @@ func (r *Reloader) Run(ctx context.Context) error {
 	}
 }
 
-func (r *Reloader) serve(next *served) {
+func (r *Reloader) serve(next *Serving) {
 	r.serving.Store(next)
 	leaf := next.pair.Leaf
 	r.cfg.Logger.Info("certificate served", "subject", leaf.Subject.String(), "not_after", leaf.NotAfter)
-	if _, err := ServerEndPoint(leaf); err != nil {
-		r.cfg.Logger.Warn("certificate cannot serve SCRAM channel binding", "error", err)
+	if next.EndPoint == nil {
+		r.cfg.Logger.Warn("certificate cannot serve SCRAM channel binding", "error", ErrNoEndPoint, "signature", leaf.SignatureAlgorithm.String())
 	}
 }
 
-// load reads both files. A pair whose time is over is not good: every client that checks would refuse it.
-func (r *Reloader) load() (*served, error) {
-	certificate, err := readPEM(r.cfg.Certificate)
-	if err != nil {
-		return nil, err
+func (cfg ReloaderConfig) files() []string {
+	files := []string{cfg.Certificate, cfg.Key}
+	if cfg.ClientCA != "" {
+		files = append(files, cfg.ClientCA)
 	}
-	key, err := readPEM(r.cfg.Key)
-	if err != nil {
-		return nil, err
+	return files
+}
+
+// load reads the files. A pair whose time is over is not good: every client that checks would refuse it.
+func (r *Reloader) load() (*Serving, error) {
+	files := r.cfg.files()
+	texts := make([][]byte, len(files))
+	for i, file := range files {
+		var err error
+		if texts[i], err = readPEM(file); err != nil {
+			return nil, err
+		}
 	}
-	pair, err := tls.X509KeyPair(certificate, key)
+	pair, err := tls.X509KeyPair(texts[0], texts[1])
 	if err != nil {
 		return nil, fmt.Errorf("parse %s and %s: %w", r.cfg.Certificate, r.cfg.Key, err)
 	}
@@ -158,7 +180,28 @@ func (r *Reloader) load() (*served, error) {
 	if time.Now().After(pair.Leaf.NotAfter) {
 		return nil, fmt.Errorf("certificate %s expired at %s", r.cfg.Certificate, pair.Leaf.NotAfter.Format(time.RFC3339))
 	}
-	return &served{pair: &pair, sum: sha256.Sum256(bytes.Join([][]byte{certificate, key}, []byte{0}))}, nil
+	serving := &Serving{pair: &pair, Config: serverConfig(), sum: sha256.Sum256(bytes.Join(texts, []byte{0}))}
+	serving.Config.Certificates = []tls.Certificate{pair}
+	if r.cfg.ClientCA != "" {
+		if err := askClients(serving.Config, texts[2]); err != nil {
+			return nil, fmt.Errorf("read client CA file %s: %w", r.cfg.ClientCA, err)
+		}
+	}
+	if endPoint, err := ServerEndPoint(pair.Leaf); err == nil {
+		serving.EndPoint = endPoint
+	}
+	return serving, nil
+}
+
+// askClients makes a server ask for a certificate. A client need not have one, for whether it must is known only once the client has
+// said who it is; but one that it shows must be good, or the handshake fails.
+func askClients(config *tls.Config, authorities []byte) error {
+	config.ClientCAs = x509.NewCertPool()
+	if !config.ClientCAs.AppendCertsFromPEM(authorities) {
+		return errors.New("no certificate in it")
+	}
+	config.ClientAuth = tls.VerifyClientCertIfGiven
+	return nil
 }
 
 func readPEM(path string) ([]byte, error) {

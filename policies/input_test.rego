@@ -27,7 +27,7 @@ statement(user, facts) := {
 		"complete": true, "incomplete": [], "fingerprint": "", "normalized": "",
 		"statements": [object.union(
 			{
-				"command": "SELECT", "class": "query", "location": 0, "length": 1, "commands": [object.get(facts, "command", "SELECT")],
+				"command": "SELECT", "class": "query", "commands": [object.get(facts, "command", "SELECT")],
 				"relations": [], "functions": [], "attributes": [], "operators": [], "types": [], "settings": [], "channels": [], "roles": [],
 				"unfiltered": [], "opaque": [],
 			},

@@ -19,11 +19,6 @@ func parse(text string) (*Sheet, error) {
 	for _, raw := range tree.GetStmts() {
 		w := &walker{facts: newFacts()}
 		s := w.statement(raw)
-		s.Location = int(raw.GetStmtLocation())
-		s.Length = int(raw.GetStmtLen())
-		if s.Length == 0 {
-			s.Length = len(text) - s.Location
-		}
 		sheet.Statements = append(sheet.Statements, s)
 		for _, reason := range w.reasons {
 			if len(sheet.Incomplete) < maxReasons {

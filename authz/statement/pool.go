@@ -73,6 +73,7 @@ func (c Config) withDefaults() (Config, error) {
 type Pool struct {
 	config Config
 	cache  *cache
+	sheets *interned
 	poison poison
 	jobs   chan *job
 	ended  chan struct{} // closed when Run has ended
@@ -114,6 +115,7 @@ func NewPool(config Config) (*Pool, error) {
 	return &Pool{
 		config:  config,
 		cache:   newCache(config.CacheBytes),
+		sheets:  &interned{},
 		jobs:    make(chan *job),
 		ended:   make(chan struct{}),
 		ready:   make(chan struct{}),
@@ -147,7 +149,8 @@ func (p *Pool) Wait(ctx context.Context) error {
 	}
 }
 
-// Analyze returns the facts of a text. The same text gives the same *Sheet while it is cached: a sheet is shared and must not be changed.
+// Analyze returns the facts of a text. Texts with the same facts, such as those that differ only in numbers, give the same *Sheet while
+// it is remembered: a sheet is shared and must not be changed.
 //
 // The error is a *SyntaxError, a *LimitError (also when a worker died of the text), ErrUnavailable, or the context's. A text that fails
 // is not remembered, but for one that a worker died of.

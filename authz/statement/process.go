@@ -99,7 +99,7 @@ var errBeforeText = errors.New("worker ended before it took the text")
 
 // analyze has the worker turn a text into facts. An error that is neither a SyntaxError nor a LimitError means that the worker is not to
 // be used again; a sheet may come with one, when the worker died over naming the text.
-func (p *process) analyze(text string, timeout time.Duration) (*Sheet, int, error) {
+func (p *process) analyze(text string, timeout time.Duration, sheets *interned) (*Sheet, int, error) {
 	p.deadline(timeout)
 	if err := writeFrame(p.in, frameText, []byte(text)); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -117,7 +117,7 @@ func (p *process) analyze(text string, timeout time.Duration) (*Sheet, int, erro
 	case frameLimit:
 		return nil, 0, decode(body, &LimitError{})
 	case frameFacts:
-		return p.named(body)
+		return p.named(body, sheets)
 	}
 	return nil, 0, errors.New("worker sent an unknown frame")
 }
@@ -125,25 +125,22 @@ func (p *process) analyze(text string, timeout time.Duration) (*Sheet, int, erro
 // errReplace says that the worker has done its work and wants to be replaced.
 var errReplace = errors.New("worker has grown")
 
-// named decodes the facts and adds the names that follow. It returns the size of both with them.
-func (p *process) named(facts []byte) (*Sheet, int, error) {
-	sheet := &Sheet{}
-	if err := json.Unmarshal(facts, sheet); err != nil {
-		return nil, 0, fmt.Errorf("decode facts: %w", err)
+// named takes the facts and the names that follow for one sheet. It returns the size of both with it.
+func (p *process) named(facts []byte, sheets *interned) (*Sheet, int, error) {
+	kind, names, lost := readFrame(p.read)
+	if lost == nil && kind != frameNames {
+		names, lost = nil, errors.New("worker sent no names")
 	}
-	kind, body, err := readFrame(p.read)
-	if err != nil {
-		return sheet, len(facts), err
+	sheet, replace, err := sheets.sheet(facts, names)
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case lost != nil:
+		return sheet, len(facts), lost // the facts hold all the same
+	case replace:
+		return sheet, len(facts) + len(names), errReplace
 	}
-	var names textNames
-	if kind != frameNames || json.Unmarshal(body, &names) != nil {
-		return sheet, len(facts), errors.New("worker sent no names")
-	}
-	sheet.Fingerprint, sheet.Normalized = names.Fingerprint, names.Normalized
-	if names.Replace {
-		err = errReplace
-	}
-	return sheet, len(facts) + len(body), err
+	return sheet, len(facts) + len(names), nil
 }
 
 // decode decodes a refusal and returns it as the error.

@@ -17,10 +17,8 @@ type Sheet struct {
 
 // Statement is one statement of a text, with everything nested in it.
 type Statement struct {
-	Command  string `json:"command"`  // PostgreSQL's command tag words: SELECT, INSERT, UPDATE, CREATE TABLE, SET, COPY, EXPLAIN, BEGIN …
-	Class    Class  `json:"class"`    // what kind of command it is
-	Location int    `json:"location"` // byte offset in the text
-	Length   int    `json:"length"`   // bytes; the rest of the text when it is the last
+	Command string `json:"command"` // PostgreSQL's command tag words: SELECT, INSERT, UPDATE, CREATE TABLE, SET, COPY, EXPLAIN, BEGIN …
+	Class   Class  `json:"class"`   // what kind of command it is
 
 	// Commands holds every command that runs with this statement, the outer one first: a DELETE in a CTE, what EXPLAIN, COPY (query),
 	// PREPARE, DECLARE and CREATE TABLE AS carry. No duplicates.

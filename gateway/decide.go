@@ -3,13 +3,10 @@ package gateway
 import (
 	"context"
 	"errors"
-	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
-	"github.com/sallyport/sallyport/gateway/audit"
 )
 
 // verdict is what becomes of a text in this session, before it is forwarded.
@@ -19,6 +16,13 @@ type verdict struct {
 	reasons  []string // for the audit log, and for the client when denied
 	revision string   // of the policy that decided
 	denial   *denial  // what the client hears instead of policy's refusal: a syntax error, an unknown name; a template, copied for use
+	used     []parsed // what SQL runs by its name and only Parse has named, so that no event has its text yet
+}
+
+// parsed is a text and the name that Parse gave it.
+type parsed struct {
+	name     string
+	prepared *prepared
 }
 
 // maxUses bounds how deep names lead to texts that use names: EXPLAIN EXECUTE of what was prepared. PostgreSQL allows one step.
@@ -130,12 +134,30 @@ func (j *judge) decideUses(ctx context.Context, p *prepared, i int, v verdict, d
 		if used == nil {
 			return verdict{denial: unknown}, nil
 		}
+		if use.Kind == "statement" && !executable(used) {
+			return verdict{denial: &denial{sqlstate: "0A000", message: "EXECUTE of a prepared statement that is not a query is not supported"}}, nil
+		}
 		w, err := j.decideUsed(ctx, used, depth+1)
 		if err != nil || !w.allow {
 			return w, err
 		}
+		v.used = append(v.used, w.used...)
+		if use.Kind == "statement" && !used.inner {
+			v.used = append(v.used, parsed{use.Name, used})
+		}
 	}
 	return v, nil
+}
+
+// executable says whether SQL may run a prepared statement by its name. PostgreSQL also runs what only Parse can prepare: COPY, SET,
+// PREPARE, DEALLOCATE and the like. What those do to the session is followed where they are executed as themselves only.
+func executable(p *prepared) bool {
+	if p.inner || p.sheet == nil {
+		return true
+	}
+	return !slices.ContainsFunc(p.sheet.Statements, func(s statement.Statement) bool {
+		return s.Class != statement.ClassQuery && s.Class != statement.ClassWrite || s.Copy != nil || s.Prepared != nil && s.Prepared.Action != "current_of"
+	})
 }
 
 // resolve finds the text that a use of a name runs; unknown is the denial when there is none.
@@ -185,7 +207,7 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 		return *p.verdict
 	}
 	sheet := p.sheet
-	if moved && !j.grant.Observe {
+	if !j.grant.Observe && namesMoved(sheet, moved) {
 		sheet = unsure(sheet)
 	}
 	v := j.ask(ctx, sheet)
@@ -241,140 +263,11 @@ func unreadable(err error) *denial {
 
 // unknownName is what runs by a name that nobody has given a meaning to: nothing, unless the session observes. (A function may have
 // prepared it where the gateway does not see; then nobody knows what it runs.)
-func (j *judge) unknownName(v verdict) (*prepared, verdict) {
+func (j *judge) unknownName(ctx context.Context, v verdict) (*prepared, verdict, error) {
 	if j.grant.Observe {
 		v = verdict{allow: true, observed: true, reasons: []string{v.denial.message}, revision: j.grant.Revision}
 	}
-	return &prepared{err: errUnknownName}, v
+	return &prepared{err: errUnknownName}, v, j.stillGranted(ctx)
 }
 
 var errUnknownName = errors.New("the name was given its meaning out of the gateway's sight")
-
-// record writes the statement event; nothing is forwarded before that. d is the denial when the statement must not run: the
-// verdict's, or that of an audit log that does not take the event.
-func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, portal string, began time.Time) (r *run, d *denial) {
-	j.number++
-	j.statements.Add(1)
-	id := audit.StatementID(j.id, j.number)
-	if !v.allow {
-		d = denied(v.reasons, id)
-		if v.denial != nil {
-			special := *v.denial
-			d = &special
-		}
-	}
-	j.fillEvent(p, v, d)
-	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, began
-	judged := elapsed(began)
-	if err := j.log.Append(&j.event); err != nil {
-		j.metrics.auditFailed()
-		j.logger.Error("audit log does not take a statement; it is denied", "error", err)
-		return nil, &denial{sqlstate: "58030", message: "statement denied: its audit event cannot be written", hint: "Tell the gateway's operators; nothing was executed."}
-	}
-	j.metrics.statement(protocol, j.event.Decision, judged)
-	return &run{number: j.number, started: began, judged: judged}, d
-}
-
-// fillEvent fills in what is not the same for all statements of the session.
-func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
-	e := &j.event
-	e.Number = j.number
-	e.Text, e.Commands, e.Relations = p.audit, p.commands, p.relations
-	e.Fingerprint, e.Incomplete = "", p.sheet == nil
-	if p.sheet != nil {
-		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete
-	}
-	e.Reasons, e.PolicyRevision, e.SQLSTATE = v.reasons, v.revision, ""
-	switch {
-	case d != nil:
-		e.Decision, e.SQLSTATE = audit.DecisionDeny, d.sqlstate
-		if v.denial != nil && len(v.reasons) == 0 {
-			e.Reasons = []string{d.message}
-		}
-	case v.observed:
-		e.Decision = audit.DecisionObserve
-	default:
-		e.Decision = audit.DecisionAllow
-	}
-}
-
-// namesMayHaveMoved says whether DDL of a transaction that is still open makes facts incomplete.
-func (j *judge) namesMayHaveMoved() bool {
-	if j.unsure == 0 {
-		return false
-	}
-	if j.queue.progress().readyIdle >= j.unsure {
-		j.unsure = 0
-		return false
-	}
-	return true
-}
-
-// noteMoves notes a text that can change what names mean, until the transaction of the given ReadyForQuery has ended.
-func (j *judge) noteMoves(p *prepared, ready uint64) {
-	if p.sheet == nil {
-		return
-	}
-	if slices.ContainsFunc(p.sheet.Statements, movesForGood) {
-		j.unsure = math.MaxUint64
-	} else if slices.ContainsFunc(p.sheet.Statements, moves) {
-		j.unsure = max(j.unsure, ready)
-	}
-}
-
-// movesForGood says whether a statement sets the search_path, or a setting that the text does not name: from then on nobody but the
-// backend knows what an unqualified name means.
-func movesForGood(s statement.Statement) bool {
-	return slices.ContainsFunc(s.Settings, func(s statement.Setting) bool {
-		return (s.Action == "set" || s.Action == "set_local") && (s.Name == "search_path" || !s.Known && s.Name == "")
-	})
-}
-
-// moves says whether a statement can change what names mean.
-func moves(s statement.Statement) bool {
-	if s.Class == statement.ClassDefinition || len(s.Opaque) > 0 {
-		return true
-	}
-	for _, r := range s.Relations {
-		if r.Temporary || slices.Contains(r.Access, "create") {
-			return true
-		}
-	}
-	return false
-}
-
-// unsure is a sheet that does not vouch for what its names mean.
-func unsure(sheet *statement.Sheet) *statement.Sheet {
-	u := *sheet
-	u.Complete = false
-	u.Incomplete = append(slices.Clone(sheet.Incomplete), "names may have moved: definitions were changed in this transaction")
-	return &u
-}
-
-// summarize gives the audit event's view of a sheet.
-func summarize(sheet *statement.Sheet) (commands, relations []string) {
-	for i := range sheet.Statements {
-		s := &sheet.Statements[i]
-		commands = append(commands, s.Commands...)
-		for _, r := range s.Relations {
-			relations = append(relations, describeRelation(r))
-		}
-	}
-	return commands, relations
-}
-
-func describeRelation(r statement.Relation) string {
-	name := r.Name
-	if r.Schema != "" {
-		name = r.Schema + "." + r.Name
-	}
-	line := name + " " + strings.Join(r.Access, ",")
-	columns := r.Columns
-	if r.AllUnsure {
-		columns = []string{"*"}
-	}
-	if len(columns) > 0 {
-		line += " (" + strings.Join(columns, ",") + ")"
-	}
-	return line
-}

@@ -23,8 +23,9 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeBackend answers like PostgreSQL as far as the order of answers, errors, skipping, copying and names go. What a text does is
-// told by its first word: "fail" raises an error, "copyin" copies in, "begin" and "commit" do what they say, "prepare NAME" and
-// "deallocate NAME" too, a nonce cannot parse, and all else returns one row.
+// told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself, "wait" takes until
+// it is released, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
+// NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
 	conn *pgproto3.Backend
 
@@ -37,11 +38,13 @@ type fakeBackend struct {
 	portals    map[string]string
 	skipping   bool
 	status     byte
+	release    chan struct{} // closed: what waits goes on
 }
 
 func newFakeBackend(conn net.Conn) *fakeBackend {
 	return &fakeBackend{
 		conn: pgproto3.NewBackend(conn, conn), statements: map[string]string{}, portals: map[string]string{}, status: 'I',
+		release: make(chan struct{}),
 	}
 }
 
@@ -89,24 +92,28 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 	case *pgproto3.Parse:
 		f.parse(m)
 	case *pgproto3.Bind:
-		text, ok := f.statements[m.PreparedStatement]
+		text, ok := f.statements[cutName(m.PreparedStatement)]
 		if !ok {
 			f.fail("26000", "prepared statement does not exist")
 			return
 		}
-		f.portals[m.DestinationPortal] = text
+		f.portals[cutName(m.DestinationPortal)] = text
 		f.conn.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Describe:
 		f.conn.Send(&pgproto3.NoData{})
 	case *pgproto3.Execute:
-		text, ok := f.portals[m.Portal]
+		text, ok := f.portals[cutName(m.Portal)]
 		if !ok {
 			f.fail("34000", "portal does not exist")
 			return
 		}
 		f.execute(text)
 	case *pgproto3.Close:
-		delete(f.statements, m.Name)
+		if m.ObjectType == 'P' {
+			delete(f.portals, cutName(m.Name))
+		} else {
+			delete(f.statements, cutName(m.Name))
+		}
 		f.conn.Send(&pgproto3.CloseComplete{})
 	case *pgproto3.Sync:
 		f.skipping = false
@@ -118,6 +125,9 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 		_ = f.conn.Flush()
 	}
 }
+
+// cutName is what PostgreSQL's hash tables keep of a name (string_compare, utils/hash/dynahash.c).
+func cutName(name string) string { return name[:min(len(name), 63)] }
 
 func (f *fakeBackend) ready() {
 	f.conn.Send(&pgproto3.ReadyForQuery{TxStatus: f.status})
@@ -141,7 +151,8 @@ func (f *fakeBackend) parse(m *pgproto3.Parse) {
 	if m.Name == "" {
 		delete(f.statements, "")
 	}
-	switch _, exists := f.statements[m.Name]; {
+	name := cutName(m.Name)
+	switch _, exists := f.statements[name]; {
 	case strings.HasPrefix(m.Query, noncePrefix):
 		f.fail("42601", `syntax error at or near "`+m.Query+`"`)
 	case strings.HasPrefix(m.Query, "noparse"):
@@ -149,7 +160,7 @@ func (f *fakeBackend) parse(m *pgproto3.Parse) {
 	case exists:
 		f.fail("42P05", "prepared statement already exists")
 	default:
-		f.statements[m.Name] = m.Query
+		f.statements[name] = m.Query
 		f.conn.Send(&pgproto3.ParseComplete{})
 	}
 }
@@ -173,7 +184,19 @@ func (f *fakeBackend) execute(text string) bool {
 	f.ran = append(f.ran, text)
 	f.mu.Unlock()
 	word, rest, _ := strings.Cut(text, " ")
+	if inner := f.statements[rest]; word == "execute" && !strings.HasPrefix(inner, "select") {
+		return f.execute(inner)
+	}
 	switch word {
+	case "wait":
+		_ = f.conn.Flush()
+		<-f.release
+	case "copybroken":
+		f.conn.Send(&pgproto3.CopyInResponse{ColumnFormatCodes: []uint16{0}})
+		f.fail("P0001", "the trigger raises")
+		return false
+	case "declare":
+		f.portals[rest] = text
 	case "fail":
 		f.fail("22012", "division by zero")
 		return false
@@ -188,6 +211,13 @@ func (f *fakeBackend) execute(text string) bool {
 		f.statements[name] = text
 	case "deallocate":
 		delete(f.statements, rest)
+		if rest == "all" { // the unnamed statement is not in the table (DropAllPreparedStatements, commands/prepare.c)
+			unnamed, ok := f.statements[""]
+			clear(f.statements)
+			if ok {
+				f.statements[""] = unnamed
+			}
+		}
 	default:
 		f.conn.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
 	}
@@ -237,14 +267,24 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 		name, _, _ := strings.Cut(rest, " ")
 		s := statement.Statement{Command: strings.ToUpper(word), Class: statement.ClassQuery, Commands: []string{strings.ToUpper(word)}}
 		switch word {
-		case "copyin":
-			s.Copy = &statement.Copy{Direction: "from", Endpoint: "client"}
-		case "prepare", "deallocate":
-			s.Prepared = &statement.Prepared{Action: word, Name: name}
-		case "execute":
-			s.Prepared = &statement.Prepared{Action: word, Name: name}
+		case "begin", "commit", "rollback":
+			s.Class = statement.ClassTransaction
+		case "copyin", "copybroken":
+			s.Class, s.Copy = statement.ClassCopy, &statement.Copy{Direction: "from", Endpoint: "client"}
+		case "prepare", "deallocate", "execute", "declare", "fetch":
+			s.Class, s.Prepared = statement.ClassSession, &statement.Prepared{Action: word, Name: name}
+			if name == "all" {
+				s.Prepared.Name = "*"
+			}
+		case "setpath":
+			s.Class, s.Settings = statement.ClassSession, []statement.Setting{{Name: "search_path", Action: "set"}}
 		case "create":
 			s.Class = statement.ClassDefinition
+		default:
+			s.Relations = []statement.Relation{{Name: "t", Access: []string{"select"}}}
+		}
+		if _, carries, _ := strings.Cut(rest, " "); carries == "setpath" {
+			s.Settings = []statement.Setting{{Name: "search_path", Action: "set"}}
 		}
 		sheet.Statements = append(sheet.Statements, s)
 	}

@@ -30,7 +30,7 @@ type judge struct {
 func (j *judge) run(ctx context.Context) error {
 	for {
 		if err := j.pipe.Fill(); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && !j.hasEnded() {
+			if errors.Is(err, os.ErrDeadlineExceeded) && j.sleepAgain() {
 				if err := j.sendHeldSync(); err != nil {
 					return err
 				}
@@ -49,6 +49,12 @@ func (j *judge) run(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// sleepAgain is the judge's answer to being woken. It says whether to go on.
+func (j *judge) sleepAgain() bool {
+	_ = j.client.SetReadDeadline(time.Time{})
+	return !j.hasEnded()
 }
 
 // step disposes of what was read.
@@ -71,7 +77,7 @@ func (j *judge) step(ctx context.Context) error {
 // clientFraming says what is wrong with a message that cannot even be skipped.
 func clientFraming(t wire.Type, err error) error {
 	var length *wire.LengthError
-	if errors.As(err, &length) && length.Limit > 0 {
+	if errors.As(err, &length) && length.Limit > 0 && length.Length <= maxMessage {
 		return &sessionError{reason: ReasonMessageTooLarge, err: err}
 	}
 	if (Limits{}).ofClient(t) < 0 {
@@ -109,8 +115,11 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	case wire.CopyDone, wire.CopyFail:
 		return true, j.copyEnd(t, body)
 	case wire.FunctionCall:
-		return true, j.functionCall(body)
+		return true, j.functionCall(ctx, body)
 	case wire.Terminate:
+		if err := j.flush(); err != nil { // what was asked before the goodbye is asked
+			return true, err
+		}
 		return true, errTerminate
 	}
 	return true, failf(ReasonProtocol, "invalid frontend message type %d", t)
@@ -129,21 +138,26 @@ func (j *judge) forward(e entry, body []byte) (pushed entry, skipped bool, err e
 // push queues a message before it is forwarded, so that the reporter meets its answer prepared.
 func (j *judge) push(e entry) (pushed entry, skipped bool, err error) {
 	if j.queue.full() {
-		if err := j.askForAnswers(); err != nil {
-			return e, false, err
-		}
+		err = j.askForAnswers()
 	}
-	pushed, skipped, err = j.queue.push(e)
-	if err == nil && skipped && e.run != nil {
-		err = j.skipped(e.run)
+	if err == nil {
+		pushed, skipped, err = j.queue.push(e)
+	}
+	if e.run != nil && (skipped || err != nil && !e.bound) {
+		err = errors.Join(err, j.skipped(e.run)) // it never runs
 	}
 	return pushed, skipped, err
 }
 
 // askForAnswers makes the backend send what it has, by a Flush of our own; it is not answered, so it is not queued.
 func (j *judge) askForAnswers() error {
+	return j.inject(wire.AppendMessage(nil, wire.Flush))
+}
+
+// inject sends a message of our own behind what was accepted.
+func (j *judge) inject(message []byte) error {
 	j.awaitCancel()
-	return j.toBackend(j.pipe.Inject(wire.AppendMessage(nil, wire.Flush)))
+	return j.toBackend(j.pipe.Inject(message))
 }
 
 // flush forwards what was accepted, but not into a cancel that is meant for what runs now.
@@ -186,7 +200,7 @@ func (j *judge) sendHeldSync() error {
 		return err
 	}
 	j.names.synced(pushed.ready, j.queue.progress().readySeen)
-	return j.toBackend(j.pipe.Inject(wire.AppendMessage(nil, wire.Sync)))
+	return j.inject(wire.AppendMessage(nil, wire.Sync))
 }
 
 // flushed passes a Flush on. In copy-in mode the backend ignores it, and so do we.
@@ -201,7 +215,11 @@ func (j *judge) flushed(body []byte) error {
 	return nil
 }
 
-func (j *judge) drop(size int) error { return j.toBackend(j.pipe.Drop(size)) }
+// drop leaves the message at the head out, and forwards what was accepted before it.
+func (j *judge) drop(size int) error {
+	j.awaitCancel()
+	return j.toBackend(j.pipe.Drop(size))
+}
 
 // describe asks for metadata; it runs nothing.
 func (j *judge) describe(body []byte) error {
@@ -218,7 +236,7 @@ func (j *judge) close(body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Close, len(body), malformed(err))
 	}
-	op := nameOp{kind: dropStatement, name: string(name)}
+	op := nameOp{kind: dropStatement, name: string(nameKey(name))}
 	if kind == wire.KindPortal {
 		op.kind = dropPortal
 	}
@@ -276,13 +294,13 @@ func (j *judge) refuseRun(t wire.Type, size int, d *denial, r *run, name string)
 	if err := j.drop(size); err != nil {
 		return err
 	}
-	return j.toBackend(j.pipe.Inject(message))
+	return j.inject(message)
 }
 
 // noteNames notes what a pushed message does to names.
 func (j *judge) noteNames(e entry) {
 	if e.kind == wire.Query {
-		j.names.queried(e.ops, e.ready)
+		j.names.queried(e.ops, e.ready, j.queue.progress().readySeen)
 		return
 	}
 	j.names.forwarded(e.ops)

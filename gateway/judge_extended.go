@@ -20,16 +20,16 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	name := string(m.Name)
-	if v.allow && !j.names.room(j.limits, p) {
-		v = verdict{denial: &denial{sqlstate: "53400", message: "too many prepared statements in this session", hint: "Close statements that are no longer used."}}
+	name := string(nameKey(m.Name))
+	ops := []nameOp{{kind: setStatement, name: name, prepared: p}}
+	if full := j.names.room(j.limits, ops); v.allow && full != nil {
+		v = verdict{denial: full}
 	}
 	if !v.allow {
 		r, d := j.record(p, v, audit.ProtocolParse, name, "", began)
 		return j.refuseRun(wire.Parse, len(body), d, r, name)
 	}
-	e := entry{kind: wire.Parse, ops: []nameOp{{kind: setStatement, name: name, prepared: p}}}
-	return j.forwardNaming(e, body)
+	return j.forwardNaming(entry{kind: wire.Parse, ops: ops, texts: len(body)}, body)
 }
 
 // bind judges a Bind like an Execute: planning alone runs functions.
@@ -39,24 +39,29 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Bind, len(body), malformed(err))
 	}
-	p, err := j.statementNamed(m.Statement)
+	name, portalName := nameKey(m.Statement), nameKey(m.Portal)
+	p, err := j.statementNamed(name)
 	if err != nil {
 		return err
 	}
-	v := verdict{denial: noStatement(m.Statement)}
+	v := verdict{denial: noStatement(name)}
 	if p != nil {
-		if v, err = j.decide(ctx, p); err != nil {
-			return err
-		}
+		v, err = j.decide(ctx, p)
 	} else {
-		p, v = j.unknownName(v)
+		p, v, err = j.unknownName(ctx, v)
 	}
-	name, portalName := string(m.Statement), string(m.Portal)
-	r, d := j.record(p, v, audit.ProtocolBind, name, portalName, began)
+	if err != nil {
+		return err
+	}
+	op := nameOp{kind: setPortal, name: string(portalName)}
+	if full := j.names.room(j.limits, []nameOp{op}); v.allow && full != nil {
+		v = verdict{denial: full}
+	}
+	r, d := j.record(p, v, audit.ProtocolBind, string(name), op.name, began)
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
-	op := nameOp{kind: setPortal, name: portalName, portal: &portal{prepared: p, run: r}}
+	op.portal = &portal{prepared: p, run: r}
 	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: []nameOp{op}}, body)
 }
 
@@ -67,52 +72,68 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Execute, len(body), malformed(err))
 	}
+	name = nameKey(name)
 	o, err := j.portalNamed(name)
 	if err != nil {
 		return err
 	}
 	v := verdict{denial: noPortal(name)}
 	if o != nil {
-		if v, err = j.decide(ctx, o.prepared); err != nil {
-			return err
-		}
+		v, err = j.decide(ctx, o.prepared)
 	} else {
 		o = &portal{}
-		o.prepared, v = j.unknownName(v)
+		o.prepared, v, err = j.unknownName(ctx, v)
 	}
-	r := o.run
-	if r == nil || !v.allow {
+	if err != nil {
+		return err
+	}
+	ops := executeOps(o.prepared)
+	if full := j.names.room(j.limits, ops); v.allow && full != nil {
+		v = verdict{denial: full}
+	}
+	moves, err := j.movesNames(o.prepared, 0)
+	if err != nil {
+		return err
+	}
+	e := entry{kind: wire.Execute, run: o.run, bound: o.run != nil, ops: ops, mayCopy: j.mayCopy(o.prepared)}
+	if e.run == nil || !v.allow {
 		var d *denial
-		if r, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name), began); d != nil {
-			return j.refuseRun(wire.Execute, len(body), d, r, "")
+		if e.run, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name), began); d != nil {
+			return j.refuseRun(wire.Execute, len(body), d, e.run, "")
 		}
 	}
 	o.run = nil
-	return j.forwardExecute(entry{kind: wire.Execute, run: r, mayCopy: mayCopy(o.prepared)}, o.prepared, body)
+	return j.forwardExecute(e, moves, body)
+}
+
+// executeOps lists what running a portal's text does to names.
+func executeOps(p *prepared) []nameOp {
+	if p.sheet == nil || len(p.sheet.Statements) != 1 || p.inner {
+		return nil
+	}
+	return appendOps(nil, p, &p.sheet.Statements[0], 0)
 }
 
 // forwardExecute forwards an Execute with what its SQL does to names.
-func (j *judge) forwardExecute(e entry, p *prepared, body []byte) error {
-	if p.sheet != nil && len(p.sheet.Statements) == 1 && !p.inner {
-		e.ops = appendOps(nil, p, &p.sheet.Statements[0], 0)
-	}
+func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
 		return err
 	}
 	j.names.forwarded(pushed.ops)
-	j.noteMoves(p, j.queue.progress().readyOwed+1)
+	j.noteMoves(moves, j.queue.progress().readyOwed+1)
 	return j.awaitCopy(pushed)
 }
 
-// statementNamed finds what a name means to the message at the head, waiting for the backend where only it can tell.
+// statementNamed finds what a name means to the message at the head, waiting for the backend where only it can tell. Behind an error
+// it means nothing: the backend discards the message.
 func (j *judge) statementNamed(name []byte) (*prepared, error) {
 	for {
 		p, wait := j.names.statement(name, j.queue.progress().readySeen)
 		if wait == 0 {
 			return p, nil
 		}
-		if err := j.awaitReady(wait); err != nil {
+		if discarded, err := j.awaitReady(wait); discarded || err != nil {
 			return nil, err
 		}
 	}
@@ -125,16 +146,17 @@ func (j *judge) portalNamed(name []byte) (*portal, error) {
 		if wait == 0 {
 			return o, nil
 		}
-		if err := j.awaitReady(wait); err != nil {
+		if discarded, err := j.awaitReady(wait); discarded || err != nil {
 			return nil, err
 		}
 	}
 }
 
-// awaitReady forwards what was accepted and waits for a ReadyForQuery whose cause is among it.
-func (j *judge) awaitReady(number uint64) error {
+// awaitReady forwards what was accepted and waits for a ReadyForQuery whose cause is among it. discarded says that it is not coming
+// before a Sync that the client has yet to send: the backend discards everything up to that.
+func (j *judge) awaitReady(number uint64) (discarded bool, err error) {
 	if err := j.flush(); err != nil {
-		return err
+		return false, err
 	}
 	return j.queue.waitReady(number)
 }

@@ -21,23 +21,34 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
+	ops := queryOps(p)
+	if full := j.names.room(j.limits, ops); v.allow && full != nil {
+		v = verdict{denial: full}
+	}
+	moves, err := j.movesNames(p, 0)
+	if err != nil {
+		return err
+	}
 	r, d := j.record(p, v, audit.ProtocolQuery, "", "", began)
 	if d != nil {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
 	}
-	e := entry{kind: wire.Query, run: r, ops: queryOps(p), mayCopy: mayCopy(p)}
+	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body)}
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
 		return err
 	}
-	j.names.queried(pushed.ops, pushed.ready)
-	j.noteMoves(p, pushed.ready)
+	j.noteNames(pushed)
+	j.noteMoves(moves, pushed.ready)
 	return j.awaitCopy(pushed)
 }
 
 // functionCall is the fast path: any function by its OID, past everything that reads SQL. It is refused, unless the session observes.
-func (j *judge) functionCall(body []byte) error {
+func (j *judge) functionCall(ctx context.Context, body []byte) error {
 	began := time.Now()
+	if err := j.stillGranted(ctx); err != nil {
+		return err
+	}
 	v := verdict{allow: j.grant.Observe, revision: j.grant.Revision, reasons: []string{"function calls by OID are not permitted"}}
 	if !v.allow {
 		v.denial = &denial{sqlstate: "42501", message: "permission denied by policy", detail: v.reasons[0]}
@@ -47,7 +58,10 @@ func (j *judge) functionCall(body []byte) error {
 	if d != nil {
 		return j.refuseRun(wire.FunctionCall, len(body), d, r, "")
 	}
-	_, _, err := j.forward(entry{kind: wire.FunctionCall, run: r}, body)
+	pushed, skipped, err := j.forward(entry{kind: wire.FunctionCall, run: r}, body)
+	if err == nil && !skipped {
+		j.names.queried(nil, pushed.ready, j.queue.progress().readySeen)
+	}
 	return err
 }
 
@@ -73,14 +87,14 @@ func appendOps(ops []nameOp, p *prepared, s *statement.Statement, completion int
 	op := nameOp{completion: completion, name: s.Prepared.Name}
 	switch s.Prepared.Action {
 	case "prepare":
-		op.kind, op.prepared = setStatement, p.carried()
+		op.kind, op.prepared = setStatement, p.carried(completion)
 	case "deallocate":
 		op.kind = dropStatement
 		if all {
 			op.kind = dropStatements
 		}
 	case "declare":
-		op.kind, op.portal = setPortal, &portal{prepared: p.carried(), hold: s.Prepared.Hold}
+		op.kind, op.portal = setPortal, &portal{prepared: p.carried(completion), hold: s.Prepared.Hold}
 	case "close":
 		op.kind = dropPortal
 		if all {
@@ -95,9 +109,10 @@ func appendOps(ops []nameOp, p *prepared, s *statement.Statement, completion int
 	return append(ops, op)
 }
 
-// mayCopy says whether a text may put the backend into copy-in mode: COPY … FROM STDIN, or what nobody could read (observe).
-func mayCopy(p *prepared) bool {
-	if p.sheet == nil {
+// mayCopy says whether a text may put the backend into copy-in mode: COPY … FROM STDIN, or what nobody could read. (EXECUTE runs
+// a COPY that was prepared by Parse; that is denied unless the session observes.)
+func (j *judge) mayCopy(p *prepared) bool {
+	if p.sheet == nil || j.grant.Observe && hasUses(p.sheet) {
 		return true
 	}
 	for i := range p.sheet.Statements {

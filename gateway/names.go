@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"maps"
 	"sync"
 
 	"github.com/sallyport/sallyport/authz"
@@ -29,9 +30,13 @@ type prepared struct {
 // size is what a prepared text counts against Limits.PreparedBytes.
 func (p *prepared) size() int { return len(p.text) + 256 }
 
-// carried is what a PREPARE or DECLARE of this text carries, as the name runs it.
-func (p *prepared) carried() *prepared {
-	return &prepared{text: p.text, sheet: p.sheet, err: p.err, inner: true, audit: p.audit, commands: p.commands, relations: p.relations}
+// carried is what the PREPARE or DECLARE that is statement i of this text carries, as the name runs it.
+func (p *prepared) carried(i int) *prepared {
+	sheet := *p.sheet
+	sheet.Statements = sheet.Statements[i : i+1 : i+1]
+	c := &prepared{text: p.text, sheet: &sheet, inner: true, audit: p.audit}
+	c.commands, c.relations = summarize(&sheet)
+	return c
 }
 
 // portal is a cursor: of a Bind or a DECLARE.
@@ -69,10 +74,15 @@ type table struct {
 	bytes      int
 }
 
+// nameKey is what the backend knows a name of the wire protocol by: its tables of statements and portals have keys of NAMEDATALEN
+// bytes, the last one NUL, and compare no more of a name (dynahash.c, string_compare). Two names that differ behind that are one.
+// Names in SQL are cut by the parser already.
+func nameKey(name []byte) []byte { return name[:min(len(name), maxName)] }
+
 // names knows what a name means at any point of a pipeline. What the backend has confirmed is committed, under the lock: the
-// reporter writes it, the judge reads it. What the judge has forwarded since the last Sync is pending, its own: it holds if
-// everything before it succeeds, and if not, the backend discards whatever relied on it. What was pending at a Sync, and whatever a
-// Query changes, is settling until that ReadyForQuery came: nobody can know before.
+// reporter writes it, the judge reads it. What the judge has forwarded since the last Sync or Query is pending, its own: it holds if
+// everything before it succeeds, and if not, the backend discards whatever relied on it. What was pending at a Sync or Query, and
+// whatever a Query changes, is settling until that ReadyForQuery came: nobody can know before.
 type names struct {
 	mu        sync.Mutex
 	committed table
@@ -103,7 +113,7 @@ func (n *names) statement(name []byte, readySeen uint64) (p *prepared, wait uint
 	if p, ok := n.pendingStatements[string(name)]; ok {
 		return p, 0
 	}
-	if n.pendingNoStatements {
+	if n.pendingNoStatements && len(name) > 0 {
 		return nil, 0
 	}
 	if wait := max(n.settlingStatements[string(name)], n.settlingAll); wait > readySeen {
@@ -139,7 +149,7 @@ func (n *names) forwarded(ops []nameOp) {
 		case dropStatement:
 			n.pendingStatements[op.name] = nil
 		case dropStatements:
-			clear(n.pendingStatements)
+			maps.DeleteFunc(n.pendingStatements, func(name string, _ *prepared) bool { return name != "" })
 			n.pendingNoStatements = true
 		case setPortal:
 			n.pendingPortals[op.name] = op.portal
@@ -152,16 +162,15 @@ func (n *names) forwarded(ops []nameOp) {
 	}
 }
 
-// queried notes the changes of a Query whose ReadyForQuery has this number. Only that tells which of them came true.
-func (n *names) queried(ops []nameOp, ready uint64) {
-	n.closeRuns()
+// queried notes the changes of a Query whose ReadyForQuery has this number. Only that tells which of them came true, and the changes
+// before it in the same pipeline.
+func (n *names) queried(ops []nameOp, ready, readySeen uint64) {
+	n.synced(ready, readySeen)
 	for _, op := range ops {
 		switch op.kind {
 		case setStatement, dropStatement:
-			delete(n.pendingStatements, op.name)
 			n.settlingStatements[op.name] = ready
 		case setPortal, dropPortal:
-			delete(n.pendingPortals, op.name)
 			n.settlingPortals[op.name] = ready
 		case dropStatements, dropPortals:
 			n.settlingAll = ready
@@ -169,7 +178,7 @@ func (n *names) queried(ops []nameOp, ready uint64) {
 	}
 }
 
-// synced ends a pipeline whose ReadyForQuery has this number: what was pending is settling.
+// synced ends a pipeline, or the part of one before a Query, whose ReadyForQuery has this number: what was pending is settling.
 func (n *names) synced(ready, readySeen uint64) {
 	n.closeRuns()
 	forget(n.settlingStatements, readySeen)
@@ -206,12 +215,41 @@ func forget(settling map[string]uint64, readySeen uint64) {
 	}
 }
 
-// room says whether one more statement may be prepared.
-func (n *names) room(limits Limits, more *prepared) bool {
+// maxPortals bounds the portals of one session; a client has a handful of cursors open, and PostgreSQL keeps some KiB for each.
+const maxPortals = 1000
+
+// room says whether the session may have what the changes add to it; it may not when the result is a denial.
+func (n *names) room(limits Limits, ops []nameOp) *denial {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return len(n.committed.statements)+len(n.pendingStatements) < limits.PreparedStatements &&
-		n.committed.bytes+more.size() <= limits.PreparedBytes
+	statements, portals, bytes := 0, 0, n.committed.bytes
+	for _, op := range ops {
+		switch op.kind {
+		case setStatement:
+			statements++
+			bytes += op.prepared.size()
+		case setPortal:
+			portals++
+		}
+	}
+	if statements > 0 && (bytes > limits.PreparedBytes || statements+together(n.committed.statements, n.pendingStatements) > limits.PreparedStatements) {
+		return &denial{sqlstate: "53400", message: "too many prepared statements in this session", hint: "Close statements that are no longer used."}
+	}
+	if portals > 0 && portals+together(n.committed.portals, n.pendingPortals) > maxPortals {
+		return &denial{sqlstate: "53400", message: "too many portals in this session", hint: "Close cursors that are no longer used."}
+	}
+	return nil
+}
+
+// together counts the names in two tables; what is in both is one.
+func together[T any](committed, pending map[string]*T) int {
+	count := len(committed)
+	for name := range pending {
+		if _, both := committed[name]; !both {
+			count++
+		}
+	}
+	return count
 }
 
 // commit makes changes true that the backend has confirmed.
@@ -253,9 +291,12 @@ func (t *table) apply(op nameOp) {
 		t.bytes += op.prepared.size()
 	case dropStatement:
 		t.drop(op.name)
-	case dropStatements:
-		clear(t.statements)
-		t.bytes = 0
+	case dropStatements: // the unnamed one is not in PostgreSQL's table, and stays (DropAllPreparedStatements, commands/prepare.c)
+		for name := range t.statements {
+			if name != "" {
+				t.drop(name)
+			}
+		}
 	case setPortal:
 		t.portals[op.name] = op.portal
 	case dropPortal:

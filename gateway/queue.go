@@ -11,6 +11,10 @@ import (
 // libpq/pqcomm.c, five bytes for the shortest): a judge that waits at a full queue has then always something coming.
 const maxOutstanding = 4096
 
+// maxHeldTexts bounds the bytes of messages whose texts the queue keeps alive: the backend buffers 1600 answers to Parse, and each of
+// those may be a megabyte here.
+const maxHeldTexts = 16 << 20
+
 // errEnded is what waiting for the backend gives when the relay ends first.
 var errEnded = errors.New("the session has ended")
 
@@ -19,7 +23,9 @@ type entry struct {
 	kind     wire.Type // as the backend sees it: Q P B D E C S F
 	position uint64    // counts entries, from 1
 	ready    uint64    // counts the ReadyForQuery that are owed, from 1; 0 for a message that another's ReadyForQuery follows
+	texts    int       // the bytes of a text that it keeps alive
 	mayCopy  bool      // what it runs may enter copy-in
+	bound    bool      // run is that of the Bind, which is answered before
 	denial   *denial   // the message stands for one that was denied: its error is replaced by this
 	run      *run      // what audit waits to hear the outcome of; nil for messages that run nothing
 	ops      []nameOp  // what it does to names, once the backend has said so
@@ -35,12 +41,14 @@ type queue struct {
 	ring  []entry // len is a power of two
 	first int
 	count int
+	texts int // of all entries
 
 	pushed, popped uint64 // positions
 	readyOwed      uint64 // ready numbers given out
 	readySeen      uint64 // the last one answered
 	readyIdle      uint64 // the last one answered with the transaction state idle
 
+	pipeline bool // the last message answered was an extended one
 	skipping bool // an extended message failed: the backend discards up to the next Sync, and so do we
 	copying  bool // the backend is in copy-in (or copy-both) mode and the client has not ended it
 	heldSync bool // a Sync came in copy-in mode, where the backend ignores it
@@ -59,7 +67,7 @@ func newQueue() *queue {
 func (q *queue) push(e entry) (pushed entry, skipped bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.count == maxOutstanding && !q.ended {
+	for q.isFull() && !q.ended {
 		q.moved.Wait()
 	}
 	if q.ended {
@@ -86,8 +94,10 @@ func (q *queue) push(e entry) (pushed entry, skipped bool, err error) {
 func (q *queue) full() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.count == maxOutstanding
+	return q.isFull()
 }
+
+func (q *queue) isFull() bool { return q.count == maxOutstanding || q.texts > maxHeldTexts }
 
 func (q *queue) append(e entry) {
 	if q.count == len(q.ring) {
@@ -99,6 +109,7 @@ func (q *queue) append(e entry) {
 	}
 	*q.at(q.count) = e
 	q.count++
+	q.texts += e.texts
 }
 
 func (q *queue) at(i int) *entry { return &q.ring[(q.first+i)&(len(q.ring)-1)] }
@@ -126,7 +137,9 @@ func (q *queue) take() entry {
 	*q.at(0) = entry{}
 	q.first = (q.first + 1) & (len(q.ring) - 1)
 	q.count--
+	q.texts -= e.texts
 	q.popped = e.position
+	q.pipeline = e.ready == 0
 	return e
 }
 
@@ -228,17 +241,21 @@ func (q *queue) isCopying() bool {
 
 // waitCopyOrDone waits until the entry was answered in full, or the backend is in copy-in mode.
 func (q *queue) waitCopyOrDone(position uint64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
 	return q.wait(func() bool { return q.copying || q.popped >= position })
 }
 
-// waitReady waits until the ReadyForQuery with this number came.
-func (q *queue) waitReady(number uint64) error {
-	return q.wait(func() bool { return q.readySeen >= number })
-}
-
-func (q *queue) wait(done func() bool) error {
+// waitReady waits until the ReadyForQuery with this number came. skipping says that it will not, before the next Sync.
+func (q *queue) waitReady(number uint64) (skipping bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	err = q.wait(func() bool { return q.readySeen >= number || q.skipping })
+	return q.skipping, err
+}
+
+// wait waits for something to come true. The lock is held.
+func (q *queue) wait(done func() bool) error {
 	for !done() {
 		if q.ended {
 			return errEnded
@@ -264,4 +281,24 @@ func (q *queue) busy() (busy bool, status byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.count > 0, q.status
+}
+
+// endIfIdle ends the queue if the backend owes nothing and is in no transaction, or in any state when that does not matter: nothing is
+// pushed afterwards. It says whether it did.
+func (q *queue) endIfIdle(anyState bool) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.count > 0 || q.status != wire.Idle && !anyState {
+		return false
+	}
+	q.ended = true
+	q.moved.Broadcast()
+	return true
+}
+
+// inPipeline says whether the last message that was answered was an extended one: the backend may have read more of them.
+func (q *queue) inPipeline() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.pipeline && !q.skipping
 }

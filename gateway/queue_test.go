@@ -104,7 +104,7 @@ func TestQueueWaitersHearTheEnd(t *testing.T) {
 		mustPush(t, q, wire.Parse)
 	}
 	waiting.Go(func() { _, _, err := q.push(entry{kind: wire.Parse}); errs <- err })
-	waiting.Go(func() { errs <- q.waitReady(1) })
+	waiting.Go(func() { _, err := q.waitReady(1); errs <- err })
 	waiting.Go(func() { errs <- q.waitCopyOrDone(maxOutstanding) })
 	q.end()
 	waiting.Wait()

@@ -72,7 +72,7 @@ type relay struct {
 
 	mu       sync.Mutex
 	ending   *sessionError // why the session must end; the first one wins
-	draining bool          // end when idle
+	draining *sessionError // why it must end when it is idle
 
 	cancelMu   sync.Mutex // held while a cancel request is on its way
 	cancelling atomic.Bool
@@ -92,7 +92,7 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
 		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
 	}
-	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
+	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend), bound: map[string]*run{}}
 	r.active()
 
 	judged := make(chan error, 1)
@@ -110,8 +110,11 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 func (r *relay) join(judged, reported chan error) *sessionError {
 	select {
 	case err := <-judged:
-		r.end(clientEnd(err))
-		<-reported
+		cause := clientEnd(err)
+		if !r.lastAnswers(cause, reported) {
+			r.end(cause)
+			<-reported
+		}
 	case err := <-reported:
 		r.end(asSessionError(err))
 		_ = r.client.SetReadDeadline(past)
@@ -121,6 +124,34 @@ func (r *relay) join(judged, reported chan error) *sessionError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ending
+}
+
+// lastAnswers lets the reporter go on for a moment when the judge has ended in a way that leaves something to hear. A backend that
+// takes nothing more has usually said why. A client that says goodbye may have asked for something just before: PostgreSQL carries
+// that out first. It says whether the reporter has ended.
+func (r *relay) lastAnswers(cause *sessionError, reported chan error) bool {
+	switch cause.reason {
+	case ReasonTerminate:
+		if r.queue.isCopying() { // a copy that will never be whole
+			return false
+		}
+		r.endWhenIdle(cause)
+	case ReasonBackendGone:
+	default:
+		return false
+	}
+	limit := time.NewTimer(farewellTime)
+	defer limit.Stop()
+	select {
+	case err := <-reported:
+		if cause.reason != ReasonTerminate {
+			cause = asSessionError(err)
+		}
+		r.end(cause)
+		return true
+	case <-limit.C:
+		return false
+	}
 }
 
 // guard runs one goroutine of a session and makes a panic its error: one session must not take the others down.
@@ -166,9 +197,14 @@ func (r *relay) end(cause *sessionError) {
 }
 
 // drain ends the session as soon as it is idle.
-func (r *relay) drain() {
+func (r *relay) drain() { r.endWhenIdle(fail(ReasonShutdown, nil)) }
+
+// endWhenIdle ends the session as soon as it is idle; after a goodbye, as soon as all is answered.
+func (r *relay) endWhenIdle(cause *sessionError) {
 	r.mu.Lock()
-	r.draining = true
+	if r.draining == nil || cause.reason == ReasonTerminate {
+		r.draining = cause
+	}
 	r.mu.Unlock()
 	_ = r.backend.SetReadDeadline(past)
 }
@@ -184,7 +220,7 @@ func (r *relay) hasEnded() bool {
 func (r *relay) isEnding() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.ending != nil || r.draining
+	return r.ending != nil || r.draining != nil
 }
 
 // takeEnding is the reporter's question what was posted to it. It rearms the waking.
@@ -192,10 +228,8 @@ func (r *relay) takeEnding() *sessionError {
 	_ = r.backend.SetReadDeadline(time.Time{})
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ending == nil && r.draining {
-		if busy, status := r.queue.busy(); !busy && status == wire.Idle {
-			r.ending = fail(ReasonShutdown, nil)
-		}
+	if r.ending == nil && r.draining != nil && r.queue.endIfIdle(r.draining.reason == ReasonTerminate) {
+		r.ending = r.draining
 	}
 	return r.ending
 }
@@ -253,11 +287,11 @@ func (j *judge) skipped(run *run) error {
 
 // reportRest writes the outcomes of what was never answered. Both goroutines have ended.
 func (r *reporter) reportRest() {
-	_ = r.reportBound()
-	r.queue.drain(func(e entry) {
+	r.queue.drain(func(e entry) { // before what was bound: what was executed too is not known
 		if e.run != nil && e.run.status == "" {
 			e.run.status = audit.StatusUnknown
 		}
 		_ = r.report(e.run)
 	})
+	_ = r.reportBound()
 }

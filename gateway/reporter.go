@@ -21,9 +21,9 @@ type reporter struct {
 
 	head        entry // the queue's head, while known
 	known       bool
-	completions int    // CommandCompletes of the Query at the head
-	bound       []*run // bound in this pipeline and not executed yet
-	fatal       string // SQLSTATE of a FATAL that the backend sent; it closes next
+	completions int             // CommandCompletes of the Query at the head
+	bound       map[string]*run // by portal: what was bound in this pipeline
+	fatal       string          // SQLSTATE of a FATAL that the backend sent; it closes next
 	outcome     audit.Outcome
 	writeBy     time.Time // the client's write deadline, renewed when a second of it is used up
 	rows        uint64
@@ -84,6 +84,9 @@ func (r *reporter) extendDeadline() {
 	}
 	r.writeBy = now.Add(r.timeouts.Write)
 	_ = r.client.SetWriteDeadline(r.writeBy)
+	if r.hasEnded() { // whoever ended it set a nearer deadline, perhaps just before this one
+		_ = r.client.SetWriteDeadline(now.Add(farewellTime))
+	}
 }
 
 // toClient marks an error as one of writing to the client.
@@ -156,7 +159,7 @@ func (r *reporter) inspect(t wire.Type, body []byte) error {
 	case wire.ParseComplete:
 		return r.complete(wire.Parse, body)
 	case wire.BindComplete:
-		return r.bindComplete(body)
+		return r.complete(wire.Bind, body)
 	case wire.CloseComplete:
 		return r.complete(wire.Close, body)
 	case wire.CommandComplete, wire.EmptyQueryResponse:
@@ -212,20 +215,34 @@ func (r *reporter) complete(t wire.Type, body []byte) error {
 	if err := r.expect(t); err != nil {
 		return err
 	}
+	if err := r.rebind(r.head.ops, r.head.run); err != nil {
+		return err
+	}
 	r.names.commit(r.head.ops)
 	r.pop()
 	r.pipe.Accept(len(body))
 	return nil
 }
 
-func (r *reporter) bindComplete(body []byte) error {
-	if err := r.expect(wire.Bind); err != nil {
-		return err
+// rebind notes what portals are bound to now; run is nil if they were closed. What they were bound to before is not executed any more.
+func (r *reporter) rebind(ops []nameOp, run *run) error {
+	for _, op := range ops {
+		switch op.kind {
+		case setPortal, dropPortal:
+			if err := r.reportUnexecuted(r.bound[op.name]); err != nil {
+				return err
+			}
+			delete(r.bound, op.name)
+			if run != nil {
+				r.bound[op.name] = run
+			}
+		case dropPortals:
+			if err := r.reportBound(); err != nil {
+				return err
+			}
+		}
 	}
-	if r.head.run != nil {
-		r.bound = append(r.bound, r.head.run)
-	}
-	return r.complete(wire.Bind, body)
+	return nil
 }
 
 // commandComplete passes on the end of one statement. For an Execute it is the outcome; a Query may hold more statements.
@@ -244,6 +261,9 @@ func (r *reporter) commandComplete(body []byte) error {
 		e.run.completed(tag)
 		r.names.commit(e.ops)
 		if err := r.report(e.run); err != nil {
+			return err
+		}
+		if err := r.rebind(e.ops, nil); err != nil {
 			return err
 		}
 		r.queue.setCopying(false)
@@ -315,6 +335,9 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 		return true, nil
 	}
 	e := r.asked()
+	if !r.known && r.queue.inPipeline() {
+		return true, r.failedUnasked(size)
+	}
 	if !r.known {
 		return true, fail(ReasonBackendOutOfStep, fmt.Errorf("an error %s came where nothing was asked", sqlstate))
 	}
@@ -353,13 +376,23 @@ func (r *reporter) failed(e *entry) error {
 	if e.failOps {
 		r.names.commit(e.ops)
 	}
+	return r.skip(true)
+}
+
+// failedUnasked passes on an error that answers nothing, amid a pipeline: a statement's time was up when only a Flush was left to read.
+func (r *reporter) failedUnasked(size int) error {
+	r.pipe.Accept(size)
+	return r.skip(false)
+}
+
+// skip takes off what the backend discards up to the next Sync; failed says that the first of it is what failed.
+func (r *reporter) skip(failed bool) error {
 	var err error
-	first := true
 	due := r.queue.skip(func(e entry) {
-		if reportErr := r.reportSkipped(e, first); err == nil {
+		if reportErr := r.reportSkipped(e, failed); err == nil {
 			err = reportErr
 		}
-		first = false
+		failed = false
 	})
 	r.head, r.known = entry{}, false
 	if due {
@@ -382,17 +415,20 @@ func (r *reporter) reportSkipped(e entry, failed bool) error {
 // reportBound writes the outcomes of what was bound and never executed.
 func (r *reporter) reportBound() error {
 	for _, run := range r.bound {
-		if run.done {
-			continue
-		}
-		run.status = audit.StatusBound
-		if err := r.report(run); err != nil {
+		if err := r.reportUnexecuted(run); err != nil {
 			return err
 		}
 	}
 	clear(r.bound)
-	r.bound = r.bound[:0]
 	return nil
+}
+
+// reportUnexecuted writes the outcome of a Bind, if no Execute has.
+func (r *reporter) reportUnexecuted(run *run) error {
+	if run != nil && !run.done {
+		run.status = audit.StatusBound
+	}
+	return r.report(run)
 }
 
 // report writes the outcome of a statement, once.

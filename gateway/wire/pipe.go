@@ -74,10 +74,10 @@ func (p *Pipe) makeRoom() {
 		return
 	}
 	room := p.buf
-	if p.want > len(p.buf) {
-		room = make([]byte, p.want)
+	if p.want > len(p.buf) && p.fill-p.next == len(p.buf) {
+		room = make([]byte, min(p.want, 2*len(p.buf))) // a length is only a promise: what has come is matched, not what is announced
 	}
-	if p.next > 0 || p.want > len(p.buf) {
+	if p.next > 0 || len(room) > len(p.buf) {
 		p.fill = copy(room, p.buf[p.next:p.fill])
 		p.mark, p.next = 0, 0
 	}

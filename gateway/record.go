@@ -1,0 +1,121 @@
+package gateway
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// record writes the statement event; nothing is forwarded before that. d is the denial when the statement must not run: the
+// verdict's, or that of an audit log that does not take the event.
+func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, portal string, began time.Time) (r *run, d *denial) {
+	if v.allow {
+		if err := j.recordUsed(v, began); err != nil {
+			return nil, unrecorded()
+		}
+	}
+	j.number++
+	j.statements.Add(1)
+	id := audit.StatementID(j.id, j.number)
+	if !v.allow {
+		d = denied(v.reasons, id)
+		if v.denial != nil {
+			special := *v.denial
+			d = &special
+		}
+	}
+	j.fillEvent(p, v, d)
+	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, began
+	judged := elapsed(began)
+	if err := j.appendEvent(); err != nil {
+		return nil, unrecorded()
+	}
+	j.metrics.statement(protocol, j.event.Decision, judged)
+	return &run{number: j.number, started: began, judged: judged}, d
+}
+
+// fillEvent fills in what is not the same for all statements of the session.
+func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
+	e := &j.event
+	e.Number = j.number
+	e.Text, e.Commands, e.Relations = p.audit, p.commands, p.relations
+	e.Fingerprint, e.Incomplete = "", p.sheet == nil
+	if p.sheet != nil {
+		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete
+	}
+	e.Reasons, e.PolicyRevision, e.SQLSTATE = v.reasons, v.revision, ""
+	switch {
+	case d != nil:
+		e.Decision, e.SQLSTATE = audit.DecisionDeny, d.sqlstate
+		if v.denial != nil && len(v.reasons) == 0 {
+			e.Reasons = []string{d.message}
+		}
+	case v.observed:
+		e.Decision = audit.DecisionObserve
+	default:
+		e.Decision = audit.DecisionAllow
+	}
+}
+
+// appendEvent writes the statement event as it is filled in.
+func (j *judge) appendEvent() error {
+	err := j.log.Append(&j.event)
+	if err != nil {
+		j.metrics.auditFailed()
+		j.logger.Error("audit log does not take a statement; it is denied", "error", err)
+	}
+	return err
+}
+
+// unrecorded is the denial of a statement whose event the audit log does not take.
+func unrecorded() *denial {
+	return &denial{sqlstate: "58030", message: "statement denied: its audit event cannot be written", hint: "Tell the gateway's operators; nothing was executed."}
+}
+
+// recordUsed writes the texts that a statement runs by names which only Parse has given: EXECUTE shows no more than the name, and an
+// allowed Parse leaves no event of its own. Each is an event of its Parse, which is over.
+func (j *judge) recordUsed(v verdict, began time.Time) error {
+	for _, u := range v.used {
+		j.number++
+		j.fillEvent(u.prepared, verdict{allow: true, observed: v.observed, reasons: v.reasons, revision: v.revision}, nil)
+		j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = audit.ProtocolParse, u.name, "", began
+		if err := j.appendEvent(); err != nil {
+			return err
+		}
+		r := &run{number: j.number, started: began, status: audit.StatusCompleted}
+		if err := j.writeOutcome(&audit.Outcome{}, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summarize gives the audit event's view of a sheet.
+func summarize(sheet *statement.Sheet) (commands, relations []string) {
+	for i := range sheet.Statements {
+		s := &sheet.Statements[i]
+		commands = append(commands, s.Commands...)
+		for _, r := range s.Relations {
+			relations = append(relations, describeRelation(r))
+		}
+	}
+	return commands, relations
+}
+
+func describeRelation(r statement.Relation) string {
+	name := r.Name
+	if r.Schema != "" {
+		name = r.Schema + "." + r.Name
+	}
+	line := name + " " + strings.Join(r.Access, ",")
+	columns := r.Columns
+	if r.AllUnsure {
+		columns = []string{"*"}
+	}
+	if len(columns) > 0 {
+		line += " (" + strings.Join(columns, ",") + ")"
+	}
+	return line
+}

@@ -136,10 +136,14 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 		return err
 	}
 	files := map[string]string{
-		"server.crt": string(certificate), "server.key": string(key),
+		"tls/server.crt": string(certificate), "tls/server.key": string(key),
 		"admin.token": g.AdminToken + "\n", "mock.secret": rand.Text() + "\n",
 		"userlist.txt": userlist, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
 		filepath.Base(g.Config): string(text),
+	}
+	// A directory of its own: it is watched, and the audit log beside it would wake the watcher with every line.
+	if err := os.MkdirAll(filepath.Join(dir, "tls"), 0o700); err != nil {
+		return err
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -163,7 +167,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 	}
 	return GatewayConfig{
 		Listen: address(port),
-		TLS:    TLSConfig{Certificate: "server.crt", Key: "server.key"},
+		TLS:    TLSConfig{Certificate: "tls/server.crt", Key: "tls/server.key"},
 		Admin:  AdminConfig{Listen: address(adminPort), TokenFile: "admin.token"},
 		Authentication: AuthenticationConfig{
 			Userlist: "userlist.txt",

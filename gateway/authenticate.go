@@ -21,8 +21,9 @@ import (
 const (
 	// maxSASLMessage is PostgreSQL's PG_MAX_SASL_MESSAGE_LENGTH (libpq/sasl.h) with room for the mechanism's name.
 	maxSASLMessage = 1024 + 64
-	// maxPassword is what a token sent as a password may have: large tokens have some KiB, PostgreSQL takes 64.
-	maxPassword = 16 << 10
+	// maxPasswordMessage is PostgreSQL's PG_MAX_AUTH_TOKEN_LENGTH (libpq/auth.h). A password that is too long to be a token is read, so
+	// that it fails like any other.
+	maxPasswordMessage = 65535
 )
 
 // authenticate proves who the client is, by the first rule that matches. The method is chosen before anything is known of the user,
@@ -62,7 +63,7 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 	if err := s.sendAuthentication(a, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return authn.Identity{}, err
 	}
-	body, err := readPassword(a.conn, maxPassword)
+	body, err := readPassword(a.conn, maxPasswordMessage)
 	if err != nil {
 		return authn.Identity{}, err
 	}

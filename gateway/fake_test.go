@@ -27,7 +27,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // it is released, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
 // NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
-	conn *pgproto3.Backend
+	socket net.Conn
+	conn   *pgproto3.Backend
 
 	mu  sync.Mutex
 	ran []string // texts executed, in order
@@ -43,7 +44,7 @@ type fakeBackend struct {
 
 func newFakeBackend(conn net.Conn) *fakeBackend {
 	return &fakeBackend{
-		conn: pgproto3.NewBackend(conn, conn), statements: map[string]string{}, portals: map[string]string{}, status: 'I',
+		socket: conn, conn: pgproto3.NewBackend(conn, conn), statements: map[string]string{}, portals: map[string]string{}, status: 'I',
 		release: make(chan struct{}),
 	}
 }
@@ -77,6 +78,16 @@ func (f *fakeBackend) say(messages ...pgproto3.BackendMessage) {
 	}
 	_ = f.conn.Flush()
 }
+
+// timeOut raises the error of a statement whose time is up amid a pipeline.
+func (f *fakeBackend) timeOut() {
+	f.speaking.Lock()
+	defer f.speaking.Unlock()
+	f.fail("57014", "canceling statement due to statement timeout")
+}
+
+// hangUp closes the connection.
+func (f *fakeBackend) hangUp() { _ = f.socket.Close() }
 
 func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 	f.speaking.Lock()

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// leaseMargin is how long before its lease's end a session ends: the role must not be dropped under a running statement.
+	// leaseMargin is how long before its lease's end a session ends: the role must not be dropped under a running statement. Of a very
+	// short lease it is a fourth.
 	leaseMargin = 5 * time.Second
 	// renewTime bounds one renewal.
 	renewTime = 10 * time.Second
@@ -25,6 +26,7 @@ const (
 type clock struct {
 	session *session
 	relay   *relay
+	margin  time.Duration
 
 	mu     sync.Mutex
 	lease  credentials.Lease
@@ -36,6 +38,7 @@ type clock struct {
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
 	c := &clock{session: s, relay: r, lease: lease, ended: make(chan struct{})}
+	c.margin = min(leaseMargin, time.Until(lease.Expires)/4)
 	life := s.config.Timeouts.Session
 	if g.MaxSession > 0 {
 		life = min(life, g.MaxSession)
@@ -92,10 +95,10 @@ func (c *clock) watch(lost <-chan struct{}) {
 func (c *clock) renewal() time.Duration {
 	left := time.Until(c.lease.Expires)
 	if !c.lease.Renewable {
-		return left - leaseMargin
+		return left - c.margin
 	}
 	jitter := 0.9 + 0.2*rand.Float64() //nolint:gosec // not a secret
-	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-leaseMargin))
+	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-c.margin))
 }
 
 // renew renews the lease, or ends the session when that is past hope.
@@ -106,12 +109,12 @@ func (c *clock) renew() {
 	if over {
 		return
 	}
-	if time.Until(lease.Expires) <= leaseMargin {
+	if time.Until(lease.Expires) <= c.margin {
 		c.relay.end(fail(ReasonLeaseExpired, nil))
 		return
 	}
 	if lease.Renewable {
-		ctx, cancel := context.WithTimeout(context.Background(), renewTime)
+		ctx, cancel := context.WithTimeout(context.Background(), min(renewTime, time.Until(lease.Expires)-c.margin))
 		defer cancel()
 		renewed, err := c.session.config.Credentials.Renew(ctx, lease)
 		if err != nil {

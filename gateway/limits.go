@@ -95,8 +95,8 @@ func (l Limits) ofClient(t wire.Type) int {
 	return -1
 }
 
-// maxBackendMessage is PostgreSQL's own bound for a message (MaxAllocSize, utils/memutils.h).
-const maxBackendMessage = 1<<30 - 1
+// maxMessage is PostgreSQL's own bound for a message (MaxAllocSize, utils/memutils.h); a longer one is no message.
+const maxMessage = 1<<30 - 1
 
 // inspectBytes is how much of an ErrorResponse is looked at; severity, SQLSTATE and the start of the message stand in front.
 const inspectBytes = 16 << 10
@@ -112,7 +112,7 @@ func ofBackend(t wire.Type) int {
 		return 64 << 10 // a NOTIFY payload has at most 8000 bytes, a setting's value is a line
 	case wire.DataRow, wire.RowDescription, wire.ParameterDescription, wire.CopyData, wire.CopyInResponse, wire.CopyOutResponse,
 		wire.CopyBothResponse, wire.ErrorResponse, wire.NoticeResponse, wire.FunctionCallResponse:
-		return maxBackendMessage
+		return maxMessage
 	}
 	return -1
 }

@@ -46,9 +46,7 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
 	p.sheet, p.err = j.analyzer.Analyze(ctx, p.text)
-	if p.sheet != nil {
-		p.commands, p.relations = summarize(p.sheet)
-	}
+	p.known = j.opinionOf(p.sheet)
 	if p.err == nil && len(text) <= maxCachedText {
 		if len(j.texts) >= maxCachedTexts {
 			clear(j.texts)
@@ -58,13 +56,33 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 	return p
 }
 
+// maxOpinions bounds the sheets that a session remembers deciding about.
+const maxOpinions = 256
+
+// opinionOf finds what the session knows of a sheet: a program that writes its values into its texts sends ever new ones with the same
+// facts, and those are the same sheet.
+func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
+	if o := j.opinions[sheet]; o != nil {
+		return o
+	}
+	o := newOpinion(sheet)
+	if sheet == nil {
+		return o
+	}
+	if len(j.opinions) >= maxOpinions {
+		clear(j.opinions)
+	}
+	j.opinions[sheet] = o
+	return o
+}
+
 // decide asks policy about a text and about every text it runs by name. The error ends the session.
 func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 	if err := j.stillGranted(ctx); err != nil {
 		return verdict{}, err
 	}
-	if p.cached != nil && p.policy == j.policy.Policy() && !j.namesMayHaveMoved() {
-		return *p.cached, nil
+	if p.known.final && p.known.policy == j.policy.Policy() && !j.namesMayHaveMoved() {
+		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)
 	if err != nil {
@@ -203,8 +221,8 @@ func definedBefore(earlier []statement.Statement, use statement.Use) bool {
 func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 	current := j.policy.Policy()
 	moved := j.namesMayHaveMoved()
-	if p.verdict != nil && p.policy == current && !moved {
-		return *p.verdict
+	if p.known.policy == current && !moved {
+		return p.known.verdict
 	}
 	sheet := p.sheet
 	if !j.grant.Observe && namesMoved(sheet, moved) {
@@ -212,13 +230,10 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 	}
 	v := j.ask(ctx, sheet)
 	if moved || v.denial != nil || !v.cacheable {
-		p.policy, p.verdict, p.cached = nil, nil, nil
+		p.known.policy, p.known.final = nil, false
 		return v.verdict
 	}
-	p.policy, p.verdict, p.cached = current, &v.verdict, nil
-	if v.allow && !hasUses(sheet) {
-		p.cached = p.verdict
-	}
+	p.known.policy, p.known.verdict, p.known.final = current, v.verdict, v.allow && !hasUses(sheet)
 	return v.verdict
 }
 
@@ -267,7 +282,7 @@ func (j *judge) unknownName(ctx context.Context, v verdict) (*prepared, verdict,
 	if j.grant.Observe {
 		v = verdict{allow: true, observed: true, reasons: []string{v.denial.message}, revision: j.grant.Revision}
 	}
-	return &prepared{err: errUnknownName}, v, j.stillGranted(ctx)
+	return &prepared{err: errUnknownName, known: &opinion{}}, v, j.stillGranted(ctx)
 }
 
 var errUnknownName = errors.New("the name was given its meaning out of the gateway's sight")

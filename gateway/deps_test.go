@@ -13,7 +13,10 @@ func TestDependenciesPointOneWay(t *testing.T) {
 	allowed := map[string][]string{
 		"authn":               nil,
 		"authn/scram":         nil,
-		"authn/userlist":      {"authn/scram"},
+		"authn/md5":           nil,
+		"authn/oauthbearer":   {"authn"},
+		"authn/certificate":   {"authn"},
+		"authn/userlist":      {"authn/md5", "authn/scram"},
 		"authn/oidc":          {"authn"},
 		"authz":               {"authz/statement"},
 		"authz/statement":     nil,

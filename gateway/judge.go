@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
@@ -19,11 +20,12 @@ type judge struct {
 	*relay
 	pipe *wire.Pipe
 
-	number  uint64 // of the last statement event
-	event   audit.Statement
-	texts   textCache
-	copying entry  // what put the backend into copy-in mode
-	unsure  uint64 // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
+	number   uint64 // of the last statement event
+	event    audit.Statement
+	texts    textCache
+	opinions map[*statement.Sheet]*opinion
+	copying  entry  // what put the backend into copy-in mode
+	unsure   uint64 // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
 }
 
 // run relays until the client ends, breaks the protocol, or the relay ends.

@@ -54,7 +54,7 @@ func (j *judge) functionCall(ctx context.Context, body []byte) error {
 		v.denial = &denial{sqlstate: "42501", message: "permission denied by policy", detail: v.reasons[0]}
 	}
 	v.observed = v.allow
-	r, d := j.record(&prepared{}, v, audit.ProtocolFunctionCall, "", "", began)
+	r, d := j.record(&prepared{known: &opinion{}}, v, audit.ProtocolFunctionCall, "", "", began)
 	if d != nil {
 		return j.refuseRun(wire.FunctionCall, len(body), d, r, "")
 	}

@@ -17,14 +17,26 @@ type prepared struct {
 
 	inner bool // what a PREPARE or DECLARE carries: running it does nothing to names
 
-	audit               audit.Text // the text as the audit log records it
-	commands, relations []string   // the facts as the audit log records them
+	audit audit.Text // the text as the audit log records it
+	known *opinion   // of the sheet; never nil
+}
 
-	// What policy said about the sheet, while policy is the current one: verdict, and the same as cached when that is all there is to
-	// decide (allowed, and no other text is run by name). The judge's.
-	policy  *authz.Policy
-	verdict *verdict
-	cached  *verdict
+// opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
+type opinion struct {
+	commands, relations []string // the facts as the audit log records them
+
+	policy  *authz.Policy // the one that verdict is of; nil: there is none, or it may not be kept
+	verdict verdict
+	final   bool // the verdict is all there is to decide: allowed, and no other text is run by name
+}
+
+// newOpinion is what is known of a sheet before policy was asked. sheet may be nil.
+func newOpinion(sheet *statement.Sheet) *opinion {
+	o := &opinion{}
+	if sheet != nil {
+		o.commands, o.relations = summarize(sheet)
+	}
+	return o
 }
 
 // size is what a prepared text counts against Limits.PreparedBytes.
@@ -34,9 +46,7 @@ func (p *prepared) size() int { return len(p.text) + 256 }
 func (p *prepared) carried(i int) *prepared {
 	sheet := *p.sheet
 	sheet.Statements = sheet.Statements[i : i+1 : i+1]
-	c := &prepared{text: p.text, sheet: &sheet, inner: true, audit: p.audit}
-	c.commands, c.relations = summarize(&sheet)
-	return c
+	return &prepared{text: p.text, sheet: &sheet, inner: true, audit: p.audit, known: newOpinion(&sheet)}
 }
 
 // portal is a cursor: of a Bind or a DECLARE.

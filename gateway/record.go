@@ -40,7 +40,7 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
-	e.Text, e.Commands, e.Relations = p.audit, p.commands, p.relations
+	e.Text, e.Commands, e.Relations = p.audit, p.known.commands, p.known.relations
 	e.Fingerprint, e.Incomplete = "", p.sheet == nil
 	if p.sheet != nil {
 		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete

@@ -87,7 +87,10 @@ type totals struct {
 // run relays until either side ends or somebody ends it, and joins both goroutines. The result is never nil.
 func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 	defer context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })()
-	j := &judge{relay: r, pipe: wire.NewPipe(r.backend, r.client, r.limits.ofClient), texts: textCache{}}
+	j := &judge{
+		relay: r, pipe: wire.NewPipe(r.backend, r.client, r.limits.ofClient),
+		texts: textCache{}, opinions: map[*statement.Sheet]*opinion{},
+	}
 	j.event = audit.Statement{
 		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
 		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,

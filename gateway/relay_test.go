@@ -3,11 +3,15 @@ package gateway
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
 )
 
 func query(text string) *pgproto3.Query { return &pgproto3.Query{String: text} }
@@ -435,4 +439,37 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 		t.Error("a cancel was forwarded to an idle backend")
 	}
 	b.end()
+}
+
+// sheetOf gives every text the same sheet, as the pool does for texts that differ in literals only.
+type sheetOf struct{ sheet *statement.Sheet }
+
+func (s sheetOf) Analyze(context.Context, string) (*statement.Sheet, error) { return s.sheet, nil }
+
+func TestRelayDecidesOncePerSheetAndPolicy(t *testing.T) {
+	policy := &countingPolicy{fakePolicy: fakePolicy{}}
+	sheet, err := fakeAnalyzer{}.Analyze(t.Context(), "select")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := start(t, func(r *relay) { r.policy, r.analyzer, r.granted = policy, sheetOf{sheet}, policy.Policy() })
+	for _, text := range []string{"select 1", "select 2", "select 3"} {
+		b.send(query(text))
+		b.receive(1)
+	}
+	if got := policy.asked.Load(); got != 1 {
+		t.Errorf("policy was asked %d times about one sheet", got)
+	}
+	b.end()
+}
+
+// countingPolicy counts the questions.
+type countingPolicy struct {
+	fakePolicy
+	asked atomic.Int32
+}
+
+func (c *countingPolicy) Statement(ctx context.Context, in *authz.StatementInput) (*authz.StatementDecision, error) {
+	c.asked.Add(1)
+	return c.fakePolicy.Statement(ctx, in)
 }

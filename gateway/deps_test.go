@@ -14,7 +14,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"authn":               nil,
 		"authn/scram":         nil,
 		"authn/md5":           nil,
-		"authn/oauthbearer":   {"authn"},
+		"authn/oauthbearer":   {"authn", "authn/oidc"},
 		"authn/certificate":   {"authn"},
 		"authn/userlist":      {"authn/md5", "authn/scram"},
 		"authn/oidc":          {"authn"},

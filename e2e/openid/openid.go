@@ -48,6 +48,8 @@ type User struct {
 type Config struct {
 	// Listen is a loopback address; the port 0 takes a free one.
 	Listen string
+	// Listener is used in place of Listen, and closed by the provider.
+	Listener net.Listener
 	// TLS turns the issuer into an https one. The zero value is plain HTTP.
 	TLS *tls.Config
 	// Host replaces the host in the issuer, for certificates made out to a
@@ -75,9 +77,11 @@ func Start(cfg Config) (*Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start OpenID provider: %w", err)
 	}
-	listener, err := net.Listen("tcp", cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("start OpenID provider: %w", err)
+	listener := cfg.Listener
+	if listener == nil {
+		if listener, err = net.Listen("tcp", cfg.Listen); err != nil {
+			return nil, fmt.Errorf("start OpenID provider: %w", err)
+		}
 	}
 	issuer := issuerOf(cfg, listener.Addr())
 	handler, err := newHandler(issuer, store)

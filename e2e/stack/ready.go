@@ -74,16 +74,27 @@ const (
 // port returns want when nothing listens there, otherwise a free one. The
 // port is free when it is chosen, which is as much as can be known of it.
 func port(want int) (int, error) {
+	listener, err := listen(want)
+	if err != nil {
+		return 0, err
+	}
+	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
+}
+
+// listen listens on want when nothing else does, otherwise on a free port. (A
+// port that was listened on and closed is not free at once when a process is
+// started meanwhile: the child has the socket, too, until it executes.)
+func listen(want int) (net.Listener, error) {
 	candidate := want
 	for range portAttempts {
 		if candidate != 0 {
 			if listener, err := net.Listen("tcp", address(candidate)); err == nil {
-				return candidate, listener.Close()
+				return listener, nil
 			}
 		}
 		candidate = firstPort + rand.IntN(lastPort-firstPort+1)
 	}
-	return 0, errors.New("find a free port: there is none")
+	return nil, errors.New("find a free port: there is none")
 }
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -136,10 +136,6 @@ func (s *Services) startVault(ctx context.Context, cfg Config) (*Vault, error) {
 }
 
 func (s *Services) startOpenID(want int) (*openid.Provider, error) {
-	chosen, err := port(want)
-	if err != nil {
-		return nil, err
-	}
 	certificate, key, err := s.authority.Issue(serverRequest("openid"))
 	if err != nil {
 		return nil, err
@@ -148,8 +144,12 @@ func (s *Services) startOpenID(want int) (*openid.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	listener, err := listen(want)
+	if err != nil {
+		return nil, err
+	}
 	return openid.Start(openid.Config{
-		Listen: address(chosen), Lifetime: tokenLifetime, Users: People(),
+		Listener: listener, Lifetime: tokenLifetime, Users: People(),
 		TLS: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
 	})
 }

@@ -23,8 +23,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fakeBackend answers like PostgreSQL as far as the order of answers, errors, skipping, copying and names go. What a text does is
-// told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself, "wait" takes until
-// it is released, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
+// told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself when it is released,
+// "wait" takes until it is, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
 // NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
 	socket net.Conn
@@ -204,6 +204,8 @@ func (f *fakeBackend) execute(text string) bool {
 		<-f.release
 	case "copybroken":
 		f.conn.Send(&pgproto3.CopyInResponse{ColumnFormatCodes: []uint16{0}})
+		_ = f.conn.Flush()
+		<-f.release
 		f.fail("P0001", "the trigger raises")
 		return false
 	case "declare":

@@ -23,7 +23,14 @@ import (
 func TestRelayCopyFailsByItself(t *testing.T) {
 	b := start(t, nil)
 	b.send(parse("", "copybroken"), bind("", ""), execute(""), syncMessage)
-	if got, want := strings.Join(b.receive(1), " "), "1 2 G EP0001 ZI"; got != want {
+	for _, want := range []string{"1", "2", "G"} {
+		if m, err := b.client.Receive(); err != nil || word(m) != want {
+			t.Fatalf("got %v, %v", m, err)
+		}
+	}
+	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSync })
+	close(b.backend.release)
+	if got, want := strings.Join(b.receive(1), " "), "EP0001 ZI"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	b.send(query("select"))
@@ -294,4 +301,19 @@ func TestRelayForgetsBoundPortals(t *testing.T) {
 			t.Errorf("event %d is %q, want %q", i, line, want)
 		}
 	}
+}
+
+// waitFor looks at the queue until something is true of it.
+func (b *bench) waitFor(what string, is func(q *queue) bool) {
+	b.t.Helper()
+	q := b.relay.queue
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		q.mu.Lock()
+		done := is(q)
+		q.mu.Unlock()
+		if done {
+			return
+		}
+	}
+	b.t.Fatal(what + ": it never was")
 }

@@ -83,6 +83,9 @@ func quoted(text string) (field, rest string, err error) {
 	}
 }
 
+// quote is quoted's inverse.
+func quote(field string) string { return `"` + strings.ReplaceAll(field, `"`, `""`) + `"` }
+
 func isText(s string) bool {
 	if !utf8.ValidString(s) {
 		return false
@@ -98,6 +101,19 @@ const (
 	kindMD5
 	kindSCRAM
 )
+
+func (k kind) String() string {
+	switch k {
+	case kindSCRAM:
+		return "scram-sha-256"
+	case kindMD5:
+		return "md5"
+	case kindPlain:
+		return "plain text"
+	case kindEmpty:
+	}
+	return "none"
+}
 
 // kindOf tells what a secret is, as get_password_type does (src/backend/libpq/crypt.c), but for a broken SCRAM verifier:
 // PostgreSQL takes that for a password in plain text, which would let in whoever read the file.

@@ -1,4 +1,4 @@
-// Package userlist reads the users that log in with a password from a file in the format of PgBouncer's userlist.txt
+// Package userlist reads, and changes, the users that log in with a password: a file in the format of PgBouncer's userlist.txt
 // (https://www.pgbouncer.org/config.html#authentication-file-format).
 package userlist
 
@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strconv"
-	"strings"
 
+	"github.com/sallyport/sallyport/authn/md5"
 	"github.com/sallyport/sallyport/authn/scram"
 )
 
@@ -28,32 +29,45 @@ type Config struct {
 // Userlist is what a file said, when it was loaded. It never changes and is safe for concurrent use.
 type Userlist struct {
 	verifiers map[string]scram.Verifier
+	md5       map[string]md5.Secret
 	warnings  []string
 }
 
 // Load reads a file. Anything malformed is an error that names the file and the line, and nothing of the secret.
 func Load(path string, cfg Config) (*Userlist, error) {
-	file, err := os.Open(path)
+	list, _, err := load(path, cfg)
+	return list, err
+}
+
+// load also returns what was read, which is nil if there was nothing to read.
+func load(path string, cfg Config) (*Userlist, fs.FileInfo, error) {
+	text, info, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("load userlist: %w", err)
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("load userlist: %w", err)
-	}
-	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
-	if err != nil {
-		return nil, fmt.Errorf("load userlist: %w", err)
+		return nil, nil, fmt.Errorf("load userlist: %w", err)
 	}
 	list, err := parse(text, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("load userlist %s: %w", path, err)
+		return nil, info, fmt.Errorf("load userlist %s: %w", path, err)
 	}
 	if info.Mode().Perm()&0o007 != 0 {
 		list.warnings = append(list.warnings, fmt.Sprintf("file is open to every user of this machine (mode %04o)", info.Mode().Perm()))
 	}
-	return list, nil
+	return list, info, nil
+}
+
+// readFile reads a file and what it is.
+func readFile(path string) ([]byte, fs.FileInfo, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := io.ReadAll(io.LimitReader(file, maxFileBytes+1))
+	return text, info, err
 }
 
 // Lookup finds a user's verifier: the Lookup of scram.Config. Names are compared byte for byte.
@@ -62,38 +76,33 @@ func (list *Userlist) Lookup(user string) (scram.Verifier, bool) {
 	return verifier, ok
 }
 
-// Len is the number of users that can log in.
+// MD5 finds a user's MD5 secret: the Lookup of md5.Config. Users with a SCRAM verifier have none.
+func (list *Userlist) MD5(user string) (md5.Secret, bool) {
+	secret, ok := list.md5[user]
+	return secret, ok
+}
+
+// Len is the number of users that can log in by scram-sha-256.
 func (list *Userlist) Len() int { return len(list.verifiers) }
 
 // Warnings tell of entries that were read and cannot be used, and of what weakens the others. They hold no secret.
 func (list *Userlist) Warnings() []string { return append([]string(nil), list.warnings...) }
 
 func parse(text []byte, cfg Config) (*Userlist, error) {
-	if len(text) > maxFileBytes {
-		return nil, fmt.Errorf("file is larger than %d bytes", maxFileBytes)
+	entries, err := parseEntries(text)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Iterations == 0 {
 		cfg.Iterations = scram.DefaultIterations
 	}
-	list := &Userlist{verifiers: make(map[string]scram.Verifier)}
-	seen := make(map[string]int)
-	number := 0
-	for line := range strings.Lines(string(text)) {
-		number++
-		entry, ok, err := parseLine(line)
-		if err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
-		}
-		if !ok {
+	list := &Userlist{verifiers: make(map[string]scram.Verifier), md5: make(map[string]md5.Secret)}
+	for i, line := range entries.lines {
+		if line.entry.user == "" {
 			continue
 		}
-		// PgBouncer takes one of the two; which one is not for chance to decide.
-		if first, twice := seen[entry.user]; twice {
-			return nil, fmt.Errorf("line %d: user %q is already on line %d", number, entry.user, first)
-		}
-		seen[entry.user] = number
-		if err := list.add(entry, cfg); err != nil {
-			return nil, fmt.Errorf("line %d: user %q: %w", number, entry.user, err)
+		if err := list.add(line.entry, cfg); err != nil {
+			return nil, fmt.Errorf("line %d: user %q: %w", i+1, line.entry.user, err)
 		}
 	}
 	return list, nil
@@ -105,15 +114,15 @@ func (list *Userlist) add(entry entry, cfg Config) error {
 		list.warn(entry, "has no password and cannot log in with one")
 		return nil
 	case kindMD5:
-		list.warn(entry, "has an MD5 secret, which cannot serve scram-sha-256")
-		return nil
-	case kindPlain:
-		verifier, err := scram.NewStableVerifier(cfg.MockSecret, entry.user, entry.secret, cfg.Iterations)
+		secret, err := md5.ParseSecret(entry.secret)
 		if err != nil {
 			return err
 		}
-		list.verifiers[entry.user] = verifier
+		list.warn(entry, "has an MD5 secret, which serves md5 and cannot serve scram-sha-256")
+		list.md5[entry.user] = secret
 		return nil
+	case kindPlain:
+		return list.addPlain(entry, cfg)
 	case kindSCRAM:
 		verifier, err := scram.ParseVerifier(entry.secret)
 		if err != nil {
@@ -127,6 +136,20 @@ func (list *Userlist) add(entry entry, cfg Config) error {
 		return nil
 	}
 	return errors.New("unknown kind of secret")
+}
+
+// addPlain makes what every method needs of a password.
+func (list *Userlist) addPlain(entry entry, cfg Config) error {
+	verifier, err := scram.NewStableVerifier(cfg.MockSecret, entry.user, entry.secret, cfg.Iterations)
+	if err != nil {
+		return err
+	}
+	secret, err := md5.NewSecret(entry.user, entry.secret)
+	if err != nil {
+		return err
+	}
+	list.verifiers[entry.user], list.md5[entry.user] = verifier, secret
+	return nil
 }
 
 func (list *Userlist) warn(entry entry, what string) {

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		t.Errorf("users, %d (-want +got):\n%s", list.Len(), diff)
 	}
 	want := []string{
-		`user "md" has an MD5 secret, which cannot serve scram-sha-256`,
+		`user "md" has an MD5 secret, which serves md5 and cannot serve scram-sha-256`,
 		`user "none" has no password and cannot log in with one`,
 	}
 	if diff := cmp.Diff(want, list.Warnings()); diff != "" {
@@ -189,5 +189,3 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
-
-func quote(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

@@ -1,0 +1,124 @@
+package userlist
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// watched opens a file and runs it in a bubble, where seconds pass at once.
+func watched(t *testing.T, text string) (file *File, path string, observed *[]error) {
+	t.Helper()
+	path, observed = newFile(t, text, 0o600), new([]error)
+	file, err := Open(FileConfig{Path: path, Config: config, Observe: func(err error) { *observed = append(*observed, err) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- file.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+	return file, path, observed
+}
+
+// poll lets the file be looked at once more.
+func poll() {
+	time.Sleep(pollInterval)
+	synctest.Wait()
+}
+
+func TestFileFollowsUpdate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, path, observed := watched(t, `"old" "md5`+strings.Repeat("0", 32)+`"`)
+		if _, ok := file.MD5("old"); !ok || len(file.Warnings()) != 1 {
+			t.Errorf("MD5: %v, warnings %q", ok, file.Warnings())
+		}
+		poll()
+		if len(*observed) != 0 {
+			t.Errorf("reloaded although nothing changed: %v", *observed)
+		}
+		if err := Update(path, func(e *Entries) error { return e.SetVerifier("ana", pencil(t)) }); err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := file.Lookup("ana"); ok {
+			t.Error("known before it was looked at")
+		}
+		poll()
+		if _, ok := file.Lookup("ana"); !ok || len(*observed) != 1 || file.Err() != nil {
+			t.Errorf("Lookup: %v, observed %v, %v", ok, *observed, file.Err())
+		}
+		if err := Update(path, func(e *Entries) error { e.Remove("ana"); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		poll()
+		if _, ok := file.Lookup("ana"); ok {
+			t.Error("a removed user is still known")
+		}
+	})
+}
+
+func TestBadReloadKeepsTheOldList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		file, path, observed := watched(t, `"ana" "`+verifier+`"`)
+		for name, spoil := range map[string]func() error{
+			"malformed": func() error { return os.WriteFile(path, []byte("ana hunter2"), 0o600) },
+			"removed":   func() error { return os.Remove(path) },
+		} {
+			*observed = nil
+			if err := spoil(); err != nil {
+				t.Fatal(err)
+			}
+			poll()
+			poll() // a failure is told once
+			if _, ok := file.Lookup("ana"); !ok || len(*observed) != 1 || file.Err() == nil || strings.Contains(file.Err().Error(), "hunter2") {
+				t.Errorf("%s: Lookup %v, observed %v, %v", name, ok, *observed, file.Err())
+			}
+			if err := os.WriteFile(path, []byte(`"ana" "`+verifier+`"`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			poll()
+			if file.Err() != nil {
+				t.Errorf("after %s: %v", name, file.Err())
+			}
+		}
+	})
+}
+
+func TestOpenRefuses(t *testing.T) {
+	if _, err := Open(FileConfig{Path: filepath.Join(t.TempDir(), "none"), Config: config}); err == nil {
+		t.Error("no file")
+	}
+	if _, err := Open(FileConfig{Path: newFile(t, "x", 0o600), Config: config}); err == nil {
+		t.Error("malformed")
+	}
+}
+
+func TestReload(t *testing.T) {
+	path := newFile(t, `"ana" "`+verifier+`"`, 0o600)
+	file, err := Open(FileConfig{Path: path, Config: config})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := file.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := file.Lookup("ana"); ok {
+		t.Error("the file is empty")
+	}
+}

@@ -190,7 +190,7 @@ func TestCredentialElsewhere(t *testing.T) {
 
 // TestVaultLost: without Vault nobody new comes in, quickly, and those who are in stay.
 func TestVaultLost(t *testing.T) {
-	g := ownGateway(t, nil)
+	g := ownGateway(t, nil, "vault cannot be used")
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	vault := shared.services.Vault
 	if err := vault.Suspend(); err != nil {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // authenticated, until finished
-	waiting   int                   // client connections that are not authenticated yet
+	waiting   list.List             // of *session: those that are not authenticated yet, as they came
 	draining  bool
 	closed    bool
 
@@ -94,24 +95,30 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// accept starts a session, unless there are too many that have not proved anything yet.
+// accept starts a session. When there are too many that have not proved anything yet, the one that has taken longest makes room: a
+// client needs milliseconds, and who opens connections only to hold them must not keep the others out.
 func (s *Server) accept(conn net.Conn) {
 	cfg := s.config()
 	cfg.Metrics.ConnectionsAccepted.Inc()
+	newcomer := newSession(s, cfg, conn)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.waiting >= cfg.Limits.PreAuthentication || s.closed {
-		cfg.Metrics.AdmissionFailures.Inc(ReasonTooManyConnections.String())
+	if s.closed {
 		_ = conn.Close()
 		return
 	}
-	s.waiting++
+	if s.waiting.Len() >= cfg.Limits.PreAuthentication {
+		oldest, _ := s.waiting.Front().Value.(*session)
+		s.unwait(oldest)
+		cfg.Metrics.AdmissionFailures.Inc(ReasonTooManyConnections.String())
+		_ = oldest.conn.Close()
+	}
+	newcomer.place = s.waiting.PushBack(newcomer)
 	cfg.Metrics.ConnectionsActive.Inc()
 	s.background.Go(func() {
 		tune(conn)
-		session := newSession(s, cfg, conn)
-		defer s.leave(session)
-		session.run(s.ctx)
+		defer s.leave(newcomer)
+		newcomer.run(s.ctx)
 	})
 }
 
@@ -125,17 +132,23 @@ func (s *Server) enter(session *session) error {
 	if len(s.sessions) >= s.config().Limits.Connections {
 		return fail(ReasonTooManyConnections, nil)
 	}
-	s.waiting--
+	s.unwait(session)
 	s.sessions[session] = struct{}{}
 	return nil
+}
+
+// unwait takes a session off those that wait.
+func (s *Server) unwait(session *session) {
+	if session.place != nil {
+		s.waiting.Remove(session.place)
+		session.place = nil
+	}
 }
 
 func (s *Server) leave(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, entered := s.sessions[session]; !entered {
-		s.waiting--
-	}
+	s.unwait(session)
 	delete(s.sessions, session)
 	s.config().Metrics.ConnectionsActive.Dec()
 }

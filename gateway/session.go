@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"crypto/tls"
@@ -34,7 +35,8 @@ type session struct {
 	lease      *credentials.Lease
 	backend    *opened
 	key        cancelKey
-	guesses    guesses // under the lock of cancelKeys
+	guesses    guesses       // under the lock of cancelKeys
+	place      *list.Element // among those that wait, under the server's lock; nil: not there
 
 	live atomic.Pointer[relay] // set while the session relays
 	info atomic.Pointer[SessionInfo]

@@ -84,13 +84,15 @@ func (w *walker) delete(n *pg.DeleteStmt) {
 	w.fields(n.ProtoReflect(), "with_clause", "relation", "using_clause", "where_clause")
 }
 
-// merge walks a MERGE. Whatever it does, it reads the target to find its rows.
+// merge walks a MERGE. Whatever it does, it reads the target to find its rows. Each WHEN sees the target, the source or both, so none of
+// them ends the search for a name.
 func (w *walker) merge(n *pg.MergeStmt) {
 	w.push()
 	defer w.pop()
 	w.visit("MergeStmt.with_clause", n.GetWithClause().ProtoReflect())
 	it, r := w.target(n.GetRelation(), "select")
 	w.from("MergeStmt.source_relation", []*pg.Node{n.GetSourceRelation()})
+	w.scope.declaring = true
 	w.node("MergeStmt.join_condition", n.GetJoinCondition())
 	joined := it.touched && !alwaysTrue(n.GetJoinCondition())
 	for _, clause := range n.GetMergeWhenClauses() {

@@ -93,15 +93,16 @@ func fieldsOf(fields []*pg.Node) (parts []string, star bool) {
 
 // indirection records the names in (x).name: fields, or calls with x as the argument. (1).pg_sleep sleeps.
 func (w *walker) indirection(n *pg.A_Indirection) {
+	argument := n.GetArg()
 	for _, step := range n.GetIndirection() {
-		name := step.GetString_().GetSval()
-		if name == "" {
-			continue
+		if name := step.GetString_().GetSval(); name != "" {
+			w.facts.word(factAttributes, name)
+			if callableWithOne(name) {
+				w.calls(Name{Name: name})
+				w.ownFunction(name, callArgs{{value: argument}})
+			}
 		}
-		w.facts.word(factAttributes, name)
-		if callableWithOne(name) {
-			w.calls(Name{Name: name})
-		}
+		argument = nil // the next step is applied to what this one gives
 	}
 }
 

@@ -13,12 +13,12 @@ const (
 	maxConstantLength = 256 // bytes; four qualified, quoted names. A longer one is shown as not constant.
 )
 
-// call records a function call, with what it does to settings, channels and relations. It reports whether it has walked the fields.
-func (w *walker) call(n *pg.FuncCall) bool {
+// call records a function call, with what it does to settings, channels and relations. The walk goes on through its fields.
+func (w *walker) call(n *pg.FuncCall) {
 	name := nameOf(n.GetFuncname())
 	if name.Name == "" {
 		w.incomplete("call without a name")
-		return false
+		return
 	}
 	args := arguments(n.GetArgs())
 	fn := Function{Schema: name.Schema, Name: name.Name}
@@ -30,7 +30,6 @@ func (w *walker) call(n *pg.FuncCall) bool {
 	if own {
 		w.ownFunction(name.Name, args)
 	}
-	return false
 }
 
 // takesNames says whether one of PostgreSQL's own functions takes the name of something in a string, or is none of its own. The others'
@@ -88,7 +87,7 @@ func (a callArgs) constants() []string {
 // at returns an argument by position or name.
 func (a callArgs) at(position int, name string) (*pg.Node, bool) {
 	for i, argument := range a {
-		if argument.name == name || argument.name == "" && i == position {
+		if argument.name == "" && i == position || argument.name != "" && argument.name == name {
 			return argument.value, true
 		}
 	}
@@ -121,12 +120,12 @@ func (w *walker) ownFunction(name string, args callArgs) {
 			channel = everyName
 		}
 		w.facts.channel(Channel{Name: channel, Action: "notify"})
-	case "nextval", "currval":
-		w.relationArgument(args, "usage")
-	case "setval":
-		w.relationArgument(args, "update")
+	case "nextval", "setval", "currval":
+		w.sequence(name, args)
 	case "to_regclass", "regclass":
-		w.relationArgument(args, "lookup")
+		if text, ok := args.text(0, ""); ok {
+			w.relationInText(text, "lookup")
+		}
 	case "system_user":
 		w.scope.column(name) // a keyword since 16, a column's name before
 	default:
@@ -134,13 +133,16 @@ func (w *walker) ownFunction(name string, args callArgs) {
 	}
 }
 
-// relationArgument records the relation a first argument names. One that is not constant is shown by the call alone.
-func (w *walker) relationArgument(args callArgs, access string) *relation {
-	text, ok := args.text(0, "")
-	if !ok {
-		return nil
+// sequence records the sequence a call moves or reads.
+func (w *walker) sequence(function string, args callArgs) {
+	access := "usage"
+	if function == "setval" {
+		access = "update"
 	}
-	return w.relationInText(text, access)
+	text, ok := args.text(0, "")
+	if !ok || w.relationInText(text, access) == nil {
+		w.opaque(function)
+	}
 }
 
 // xmlFunction adds what functions do that read relations or run SQL they are given as text.
@@ -154,6 +156,8 @@ func (w *walker) xmlFunction(name string, args callArgs) {
 		}
 		if r := w.relationInText(first, "select"); r != nil {
 			r.read(everyColumn)
+		} else {
+			w.opaque(name) // a table by its oid
 		}
 	case "cursor_to_xml", "cursor_to_xmlschema":
 		cursor, ok := args.text(0, "cursor")

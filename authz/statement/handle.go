@@ -23,7 +23,8 @@ func (w *walker) handle(at place, m protoreflect.Message) bool {
 	case *pg.WithClause:
 		w.with(n)
 	case *pg.FuncCall:
-		return w.call(n)
+		w.call(n)
+		return false
 	case *pg.RangeVar:
 		w.rangeVarAt(at, n)
 		return false

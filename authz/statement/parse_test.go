@@ -3,8 +3,69 @@ package statement
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"path/filepath"
+	"strings"
 	"testing"
+
+	"github.com/rogpeppe/go-internal/txtar"
 )
+
+// FuzzParse looks for texts within the limits that break the parser or the walker, and for sheets that do not say what they must: a
+// command for every statement, every list there, also after a journey through JSON.
+func FuzzParse(f *testing.F) {
+	paths, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range paths {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			text, _, _ := strings.Cut(string(file.Data), factsMark)
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if (Limits{MaxTextBytes: 1 << 14}).Check(text) != nil {
+			t.Skip()
+		}
+		sheet, err := parse(text)
+		if err != nil {
+			var syntax *SyntaxError
+			var limit *LimitError
+			if !errors.As(err, &syntax) && !errors.As(err, &limit) {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		normalize(text)
+		checkSheet(t, sheet)
+	})
+}
+
+func checkSheet(t *testing.T, sheet *Sheet) {
+	t.Helper()
+	body, err := json.Marshal(sheet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(body, []byte(`":null`)) {
+		t.Errorf("a list is missing: %s", body)
+	}
+	for _, s := range sheet.Statements {
+		if s.Command == "" || s.Class == "" || len(s.Commands) == 0 || s.Commands[0] != s.Command {
+			t.Errorf("got command %q, class %q, commands %q", s.Command, s.Class, s.Commands)
+		}
+		for _, r := range s.Relations {
+			if r.Name == "" || len(r.Access) == 0 {
+				t.Errorf("got relation %+v", r)
+			}
+		}
+	}
+}
 
 func BenchmarkParse(b *testing.B) {
 	for b.Loop() {

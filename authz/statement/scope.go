@@ -1,6 +1,10 @@
 package statement
 
-import pg "github.com/pganalyze/pg_query_go/v6"
+import (
+	"slices"
+
+	pg "github.com/pganalyze/pg_query_go/v6"
+)
 
 // scope is one query's names, as PostgreSQL's ParseState is: the items of its FROM clause and the CTEs its WITH clause defines.
 //
@@ -11,8 +15,8 @@ type scope struct {
 	items  []*item
 	ctes   map[string]columns
 
-	// declaring is set while the FROM clause itself is walked. What stands in it may not see its siblings, so none of them ends the search
-	// for a name.
+	// declaring is set while the FROM clause itself is walked, and for a MERGE. What stands there may not see all the items, so none of
+	// them ends the search for a name.
 	declaring bool
 	unsureOf  int // how many items have been given up on, because there are more than maxTied
 }
@@ -236,16 +240,18 @@ func (w *walker) declareJoin(n *pg.JoinExpr) []*relation {
 	}
 	for _, alias := range []*pg.Alias{n.GetAlias(), n.GetJoinUsingAlias()} {
 		if alias != nil {
-			w.scope.items = append(w.scope.items, joinItem(alias, rels))
+			w.scope.items = append(w.scope.items, joinItem(alias, rels, sides))
 		}
 	}
 	return rels
 }
 
-// joinItem is the item of a join's alias. Without a column list it adds only a name: the columns are found through the sides.
-func joinItem(alias *pg.Alias, rels []*relation) *item {
-	renamed := len(alias.GetColnames()) > 0
-	return &item{name: alias.GetAliasname(), aliased: true, rels: rels, renamed: renamed, pseudo: !renamed}
+// joinItem is the item of a join's alias. Without a column list it adds only a name: the columns are found through the sides. It shows
+// the names that a side's own list gives.
+func joinItem(alias *pg.Alias, rels []*relation, sides []*item) *item {
+	listed := len(alias.GetColnames()) > 0
+	renamed := listed || slices.ContainsFunc(sides, func(it *item) bool { return it.renamed })
+	return &item{name: alias.GetAliasname(), aliased: true, rels: rels, renamed: renamed, pseudo: !listed}
 }
 
 func (c columns) add(name string) {

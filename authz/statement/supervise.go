@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// A worker that will not start is tried again after a wait that doubles. One that died over a text is replaced at once the first time; a
-// client that kills one after another is slowed down the same way.
+// A worker that will not start is tried again after a wait that doubles. One that died over a text is replaced after the shortest: others
+// wait for it.
 const (
 	minBackoff = 20 * time.Millisecond
 	maxBackoff = 5 * time.Second
-	calmAfter  = 10 * time.Second // a worker that lasted this long starts the count anew
 )
 
 // Run starts the workers and keeps them running until the context ends; then it stops them and returns nil. It is called once.
@@ -33,18 +32,15 @@ func (p *Pool) supervise(ctx context.Context) {
 		if !sleep(ctx, backoff) {
 			return
 		}
-		started := time.Now()
-		replaced := p.runWorker(ctx)
-		switch {
-		case replaced || time.Since(started) > calmAfter:
-			backoff = 0
-		default:
+		if p.runWorker(ctx) {
+			backoff = minBackoff
+		} else {
 			backoff = min(max(2*backoff, minBackoff), maxBackoff)
 		}
 	}
 }
 
-// runWorker runs one process until it has to go. It reports whether that was as it should be.
+// runWorker runs one process until it has to go. It reports whether the process was ever ready.
 func (p *Pool) runWorker(ctx context.Context) bool {
 	process, err := startProcess(ctx, p.config.Command, p.config.MemoryBytes)
 	if err != nil {
@@ -57,15 +53,13 @@ func (p *Pool) runWorker(ctx context.Context) bool {
 	p.started.Do(func() { close(p.ready) })
 	err = p.serve(ctx, process)
 	p.live.Add(-1)
-	switch {
-	case err == nil || errors.Is(err, errReplace):
+	if err == nil || errors.Is(err, errReplace) {
 		process.stop(stopTimeout)
 		return true
-	default:
-		process.stop(0)
-		p.config.Logger.Warn("statement worker replaced", "error", err)
-		return false
 	}
+	process.stop(0)
+	p.config.Logger.Warn("statement worker replaced", "error", err)
+	return true
 }
 
 var errEnded = errors.New("worker ended while it was idle")

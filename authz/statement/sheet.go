@@ -40,7 +40,9 @@ type Statement struct {
 	// Unfiltered says which relations an UPDATE or DELETE touches without a WHERE, at any depth.
 	Unfiltered []Name `json:"unfiltered"`
 
-	// Opaque names what the text cannot show: "DO", "CALL", "COPY PROGRAM", "COPY FILE", "LOAD", "EXECUTE DYNAMIC" …
+	// Opaque names what the text cannot show: code in a string ("DO", "CALL", "FUNCTION BODY", "COPY PROGRAM", "LOAD", "FUNCTION
+	// query_to_xml" for a function that runs SQL it is given), files ("COPY FILE"), or relations without a name ("CASCADE", "UNNAMED
+	// RELATIONS").
 	Opaque []string `json:"opaque"`
 
 	Copy     *Copy     `json:"copy,omitempty"`
@@ -69,6 +71,13 @@ type Name struct {
 }
 
 // Relation is one relation and what the statement does with it. CTE names are not relations; the tables inside them are.
+//
+// Access is any of select, insert, update, delete, truncate, lock (FOR UPDATE and its kin, LOCK), usage (a sequence is moved or read), lookup
+// (only its existence and oid: regclass), references, create, alter, drop, grant, maintain (VACUUM, ANALYZE, CLUSTER, REINDEX), refresh and
+// publish. A column that is read adds select: RETURNING, a WHERE, the arbiter of ON CONFLICT.
+//
+// Without the catalog a name that is not qualified may be a column of any relation in sight, the outer queries' included: it is listed
+// with each of them. The facts say too much rather than too little.
 type Relation struct {
 	Schema    string   `json:"schema"`     // as written; "" = resolved by search_path
 	Name      string   `json:"name"`       // folded and truncated as PostgreSQL does
@@ -83,7 +92,8 @@ type Relation struct {
 type Function struct {
 	Schema string `json:"schema"`
 	Name   string `json:"name"`
-	// Constants are the arguments that are string constants (regclass literals, set_config names), "" for others, bounded.
+	// Constants are the first arguments where they are constants, "" for others and for long ones. PostgreSQL's own functions have them only
+	// when they take the name of something (nextval, set_config, has_table_privilege …): what the others are given is data.
 	Constants []string `json:"constants,omitempty"`
 }
 
@@ -114,7 +124,7 @@ type Explain struct {
 
 // Prepared says what a statement does to the one namespace that SQL and the wire protocol share.
 type Prepared struct {
-	Action string `json:"action"` // prepare, execute, deallocate, declare, fetch, move, close, current_of, discard
+	Action string `json:"action"` // prepare, execute, deallocate, declare, fetch, move, close, current_of, discard (DISCARD ALL alone)
 	Name   string `json:"name"`   // "*" for ALL
 	Hold   bool   `json:"hold"`   // DECLARE … WITH HOLD
 	// Further names used by the same statement (EXPLAIN EXECUTE, CREATE TABLE AS EXECUTE, several WHERE CURRENT OF).

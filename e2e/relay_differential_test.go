@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -90,18 +91,24 @@ func differentialCases() map[string]struct {
 		"DISCARD ALL":              {false, []step{send("Z", pParse("s", "SELECT 1"), pParse("", "SELECT 2"), sync), send("ZZ", pParse("d", "DISCARD ALL"), pBind("d", "d"), pExecute("d", 0), sync, pBind("", ""), pExecute("", 0), sync)}},
 		"deferred error at Sync":   {false, []step{send("Z", pQuery("CREATE TEMP TABLE later (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)")), send("Z", pParse("", "INSERT INTO pg_temp.later VALUES (1), (1)"), pBind("", ""), pExecute("", 0), sync)}},
 		"EXECUTE of a COPY":        {false, []step{table, send("Z", pParse("s", "COPY pg_temp.moved FROM STDIN"), sync), send("G", pQuery("EXECUTE s")), send("Z", pData("1\ta\n"), done)}},
-		"copy in":                  {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN")), send("Z", pData("1\ta\n"), pData("2\tb\n"), done), send("Z", pQuery("SELECT * FROM pg_temp.moved"))}},
+		"copy in":                  {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN")), send("Z", pData("1\ta\n"), pData("2\tb\n"), done), send("Z", pQuery("SELECT a + 0, b || '' FROM pg_temp.moved"))}},
 		"copy in, two at once":     {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN; COPY pg_temp.moved FROM STDIN")), send("G", pData("1\ta\n"), done), send("Z", pData("2\tb\n"), done)}},
 		"copy in, bad data":        {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN")), send("Z", pData("x\n"), pData("y\n"), done), send("Z", pQuery("SELECT 1"))}},
 		"copy in, given up":        {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN")), send("Z", pData("1\ta\n"), fail), send("Z", pQuery("SELECT 1"))}},
-		"copy in, extended":        {false, append(append([]step(nil), copyIn...), send("Z", flush, sync, pData("1\ta\n"), done, sync), send("Z", pQuery("SELECT * FROM pg_temp.moved")))},
-		"copy in, extended, bad":   {false, append(append([]step(nil), copyIn...), send("Z", pData("x\n"), done, sync), send("Z", pQuery("SELECT * FROM pg_temp.moved")))},
+		"copy in, extended":        {false, append(append([]step(nil), copyIn...), send("Z", flush, sync, pData("1\ta\n"), done, sync), send("Z", pQuery("SELECT a + 0, b || '' FROM pg_temp.moved")))},
+		"copy in, extended, bad":   {false, append(append([]step(nil), copyIn...), send("Z", pData("x\n"), done, sync), send("Z", pQuery("SELECT a + 0, b || '' FROM pg_temp.moved")))},
 		"copy in, given up twice":  {false, append(append([]step(nil), copyIn...), send("Z", fail, fail, sync), send("Z", pQuery("SELECT 1")))},
 		"Query amid a copy in":     {false, append(append([]step(nil), copyIn...), send("$", pQuery("SELECT 1")))},
 		"function call":            {false, []step{send("Z", message('F', "\x00\x00\x05\x46\x00\x00\x00\x01\x00\x00\x00\x01-\x00\x00")), send("ZZ", pParse("", "SELECT 1"), message('F', "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"), sync)}},
 		"Terminate behind a Query": {true, []step{send("Z$", pQuery("SELECT 1"), message('X', ""))}},
 	}
 }
+
+// origin is where PostgreSQL's source raises the error of a name that means nothing. The gateway says it in the same words, from elsewhere.
+var origin = regexp.MustCompile(`^(E "SERROR\\x00VERROR\\x00C(?:26000|34000)\\x00M.*?\\x00)F.*$`)
+
+// temporary is the number of a session's schema for temporary tables.
+var temporary = regexp.MustCompile(`pg_temp_[0-9]+`)
 
 // TestRelayDifferential holds the same conversations with PostgreSQL and through the gateway: the answers are the same, byte for byte.
 func TestRelayDifferential(t *testing.T) {
@@ -188,5 +195,6 @@ func shown(kind byte, body []byte) string {
 	if len(line) > 2000 {
 		line = fmt.Sprintf("%s… (%d bytes)", line[:2000], len(body))
 	}
-	return line
+	line = temporary.ReplaceAllString(line, "pg_temp")
+	return origin.ReplaceAllString(line, `$1\x00"`)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/certs"
 	"github.com/sallyport/sallyport/gateway/metrics"
+	"github.com/sallyport/sallyport/tlsutil"
 )
 
 // testCertificate is a server certificate for localhost.
@@ -49,7 +50,7 @@ func admitting(t *testing.T, client func(conn net.Conn, cfg *tls.Config)) (*admi
 	serverTLS, clientTLS := testCertificate(t)
 	near, far := tcpPair(t)
 	defer func() { _ = near.Close(); _ = far.Close() }()
-	cfg := &Config{TLS: serverTLS, Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
+	cfg := &Config{Serving: servingOf(serverTLS), Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
 	server := &Server{keys: &cancelKeys{sessions: map[uint32]*session{}}}
 	server.current.Store(cfg)
 	s := newSession(server, cfg, far)
@@ -136,7 +137,7 @@ func TestAdmitHasADeadline(t *testing.T) {
 			near, far := tcpPair(t)
 			defer func() { _ = near.Close(); _ = far.Close() }()
 			serverTLS, _ := testCertificate(t)
-			cfg := &Config{TLS: serverTLS, Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
+			cfg := &Config{Serving: servingOf(serverTLS), Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
 			s := newSession(&Server{}, cfg, far)
 			_, _ = near.Write(sent)
 			err := s.phase(context.Background(), 50*time.Millisecond, func(ctx context.Context) error { _, err := s.admit(ctx); return err })
@@ -161,5 +162,38 @@ func TestErrorBeforeTLSIsReadable(t *testing.T) {
 	m, ok := got.(*pgproto3.ErrorResponse)
 	if !ok || m.Severity != "FATAL" || m.Code != "28000" || !strings.Contains(m.Message, "requires TLS") {
 		t.Errorf("got %#v", got)
+	}
+}
+
+// servingOf serves one configuration, as a reloader that never reloads.
+func servingOf(cfg *tls.Config) func() *tlsutil.Serving {
+	return func() *tlsutil.Serving { return &tlsutil.Serving{Config: cfg} }
+}
+
+func TestAdmitDirectTLS(t *testing.T) {
+	tests := map[string]struct {
+		protocols []string
+		admitted  bool
+	}{
+		"ALPN postgresql":  {[]string{"postgresql"}, true},
+		"no ALPN":          {nil, false},
+		"another protocol": {[]string{"h2"}, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a, err := admitting(t, func(conn net.Conn, cfg *tls.Config) {
+				cfg.NextProtos = tt.protocols
+				secure := tls.Client(conn, cfg)
+				_, _ = secure.Write(startPacket(protocol30, hello("user", "ana", "database", "app")))
+				_, _ = io.Copy(io.Discard, secure)
+				_ = conn.Close()
+			})
+			if (a != nil) != tt.admitted {
+				t.Errorf("admitted: %t (%v)", a != nil, err)
+			}
+			if err != nil && asSessionError(err).code() != "" {
+				t.Errorf("the client hears %s before it has said what it wants", asSessionError(err).code())
+			}
+		})
 	}
 }

@@ -33,20 +33,45 @@ func (s *session) authenticate(ctx context.Context, a *admitted) (authn.Identity
 	if !ok {
 		rule = authn.Rule{Method: authn.MethodReject}
 	}
+	identity, err := s.authenticateBy(ctx, a, rule)
+	s.server.countLogin(rule.Method, err)
+	return identity, err
+}
+
+// authenticateBy runs a rule: the certificate that it demands, then its method. A method that nothing is configured for refuses
+// everybody, after the work that a password takes.
+func (s *session) authenticateBy(ctx context.Context, a *admitted, rule authn.Rule) (authn.Identity, error) {
+	var shown authn.Identity
+	if rule.Certificate || rule.Method == authn.MethodCertificate {
+		identity, err := s.authenticateCertificate(a)
+		if err != nil || rule.Method == authn.MethodCertificate {
+			return identity, err
+		}
+		shown = identity
+	}
 	var identity authn.Identity
 	var err error
-	switch verifier := s.config.Issuers[rule.Issuer]; {
-	case rule.Method == authn.MethodOIDC && verifier != nil:
-		identity, err = s.authenticateToken(ctx, a, verifier)
+	verifier, oauth := s.config.Issuers[rule.Issuer], s.config.OAuth[rule.Issuer]
+	switch {
 	case rule.Method == authn.MethodSCRAM:
 		identity, err = s.authenticateSCRAM(a, s.config.SCRAM)
+	case rule.Method == authn.MethodMD5 && s.config.MD5 != nil:
+		identity, err = s.authenticateMD5(a, s.config.MD5)
+	case rule.Method == authn.MethodOIDC && verifier != nil:
+		identity, err = s.authenticateToken(ctx, a, verifier)
+	case rule.Method == authn.MethodOAUTHBEARER && oauth != nil:
+		identity, err = s.authenticateBearer(ctx, a, oauth)
 	default:
 		_, err = s.authenticateSCRAM(a, s.config.SCRAM)
 		if err == nil {
 			err = rejected(a, errors.New("no rule permits this login"))
 		}
 	}
-	s.server.countLogin(rule.Method, err)
+	if err == nil && rule.Certificate {
+		if identity, err = identity.WithCertificate(shown); err != nil {
+			err = rejected(a, err)
+		}
+	}
 	return identity, err
 }
 
@@ -63,15 +88,11 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 	if err := s.sendAuthentication(a, &pgproto3.AuthenticationCleartextPassword{}); err != nil {
 		return authn.Identity{}, err
 	}
-	body, err := readPassword(a.conn, maxPasswordMessage)
+	password, err := readPasswordString(a.conn)
 	if err != nil {
 		return authn.Identity{}, err
 	}
-	defer clear(body)
-	password, rest, found := bytes.Cut(body, []byte{0})
-	if !found || len(rest) != 0 {
-		return authn.Identity{}, failf(ReasonProtocol, "invalid password packet")
-	}
+	defer clear(password)
 	identity, err := verifier.Verify(ctx, string(password), a.startup.user)
 	if errors.Is(err, oidc.ErrUnavailable) {
 		return identity, &sessionError{reason: ReasonAuthentication, sqlstate: "57P03", message: "tokens cannot be verified now: the identity provider's keys are unavailable", err: err}
@@ -84,11 +105,11 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 
 // authenticateSCRAM runs SCRAM-SHA-256 (https://www.postgresql.org/docs/current/sasl-authentication.html).
 func (s *session) authenticateSCRAM(a *admitted, server *scram.Server) (authn.Identity, error) {
-	exchange := server.Begin(a.startup.user, nil)
+	exchange := server.Begin(a.startup.user, s.endPoint)
 	if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASL{AuthMechanisms: exchange.Mechanisms()}); err != nil {
 		return authn.Identity{}, err
 	}
-	mechanism, in, err := readSASLInitial(a.conn, exchange.Mechanisms())
+	mechanism, in, err := readSASLInitial(a.conn, exchange.Mechanisms(), maxSASLMessage)
 	if err != nil {
 		return authn.Identity{}, err
 	}
@@ -165,9 +186,22 @@ func readPassword(conn net.Conn, limit int) ([]byte, error) {
 	return body, nil
 }
 
+// readPasswordString reads a PasswordMessage: one string and its NUL. The caller clears it.
+func readPasswordString(conn net.Conn) ([]byte, error) {
+	body, err := readPassword(conn, maxPasswordMessage)
+	if err != nil {
+		return nil, err
+	}
+	password, rest, found := bytes.Cut(body, []byte{0})
+	if !found || len(rest) != 0 {
+		return nil, failf(ReasonProtocol, "invalid password packet")
+	}
+	return password, nil
+}
+
 // readSASLInitial reads SASLInitialResponse: the mechanism and its first message; nil when the client sent none yet.
-func readSASLInitial(conn net.Conn, offered []string) (mechanism string, data []byte, err error) {
-	body, err := readPassword(conn, maxSASLMessage)
+func readSASLInitial(conn net.Conn, offered []string, limit int) (mechanism string, data []byte, err error) {
+	body, err := readPassword(conn, limit)
 	if err != nil {
 		return "", nil, err
 	}

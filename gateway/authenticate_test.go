@@ -94,7 +94,7 @@ func TestReadSASLInitial(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			mechanism, data, err := readSASLInitial(sent(tt.in), []string{"SCRAM-SHA-256"})
+			mechanism, data, err := readSASLInitial(sent(tt.in), []string{"SCRAM-SHA-256"}, maxSASLMessage)
 			checkReason(t, err, tt.want)
 			if (err == nil) != (mechanism == "SCRAM-SHA-256") {
 				t.Errorf("mechanism %q", mechanism)
@@ -127,7 +127,7 @@ func FuzzReadSASLInitial(f *testing.F) {
 	f.Add([]byte("p\xff\xff\xff\xff"))
 	f.Fuzz(func(t *testing.T, in []byte) {
 		conn := sent(in)
-		_, data, err := readSASLInitial(conn, []string{"SCRAM-SHA-256"})
+		_, data, err := readSASLInitial(conn, []string{"SCRAM-SHA-256"}, maxSASLMessage)
 		if conn.most > maxSASLMessage {
 			t.Errorf("%d bytes were taken at once", conn.most)
 		}

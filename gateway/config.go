@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -10,6 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/certificate"
+	"github.com/sallyport/sallyport/authn/md5"
+	"github.com/sallyport/sallyport/authn/oauthbearer"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
 	"github.com/sallyport/sallyport/authz"
@@ -18,15 +20,19 @@ import (
 	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
+	"github.com/sallyport/sallyport/tlsutil"
 )
 
-// Config is what a Server needs. All of it is required but Issuers, Limits, Timeouts and Logger. The parts are the caller's: it runs
+// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Limits, Timeouts and Logger. The parts are the caller's: it runs
 // and closes them, after the server.
 type Config struct {
-	TLS         *tls.Config               // what clients are served
-	Rules       authn.Rules               // who authenticates how
-	SCRAM       *scram.Server             // for password users, and for everybody nobody knows
-	Issuers     map[string]*oidc.Verifier // by the name that rules use
+	Serving     func() *tlsutil.Serving        // the certificate that a client who comes now is served
+	Rules       authn.Rules                    // who authenticates how
+	SCRAM       *scram.Server                  // for password users, and for everybody nobody knows
+	MD5         *md5.Server                    // nil: no rule asks for it
+	Issuers     map[string]*oidc.Verifier      // by the name that rules use
+	OAuth       map[string]*oauthbearer.Server // of the issuers, by the same names
+	Mapper      *certificate.Mapper            // of client certificates; nil: no rule asks for one
 	Policy      *authz.Engine
 	Statements  *statement.Pool
 	Credentials *credentials.Vault
@@ -54,7 +60,7 @@ func (c Config) checked() (Config, error) {
 			missing = append(missing, errors.New("gateway: no "+what))
 		}
 	}
-	require(c.TLS != nil, "TLS configuration")
+	require(c.Serving != nil, "certificate")
 	require(len(c.Rules) > 0, "authentication rule")
 	require(c.SCRAM != nil, "SCRAM server")
 	require(c.Policy != nil, "policy")

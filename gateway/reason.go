@@ -22,6 +22,7 @@ const (
 	ReasonUnsupported // replication, a protocol version
 	ReasonParameter   // a startup parameter that is not permitted
 	ReasonAuthentication
+	ReasonDiscovery // an OAuth client that has no token yet was told where to get one
 	ReasonTooManyConnections
 	ReasonUnknownDatabase
 	ReasonPolicyDenied
@@ -96,6 +97,7 @@ var endings = [...]ending{
 	ReasonUnsupported:        {"unsupported", faultClient, "0A000", "feature not supported"},
 	ReasonParameter:          {"parameter", faultClient, "42501", "parameter is not permitted by policy"},
 	ReasonAuthentication:     {"authentication", faultClient, "28P01", "password authentication failed"},
+	ReasonDiscovery:          {"discovery", faultNone, "28000", "OAuth bearer authentication failed"},
 	ReasonTooManyConnections: {"too_many_connections", faultGateway, "53300", "sorry, too many clients already"},
 	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
 	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},

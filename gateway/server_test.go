@@ -39,7 +39,7 @@ func serverConfig(t *testing.T) Config {
 	}
 	t.Cleanup(func() { _ = log.Close() })
 	return Config{
-		TLS: serverTLS, Rules: authn.Rules{{Method: authn.MethodSCRAM}}, SCRAM: passwords, Policy: &authz.Engine{}, Statements: &statement.Pool{},
+		Serving: servingOf(serverTLS), Rules: authn.Rules{{Method: authn.MethodSCRAM}}, SCRAM: passwords, Policy: &authz.Engine{}, Statements: &statement.Pool{},
 		Credentials: &credentials.Vault{}, Revoker: &credentials.Revoker{}, Databases: map[string]Database{"app": {}}, Audit: log,
 		Metrics: metrics.New(Labels()...),
 	}
@@ -115,7 +115,7 @@ func (s *serving) stopped() error {
 
 func TestNewSaysWhatIsMissing(t *testing.T) {
 	_, err := New(Config{})
-	for _, what := range []string{"TLS", "rule", "SCRAM", "policy", "statement", "credentials", "database", "audit", "metrics"} {
+	for _, what := range []string{"certificate", "rule", "SCRAM", "policy", "statement", "credentials", "database", "audit", "metrics"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v does not mention %s", err, what)
 		}

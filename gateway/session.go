@@ -22,13 +22,15 @@ import (
 // session is one client connection from its first byte to its last. It owns the client's connection, the backend session and the
 // lease, and closes all three.
 type session struct {
-	server  *Server
-	config  *Config // as it was when the client came
-	id      string
-	conn    net.Conn
-	secure  *tls.Conn // conn within TLS, once it is
-	logger  *slog.Logger
-	started time.Time
+	server *Server
+	config *Config // as it was when the client came
+	id     string
+	conn   net.Conn
+	secure *tls.Conn // conn within TLS, once it is
+	// endPoint is tls-server-end-point of the certificate that this connection was served; nil: there is none.
+	endPoint []byte
+	logger   *slog.Logger
+	started  time.Time
 
 	negotiated bool // the first authentication message was sent
 	admitted   *admitted

@@ -93,20 +93,25 @@ func (p *process) assembleTLS() (err error) {
 
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on.
 func (p *process) serverConfig(c *config.Config) (gateway.Config, error) {
-	scram, warnings, err := c.SCRAM()
+	passwords, err := c.Passwords()
 	issuers, issuersErr := c.Issuers()
+	oauth, oauthErr := c.OAuth(issuers)
+	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()
-	if err := errors.Join(c.CheckRules(), err, issuersErr, databasesErr); err != nil {
+	if err := errors.Join(c.CheckRules(), err, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
 		return gateway.Config{}, err
 	}
-	for _, warning := range warnings {
-		p.logger.Warn("userlist", "warning", warning)
+	for _, warning := range passwords.Warnings {
+		p.logger.Warn("authentication", "warning", warning)
 	}
 	return gateway.Config{
-		TLS:         tlsutil.ServerConfig(p.certificate),
+		Serving:     p.certificate.Serving,
 		Rules:       c.Authentication.Rules,
-		SCRAM:       scram,
+		SCRAM:       passwords.SCRAM,
+		MD5:         passwords.MD5,
 		Issuers:     issuers,
+		OAuth:       oauth,
+		Mapper:      mapper,
 		Policy:      p.policy,
 		Statements:  p.statements,
 		Credentials: p.vault,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/certificate"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
 )
@@ -17,6 +18,9 @@ func (c *Config) readAuthentication(s *section) {
 	c.readSCRAM(s.section("scram"))
 	for _, item := range s.items("issuers") {
 		c.readIssuer(s.d.mapping(item.node, item.path, item.node.Line))
+	}
+	for _, item := range s.items("certificates") {
+		a.Certificates = append(a.Certificates, readMapping(s.d.mapping(item.node, item.path, item.node.Line)))
 	}
 	rules := s.items("rules")
 	if len(rules) == 0 {
@@ -37,7 +41,7 @@ func (c *Config) readSCRAM(s *section) {
 }
 
 func (c *Config) readIssuer(s *section) {
-	issuer := Issuer{Name: s.required("name", "the name that rules refer to")}
+	issuer := Issuer{Name: s.required("name", "the name that rules refer to"), Scope: s.text("scope", "")}
 	for _, other := range c.Authentication.Issuers {
 		if issuer.Name != "" && other.Name == issuer.Name {
 			s.at("name").problem("is another issuer's name too: choose another one")
@@ -73,7 +77,22 @@ func (c *Config) readIssuer(s *section) {
 // servedMethods are the methods that the session can speak. Package authn knows more: a rule with one of those would pass its checks
 // and refuse everybody it matches.
 func servedMethods() []string {
-	return []string{string(authn.MethodSCRAM), string(authn.MethodOIDC), string(authn.MethodReject)}
+	return []string{
+		string(authn.MethodSCRAM), string(authn.MethodMD5), string(authn.MethodOIDC), string(authn.MethodOAUTHBEARER),
+		string(authn.MethodCertificate), string(authn.MethodReject),
+	}
+}
+
+// readMapping reads one way from a client certificate to an account.
+func readMapping(s *section) certificate.Mapping {
+	m := certificate.Mapping{
+		Kind:  certificate.Kind(s.oneOf("kind", "", string(certificate.CommonName), string(certificate.Email), string(certificate.DNS), string(certificate.URI), string(certificate.SPIFFE))),
+		Name:  s.required("name", "the name in the certificate, for example {user} or {user}@example.com"),
+		Users: s.texts("users"),
+	}
+	s.missing("kind", "cn, email, dns, uri, spiffe")
+	s.done()
+	return m
 }
 
 func readRule(s *section) authn.Rule {
@@ -82,6 +101,8 @@ func readRule(s *section) authn.Rule {
 		Users:     s.texts("users"),
 		Databases: s.texts("databases"),
 		Issuer:    s.text("issuer", ""),
+
+		Certificate: s.boolean("certificate"),
 	}
 	s.missing("method", strings.Join(servedMethods(), ", "))
 	for _, item := range s.items("sources") {
@@ -131,10 +152,13 @@ func (c *Config) crossCheck(d *document) {
 
 func (c *Config) checkRule(d *document, i int, rule authn.Rule) {
 	path := indexed("authentication.rules", i)
-	if rule.Method == authn.MethodSCRAM && c.Authentication.Userlist == "" {
+	if (rule.Method == authn.MethodSCRAM || rule.Method == authn.MethodMD5) && c.Authentication.Userlist == "" {
 		d.problem(d.lines[path], path+".method", "needs authentication.userlist, the file with the passwords")
 	}
-	if rule.Method == authn.MethodOIDC && rule.Issuer != "" && !c.hasIssuer(rule.Issuer) {
+	if (rule.Method == authn.MethodCertificate || rule.Certificate) && c.TLS.ClientCA == "" {
+		d.problem(d.lines[path], path, "demands client certificates: set tls.client_ca to the authority that signs them")
+	}
+	if (rule.Method == authn.MethodOIDC || rule.Method == authn.MethodOAUTHBEARER) && rule.Issuer != "" && !c.hasIssuer(rule.Issuer) {
 		d.problem(d.lines[path], path+".issuer", "is %q, which is not the name of one of authentication.issuers", rule.Issuer)
 	}
 	for _, name := range rule.Databases {

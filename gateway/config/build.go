@@ -10,6 +10,9 @@ import (
 	"os"
 	"strings"
 
+	"github.com/sallyport/sallyport/authn/certificate"
+	"github.com/sallyport/sallyport/authn/md5"
+	"github.com/sallyport/sallyport/authn/oauthbearer"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
 	"github.com/sallyport/sallyport/authn/userlist"
@@ -60,24 +63,60 @@ func readSecret(path string) ([]byte, error) {
 	return secret, nil
 }
 
-// SCRAM reads the userlist and makes the server of password logins; without a userlist it knows nobody.
-// The warnings are about entries of the userlist.
-func (c *Config) SCRAM() (server *scram.Server, warnings []string, err error) {
+// Passwords are the servers of password logins, made of one userlist.
+type Passwords struct {
+	SCRAM *scram.Server
+	MD5   *md5.Server
+	// Warnings are about entries of the userlist, and about rules.
+	Warnings []string
+}
+
+// Passwords reads the userlist; without one nobody has a password.
+func (c *Config) Passwords() (p Passwords, err error) {
 	a := c.Authentication
 	secret, err := c.mockSecret()
 	if err != nil {
-		return nil, nil, err
+		return p, err
 	}
 	lookup := func(string) (scram.Verifier, bool) { return scram.Verifier{}, false }
+	lookupMD5 := func(string) (md5.Secret, bool) { return md5.Secret{}, false }
 	if a.Userlist != "" {
 		list, err := userlist.Load(a.Userlist, userlist.Config{MockSecret: secret, Iterations: a.Iterations})
 		if err != nil {
-			return nil, nil, c.problems("authentication.userlist", err)
+			return p, c.problems("authentication.userlist", err)
 		}
-		lookup, warnings = list.Lookup, list.Warnings()
+		lookup, lookupMD5, p.Warnings = list.Lookup, list.MD5, list.Warnings()
 	}
-	server, err = scram.NewServer(scram.Config{Lookup: lookup, MockSecret: secret, Iterations: a.Iterations})
-	return server, warnings, c.problems("authentication.scram", err)
+	p.Warnings = append(p.Warnings, a.Rules.Warnings()...)
+	if p.SCRAM, err = scram.NewServer(scram.Config{Lookup: lookup, MockSecret: secret, Iterations: a.Iterations}); err != nil {
+		return p, c.problems("authentication.scram", err)
+	}
+	p.MD5, err = md5.NewServer(md5.Config{Lookup: lookupMD5})
+	return p, c.problems("authentication.userlist", err)
+}
+
+// Mapper maps client certificates to accounts; it is nil when clients are not asked for one.
+func (c *Config) Mapper() (*certificate.Mapper, error) {
+	if c.TLS.ClientCA == "" {
+		return nil, nil
+	}
+	mapper, err := certificate.New(certificate.Config{Mappings: c.Authentication.Certificates})
+	return mapper, c.problems("authentication.certificates", err)
+}
+
+// OAuth makes the servers of OAUTHBEARER for the issuers, with the verifiers that Issuers made.
+func (c *Config) OAuth(verifiers map[string]*oidc.Verifier) (map[string]*oauthbearer.Server, error) {
+	servers := make(map[string]*oauthbearer.Server)
+	var problems Problems
+	for i, issuer := range c.Authentication.Issuers {
+		if verifiers[issuer.Name] == nil {
+			continue // was reported
+		}
+		server, err := oauthbearer.NewServer(oauthbearer.Config{Verifier: verifiers[issuer.Name], Issuer: issuer.Issuer, Scope: issuer.Scope})
+		problems = append(problems, c.each(indexed("authentication.issuers", i), err)...)
+		servers[issuer.Name] = server
+	}
+	return servers, problems.err()
 }
 
 func (c *Config) mockSecret() ([]byte, error) {
@@ -138,7 +177,7 @@ func (c *Config) PolicyConfig(logger *slog.Logger, onReload func(authz.Status)) 
 
 // Reloader is what tlsutil.NewReloader takes.
 func (p KeyPair) Reloader(logger *slog.Logger, observe func(error)) tlsutil.ReloaderConfig {
-	return tlsutil.ReloaderConfig{Certificate: p.Certificate, Key: p.Key, Logger: logger, Observe: observe}
+	return tlsutil.ReloaderConfig{Certificate: p.Certificate, Key: p.Key, ClientCA: p.ClientCA, Logger: logger, Observe: observe}
 }
 
 // AdminTLS is the TLS configuration of the admin listener from its reloader.

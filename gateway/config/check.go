@@ -60,7 +60,12 @@ func (c *Config) parts() []part {
 		{"tls.", func(*Report) error { return c.checkPair("tls", c.TLS) }},
 		{"admin.token_file", func(*Report) error { _, err := c.AdminToken(); return err }},
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
-		{"authentication.issuers", func(*Report) error { _, err := c.Issuers(); return err }},
+		{"authentication.issuers", func(*Report) error {
+			verifiers, err := c.Issuers()
+			_, oauthErr := c.OAuth(verifiers)
+			return errors.Join(err, oauthErr)
+		}},
+		{"authentication.certificates", func(*Report) error { _, err := c.Mapper(); return err }},
 		{"policy.", c.checkPolicy},
 		{"vault.", c.checkVault},
 		{"databases.", func(*Report) error { _, err := c.Backends(); return err }},
@@ -87,7 +92,8 @@ func (c *Config) checkPair(path string, pair KeyPair) error {
 }
 
 func (c *Config) checkSCRAM(r *Report) error {
-	_, warnings, err := c.SCRAM()
+	passwords, err := c.Passwords()
+	warnings := passwords.Warnings
 	for _, warning := range warnings {
 		r.Warnings = append(r.Warnings, c.Problem("authentication.userlist", errors.New(warning)))
 	}

@@ -26,6 +26,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/authn/certificate"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -59,7 +60,10 @@ type Config struct {
 }
 
 // KeyPair names the files of a certificate and its key.
-type KeyPair struct{ Certificate, Key string }
+type KeyPair struct {
+	Certificate, Key string
+	ClientCA         string // whose certificates clients may show; "": they are not asked for one
+}
 
 // Admin configures the admin listener.
 type Admin struct {
@@ -74,12 +78,14 @@ type Authentication struct {
 	Iterations     int
 	MockSecretFile string // "": a new secret for every start
 	Issuers        []Issuer
+	Certificates   []certificate.Mapping // empty: the common name is the user
 	Rules          authn.Rules
 }
 
 // Issuer is an OpenID provider under the name that rules use.
 type Issuer struct {
-	Name string
+	Name  string
+	Scope string // that OAUTHBEARER clients are told to ask for; "": openid
 	oidc.Config
 }
 

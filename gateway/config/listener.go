@@ -51,7 +51,9 @@ func isLoopback(hostport string) bool {
 func (c *Config) readTLS(s *section) {
 	c.TLS.Certificate = s.requiredFile("certificate", "", "the certificate that clients see, PEM, leaf first")
 	c.TLS.Key = s.requiredFile("key", "SALLYPORT_TLS_KEY_FILE", "the certificate's key, PEM")
+	c.TLS.ClientCA = s.file("client_ca", "")
 	c.reads("tls.certificate", c.TLS.Certificate)
+	c.reads("tls.client_ca", c.TLS.ClientCA)
 	c.readsSecret("tls.key", c.TLS.Key)
 	s.done()
 }

@@ -71,7 +71,7 @@ func (m *Metrics) sessions(f factory, reasons []string) {
 	m.AdmissionFailures = f.counters("admission_failures_total", "Connections that ended before they were a session.", "reason", reasons...)
 	m.SessionEnds = f.counters("session_ends_total", "Sessions ended.", "reason", reasons...)
 	m.Logins = f.pairs("logins_total", "Attempts to authenticate.",
-		"method", []string{"scram-sha-256", "oidc", "reject"}, "result", []string{"ok", "failed", "unavailable"})
+		"method", []string{"scram-sha-256", "md5", "oidc", "oauthbearer", "cert", "reject"}, "result", []string{"ok", "failed", "unavailable"})
 	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
 }
 

@@ -16,6 +16,7 @@ type verdict struct {
 	reasons  []string // for the audit log, and for the client when denied
 	revision string   // of the policy that decided
 	denial   *denial  // what the client hears instead of policy's refusal: a syntax error, an unknown name; a template, copied for use
+	unknown  bool     // denied only because it runs something by a name that means nothing now
 	used     []parsed // what SQL runs by its name and only Parse has named, so that no event has its text yet
 }
 
@@ -150,7 +151,7 @@ func (j *judge) decideUses(ctx context.Context, p *prepared, i int, v verdict, d
 			return v, err
 		}
 		if used == nil {
-			return verdict{denial: unknown}, nil
+			return verdict{denial: unknown, unknown: true}, nil
 		}
 		if use.Kind == "statement" && !executable(used) {
 			return verdict{denial: &denial{sqlstate: "0A000", message: "EXECUTE of a prepared statement that is not a query is not supported"}}, nil

@@ -22,10 +22,10 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 	}
 	name := string(nameKey(m.Name))
 	ops := []nameOp{{kind: setStatement, name: name, prepared: p}}
-	if full := j.names.room(j.limits, ops); v.allow && full != nil {
+	if full := j.names.room(j.limits, ops); (v.allow || v.unknown) && full != nil {
 		v = verdict{denial: full}
 	}
-	if !v.allow {
+	if !v.allow && !v.unknown { // the name may mean something when it is bound; that is decided then
 		r, d := j.record(p, v, audit.ProtocolParse, name, "", began)
 		return j.refuseRun(wire.Parse, len(body), d, r, name)
 	}

@@ -56,6 +56,15 @@ func TestRelayNames(t *testing.T) {
 			ready: 2, want: "1 E0A000 ZI E26000 ZI",
 			trail: []string{"parse execute s = deny → denied 0A000", "bind  = deny → denied 26000", "execute  = deny → skipped"},
 		},
+		"a name may come to mean something between Parse and Bind": {
+			send: []pgproto3.FrontendMessage{
+				parse("e", "execute s"), bind("", "e"), syncMessage, parse("s", "select"), bind("", "e"), execute(""), syncMessage,
+			},
+			ready: 2, want: "1 E26000 ZI 1 2 D EXECUTE 1 ZI", ran: "execute s",
+			trail: []string{
+				"bind execute s = deny → denied 26000", "parse select = allow → completed", "bind execute s = allow → completed",
+			},
+		},
 		"a text that only Parse has named is recorded when SQL runs it": {
 			send: []pgproto3.FrontendMessage{parse("s", "select secretly"), query("execute s"), query("execute s")},
 			// The Parse rides with the first Query.

@@ -263,38 +263,3 @@ func (r *relay) awaitCancel() {
 		defer r.cancelMu.Unlock()
 	}
 }
-
-// writeOutcome writes a run's outcome event. When it cannot be written the session ends.
-func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
-	*event = audit.Outcome{
-		Session: r.id, Number: run.number, Status: run.status, Command: string(run.tags), SQLSTATE: run.sqlstate,
-		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged,
-	}
-	r.metrics.outcome(event.Duration)
-	if err := r.log.Append(event); err != nil {
-		r.metrics.auditFailed()
-		return fail(ReasonAudit, err)
-	}
-	return nil
-}
-
-// skipped writes the outcome of a statement that the backend will discard.
-func (j *judge) skipped(run *run) error {
-	if run.done {
-		return nil
-	}
-	run.done = true
-	run.status = audit.StatusSkipped
-	return j.writeOutcome(&audit.Outcome{}, run)
-}
-
-// reportRest writes the outcomes of what was never answered. Both goroutines have ended.
-func (r *reporter) reportRest() {
-	r.queue.drain(func(e entry) { // before what was bound: what was executed too is not known
-		if e.run != nil && e.run.status == "" {
-			e.run.status = audit.StatusUnknown
-		}
-		_ = r.report(e.run)
-	})
-	_ = r.reportBound()
-}

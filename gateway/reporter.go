@@ -224,27 +224,6 @@ func (r *reporter) complete(t wire.Type, body []byte) error {
 	return nil
 }
 
-// rebind notes what portals are bound to now; run is nil if they were closed. What they were bound to before is not executed any more.
-func (r *reporter) rebind(ops []nameOp, run *run) error {
-	for _, op := range ops {
-		switch op.kind {
-		case setPortal, dropPortal:
-			if err := r.reportUnexecuted(r.bound[op.name]); err != nil {
-				return err
-			}
-			delete(r.bound, op.name)
-			if run != nil {
-				r.bound[op.name] = run
-			}
-		case dropPortals:
-			if err := r.reportBound(); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // commandComplete passes on the end of one statement. For an Execute it is the outcome; a Query may hold more statements.
 func (r *reporter) commandComplete(body []byte) error {
 	e := r.asked()
@@ -399,47 +378,6 @@ func (r *reporter) skip(failed bool) error {
 		r.wakeJudge()
 	}
 	return err
-}
-
-// reportSkipped writes the outcome of a message that failed, or that the backend discards because of it.
-func (r *reporter) reportSkipped(e entry, failed bool) error {
-	if e.run == nil || e.run.done {
-		return nil
-	}
-	if !failed && e.run.status == "" {
-		e.run.status = audit.StatusSkipped
-	}
-	return r.report(e.run)
-}
-
-// reportBound writes the outcomes of what was bound and never executed.
-func (r *reporter) reportBound() error {
-	for _, run := range r.bound {
-		if err := r.reportUnexecuted(run); err != nil {
-			return err
-		}
-	}
-	clear(r.bound)
-	return nil
-}
-
-// reportUnexecuted writes the outcome of a Bind, if no Execute has.
-func (r *reporter) reportUnexecuted(run *run) error {
-	if run != nil && !run.done {
-		run.status = audit.StatusBound
-	}
-	return r.report(run)
-}
-
-// report writes the outcome of a statement, once.
-func (r *reporter) report(run *run) error {
-	if run == nil || run.done {
-		return nil
-	}
-	run.done = true
-	run.rows += uint64(r.copiedRows.Swap(0))   //nolint:gosec // counts
-	run.bytes += uint64(r.copiedBytes.Swap(0)) //nolint:gosec // counts
-	return r.writeOutcome(&r.outcome, run)
 }
 
 // processIDBytes is where a NotificationResponse names the notifying process.

@@ -214,3 +214,30 @@ type chunkReader struct {
 }
 
 func (c *chunkReader) Read(p []byte) (int, error) { return c.r.Read(p[:min(len(p), c.n)]) }
+
+// TestPipeTakesMemoryAsBytesCome shows that a length alone, which anybody can announce, takes none; and that a message grown so is whole.
+func TestPipeTakesMemoryAsBytesCome(t *testing.T) {
+	const size = 1 << 20
+	message := AppendMessage(nil, Bind, bytes.Repeat([]byte("x"), size))
+	var dst bytes.Buffer
+	p := NewPipe(&dst, io.MultiReader(bytes.NewReader(message[:100]), bytes.NewReader(message[100:])), anySize)
+	largest := 0
+	err := relayAll(t, p, func(_ Type, size int) error {
+		body, ok := p.Body(size)
+		if !ok {
+			if p.fill > bufferSize && len(p.buf) > 2*p.fill || p.fill <= bufferSize && len(p.buf) > bufferSize {
+				t.Fatalf("%d bytes are kept for %d that came", len(p.buf), p.fill)
+			}
+			largest = max(largest, len(p.buf))
+			return errMore
+		}
+		p.Accept(len(body))
+		return nil
+	})
+	if err != nil || !bytes.Equal(dst.Bytes(), message) {
+		t.Errorf("%d bytes arrived, want %d; %v", dst.Len(), len(message), err)
+	}
+	if largest == bufferSize {
+		t.Error("the buffer did not grow: the test tests nothing")
+	}
+}

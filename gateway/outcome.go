@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// rebind notes what portals are bound to now; run is nil if they were closed. What they were bound to before is not executed any more.
+func (r *reporter) rebind(ops []nameOp, run *run) error {
+	for _, op := range ops {
+		switch op.kind {
+		case setPortal, dropPortal:
+			if err := r.reportUnexecuted(r.bound[op.name]); err != nil {
+				return err
+			}
+			delete(r.bound, op.name)
+			if run != nil {
+				r.bound[op.name] = run
+			}
+		case dropPortals:
+			if err := r.reportBound(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reportSkipped writes the outcome of a message that failed, or that the backend discards because of it.
+func (r *reporter) reportSkipped(e entry, failed bool) error {
+	if e.run == nil || e.run.done {
+		return nil
+	}
+	if !failed && e.run.status == "" {
+		e.run.status = audit.StatusSkipped
+	}
+	return r.report(e.run)
+}
+
+// reportBound writes the outcomes of what was bound and never executed.
+func (r *reporter) reportBound() error {
+	for _, run := range r.bound {
+		if err := r.reportUnexecuted(run); err != nil {
+			return err
+		}
+	}
+	clear(r.bound)
+	return nil
+}
+
+// reportUnexecuted writes the outcome of a Bind, if no Execute has.
+func (r *reporter) reportUnexecuted(run *run) error {
+	if run != nil && !run.done {
+		run.status = audit.StatusBound
+	}
+	return r.report(run)
+}
+
+// report writes the outcome of a statement, once.
+func (r *reporter) report(run *run) error {
+	if run == nil || run.done {
+		return nil
+	}
+	run.done = true
+	run.rows += uint64(r.copiedRows.Swap(0))   //nolint:gosec // counts
+	run.bytes += uint64(r.copiedBytes.Swap(0)) //nolint:gosec // counts
+	return r.writeOutcome(&r.outcome, run)
+}
+
+// writeOutcome writes a run's outcome event. When it cannot be written the session ends.
+func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
+	*event = audit.Outcome{
+		Session: r.id, Number: run.number, Status: run.status, Command: string(run.tags), SQLSTATE: run.sqlstate,
+		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged,
+	}
+	r.metrics.outcome(event.Duration)
+	if err := r.log.Append(event); err != nil {
+		r.metrics.auditFailed()
+		return fail(ReasonAudit, err)
+	}
+	return nil
+}
+
+// skipped writes the outcome of a statement that the backend will discard.
+func (j *judge) skipped(run *run) error {
+	if run.done {
+		return nil
+	}
+	run.done = true
+	run.status = audit.StatusSkipped
+	return j.writeOutcome(&audit.Outcome{}, run)
+}
+
+// reportRest writes the outcomes of what was never answered. Both goroutines have ended.
+func (r *reporter) reportRest() {
+	r.queue.drain(func(e entry) { // before what was bound: what was executed too is not known
+		if e.run != nil && e.run.status == "" {
+			e.run.status = audit.StatusUnknown
+		}
+		_ = r.report(e.run)
+	})
+	_ = r.reportBound()
+}

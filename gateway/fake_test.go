@@ -146,7 +146,6 @@ type bench struct {
 	relay   *relay
 	log     *fakeAudit
 	result  chan *sessionError
-	got     []string
 }
 
 // start runs a relay. change may alter it first.

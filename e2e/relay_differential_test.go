@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -187,7 +188,8 @@ func receive(in io.Reader) (kind byte, body []byte, err error) {
 
 // ending says how a connection ended; a reset and a close are the same to a client.
 func ending(err error) string {
-	if timeout, ok := err.(net.Error); ok && timeout.Timeout() { //nolint:errorlint // as the reader returned it
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return "nothing more came"
 	}
 	return "end"

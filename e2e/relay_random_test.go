@@ -46,7 +46,7 @@ func randomStep(r *rand.Rand) step {
 		case 4, 5, 6:
 			all = append(all, pBind(portal(), pick("", "s", "t", "u")))
 		case 7, 8:
-			all = append(all, pExecute(portal(), uint32(r.IntN(2)))) //nolint:gosec // 0 or 1
+			all = append(all, pExecute(portal(), uint32(r.IntN(2)))) // #nosec -- 0 or 1
 		case 9:
 			all = append(all, pDescribe('P', portal()))
 		case 10:
@@ -67,7 +67,7 @@ var meaningless = regexp.MustCompile(`^E .*\\x00C(25P02|26000|34000)\\x00.*$`)
 func TestRelayDifferentialRandom(t *testing.T) {
 	for seed := range uint64(conversations) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same at every run
+			r := rand.New(rand.NewPCG(seed, 1)) // #nosec -- the same at every run
 			var steps []step
 			for range stepsInEach {
 				steps = append(steps, randomStep(r))

@@ -159,7 +159,7 @@ func buffered(conn net.Conn) bool {
 	waiting := false
 	_ = raw.Control(func(fd uintptr) {
 		var b [1]byte
-		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) //nolint:gosec // a descriptor fits
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // #nosec -- a descriptor fits
 		waiting = err == nil && n > 0
 	})
 	return waiting

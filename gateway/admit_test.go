@@ -35,7 +35,7 @@ func testCertificate(t *testing.T) (*tls.Config, *tls.Config) {
 		t.Fatal(err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"postgresql"}},
-		&tls.Config{InsecureSkipVerify: true} //nolint:gosec // the test is about what comes before and after
+		&tls.Config{InsecureSkipVerify: true} // #nosec -- the test is about what comes before and after
 }
 
 // startPacket is a packet with its length.

@@ -214,7 +214,7 @@ func readSASLInitial(conn net.Conn, offered []string, limit int) (mechanism stri
 	if !found || !known || len(rest) < 4 {
 		return "", nil, failf(ReasonProtocol, "client selected an invalid SASL authentication mechanism")
 	}
-	length := int32(binary.BigEndian.Uint32(rest)) //nolint:gosec // the sign is the point: the field is an Int32
+	length := int32(binary.BigEndian.Uint32(rest)) // #nosec -- the sign is the point: the field is an Int32
 	data = rest[4:]
 	if length == -1 && len(data) == 0 {
 		return mechanism, nil, nil

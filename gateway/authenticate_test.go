@@ -26,7 +26,7 @@ func (r *reading) Read(b []byte) (int, error) {
 func sent(b []byte) *reading { return &reading{Reader: bytes.NewReader(b)} }
 
 func passwordMessage(body string) []byte {
-	return append(binary.BigEndian.AppendUint32([]byte{'p'}, uint32(len(body)+4)), body...) //nolint:gosec // a test's length
+	return append(binary.BigEndian.AppendUint32([]byte{'p'}, uint32(len(body)+4)), body...) // #nosec -- a test's length
 }
 
 func TestReadPassword(t *testing.T) {
@@ -66,7 +66,7 @@ func TestReadPassword(t *testing.T) {
 }
 
 func initialResponse(mechanism string, length int32, data string) []byte {
-	body := binary.BigEndian.AppendUint32(append([]byte(mechanism), 0), uint32(length)) //nolint:gosec // the bits are the point
+	body := binary.BigEndian.AppendUint32(append([]byte(mechanism), 0), uint32(length)) // #nosec -- the bits are the point
 	return passwordMessage(string(append(body, data...)))
 }
 

@@ -37,7 +37,7 @@ func (d *denial) arm() {
 func (d *denial) response() []byte {
 	return encodeError(&pgproto3.ErrorResponse{
 		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: d.sqlstate, Message: d.message, Detail: d.detail, Hint: d.hint,
-		Position: int32(min(d.position, 1<<30)), //nolint:gosec // bounded in this line
+		Position: int32(min(d.position, 1<<30)), // #nosec -- bounded in this line
 	})
 }
 

@@ -35,7 +35,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 	}
 	for name, may := range allowed {
 		t.Run(name, func(t *testing.T) {
-			out, err := exec.Command("go", "list", "-deps", module+name).CombinedOutput() //nolint:gosec // fixed arguments
+			out, err := exec.Command("go", "list", "-deps", module+name).CombinedOutput() // #nosec -- fixed arguments
 			if err != nil {
 				t.Fatalf("go list: %v\n%s", err, out)
 			}

@@ -97,7 +97,7 @@ func (c *clock) renewal() time.Duration {
 	if !c.lease.Renewable {
 		return left - c.margin
 	}
-	jitter := 0.9 + 0.2*rand.Float64() //nolint:gosec // not a secret
+	jitter := 0.9 + 0.2*rand.Float64() // #nosec -- not a secret
 	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-c.margin))
 }
 

@@ -46,7 +46,7 @@ func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *g
 	s.config.Metrics.BackendConnectDuration.Observe(time.Since(began).Seconds())
 	s.backend = o
 	o.config.Address = o.session.Address // a cancel must reach this very server
-	o.pins = pinned(g, o.session.Parameters)
+	o.pins = pinned(o.session.Parameters)
 	if err := s.append(&audit.Connect{
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, BackendHost: o.session.Host, BackendDatabase: o.config.Database,
@@ -85,7 +85,7 @@ func (s *session) noBackend(err error) error {
 }
 
 // pinned are the reported settings that must not change while the session lasts (protocol: after authentication, tripwires).
-func pinned(g *grant, reported []backend.Parameter) map[string]string {
+func pinned(reported []backend.Parameter) map[string]string {
 	pins := map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8", "is_superuser": "off"}
 	for _, p := range reported {
 		if p.Name == "session_authorization" || p.Name == "search_path" {

@@ -61,8 +61,8 @@ func (r *reporter) report(run *run) error {
 		return nil
 	}
 	run.done = true
-	run.rows += uint64(r.copiedRows.Swap(0))   //nolint:gosec // counts
-	run.bytes += uint64(r.copiedBytes.Swap(0)) //nolint:gosec // counts
+	run.rows += uint64(r.copiedRows.Swap(0))   // #nosec -- counts
+	run.bytes += uint64(r.copiedBytes.Swap(0)) // #nosec -- counts
 	return r.writeOutcome(&r.outcome, run)
 }
 

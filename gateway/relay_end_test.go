@@ -255,8 +255,9 @@ func (c *stuckWriter) Write([]byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for time.Now().Before(c.deadline) {
-		defer time.AfterFunc(time.Until(c.deadline), c.moved.Broadcast).Stop()
+		alarm := time.AfterFunc(time.Until(c.deadline), c.moved.Broadcast)
 		c.moved.Wait()
+		alarm.Stop()
 	}
 	return 0, os.ErrDeadlineExceeded
 }

@@ -28,7 +28,7 @@ type run struct {
 func (r *run) count(bytes int) {
 	if r != nil {
 		r.rows++
-		r.bytes += uint64(bytes) //nolint:gosec // a message's size
+		r.bytes += uint64(bytes) // #nosec -- a message's size
 	}
 }
 

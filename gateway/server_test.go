@@ -89,7 +89,7 @@ func (s *serving) hello() *tls.Conn {
 	if _, err := io.ReadFull(conn, answer[:]); err != nil || answer[0] != 'S' {
 		s.t.Fatalf("answer %q, %v", answer, err)
 	}
-	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // the test is about what comes after
+	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // #nosec -- the test is about what comes after
 	if _, err := secure.Write(startPacket(protocol30, hello("user", "ana", "database", "app"))); err != nil {
 		s.t.Fatal(err)
 	}

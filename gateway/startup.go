@@ -159,7 +159,7 @@ func (s *startup) negotiation() []byte {
 		return nil
 	}
 	body := binary.BigEndian.AppendUint32(nil, s.protocol)
-	body = binary.BigEndian.AppendUint32(body, uint32(len(s.unknown))) //nolint:gosec // bounded by maxStartupPacket
+	body = binary.BigEndian.AppendUint32(body, uint32(len(s.unknown))) // #nosec -- bounded by maxStartupPacket
 	for _, name := range s.unknown {
 		body = append(append(body, name...), 0)
 	}

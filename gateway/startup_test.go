@@ -137,7 +137,8 @@ func settings(list []backend.Parameter) map[string]string {
 
 func TestStartupParametersArePinned(t *testing.T) {
 	s := &startup{user: "ana", parameters: []backend.Parameter{
-		{Name: "application_name", Value: "psql"}, {Name: "client_encoding", Value: "SQL_ASCII"},
+		{Name: "application_name", Value: "psql"},
+		{Name: "client_encoding", Value: "SQL_ASCII"},
 		{Name: "options", Value: `-c statement_timeout=90s --IntervalStyle=iso_8601 -cTimeZone=UTC`},
 	}}
 	g := grant{ConnectDecision: authz.ConnectDecision{ReadOnly: true, StatementTimeout: 60e9}}

@@ -41,7 +41,7 @@ type textNames struct {
 
 func writeFrame(w io.Writer, kind byte, body []byte) error {
 	frame := make([]byte, 5, 5+len(body))
-	binary.BigEndian.PutUint32(frame, uint32(len(body)+1)) //nolint:gosec // bodies are far below 4 GiB
+	binary.BigEndian.PutUint32(frame, uint32(len(body)+1)) // #nosec -- bodies are far below 4 GiB
 	frame[4] = kind
 	if _, err := w.Write(append(frame, body...)); err != nil {
 		return fmt.Errorf("write frame: %w", err)

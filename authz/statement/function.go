@@ -69,16 +69,16 @@ func arguments(list []*pg.Node) callArgs {
 // constants are the positional arguments that are constants; nil when none is.
 func (a callArgs) constants() []string {
 	var constants []string
-	any := false
+	found := false
 	for _, argument := range a[:min(len(a), maxConstants)] {
 		value, ok := constant(argument.value)
 		if !ok || argument.name != "" || len(value) > maxConstantLength {
 			value = ""
 		}
-		any = any || value != ""
+		found = found || value != ""
 		constants = append(constants, value)
 	}
-	if !any {
+	if !found {
 		return nil
 	}
 	return constants

@@ -37,7 +37,7 @@ func startProcess(ctx context.Context, command []string, memory int64) (*process
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make pipe: %w", err), childIn.Close(), in.Close())
 	}
-	cmd := exec.Command(command[0], command[1:]...) //nolint:gosec // the operator's own configuration
+	cmd := exec.Command(command[0], command[1:]...) // #nosec -- the operator's own configuration
 	cmd.Stdin, cmd.Stdout = childIn, childOut       // standard error is the null device: a crash report could quote the text
 	cmd.Env = []string{}                            // nil would hand down ours
 	dieWithUs(cmd)

@@ -48,7 +48,7 @@ func start(c command) (*process, error) {
 		return nil, fmt.Errorf("start %s: %w", c.name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command(c.path, c.args...) //nolint:gosec // the programs of this repository and of PostgreSQL
+	cmd := exec.Command(c.path, c.args...) // #nosec -- the programs of this repository and of PostgreSQL
 	cmd.Dir, cmd.Stdout, cmd.Stderr = c.dir, log, log
 	cmd.Env = append(os.Environ(), c.env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: c.parent}

@@ -234,7 +234,7 @@ func (f *fake) scram(mechanisms []string, iterations int, edit func(step int, te
 
 func (f *fake) conversation(mechanism string, iterations int) *scram.ServerConversation {
 	client, _ := scram.SHA256.NewClientUnprepped("", fakePassword, "")
-	stored := client.WithMinIterations(1).GetStoredCredentials(scram.KeyFactors{Salt: "0123456789abcdef", Iters: iterations})
+	stored, _ := client.WithMinIterations(1).GetStoredCredentialsWithError(scram.KeyFactors{Salt: "0123456789abcdef", Iters: iterations})
 	server, _ := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })
 	if mechanism != scramSHA256Plus {
 		return server.NewConversation()
@@ -262,8 +262,11 @@ func status(name, value string) []byte { return frame('S', name+"\x00"+value+"\x
 // goodParameters are what PostgreSQL 15 reports and Open looks at.
 func goodParameters() []Parameter {
 	return []Parameter{
-		{"client_encoding", "UTF8"}, {"server_encoding", "UTF8"}, {"is_superuser", "off"},
-		{"standard_conforming_strings", "on"}, {"session_authorization", fakeUser},
+		{"client_encoding", "UTF8"},
+		{"server_encoding", "UTF8"},
+		{"is_superuser", "off"},
+		{"standard_conforming_strings", "on"},
+		{"session_authorization", fakeUser},
 	}
 }
 

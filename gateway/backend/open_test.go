@@ -150,11 +150,11 @@ func edits(iterations int, edit func(step int, text string) string) script {
 	}
 }
 
-// edited replaces old by new in what the server says at step.
-func edited(step int, old, new string) script {
+// edited replaces one text by another in what the server says at step.
+func edited(step int, before, after string) script {
 	return edits(4096, func(at int, text string) string {
 		if at == step {
-			return strings.Replace(text, old, new, 1)
+			return strings.Replace(text, before, after, 1)
 		}
 		return text
 	})
@@ -270,11 +270,10 @@ func TestOpenRefuses(t *testing.T) {
 		"error without SQLSTATE":       {says('E', "SFATAL\x00Mhello\x00\x00"), StageParameters, "no valid SQLSTATE"},
 		"error with a forged SQLSTATE": {says('E', "SFATAL\x00C28\nP0\x00Mhello\x00\x00"), StageParameters, "no valid SQLSTATE"},
 		"parameters without end": {func(f *fake) {
-			for f.authenticated() {
+			if f.authenticated() {
 				for range 1 << 12 {
 					f.write(status("a", "b"))
 				}
-				return
 			}
 		}, StageParameters, "too many parameters"},
 		"notices without end": {func(f *fake) {

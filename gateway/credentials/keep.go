@@ -200,5 +200,5 @@ func pause(ctx context.Context, wait time.Duration, poke <-chan struct{}) {
 
 // jitter takes up to a tenth off, so that a fleet started together does not stay together.
 func jitter(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/10+1)) //nolint:gosec // spreads load, guards nothing
+	return d - time.Duration(rand.Int64N(int64(d)/10+1)) // #nosec -- spreads load, guards nothing
 }

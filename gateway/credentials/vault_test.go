@@ -331,7 +331,7 @@ func TestTokenIsKept(t *testing.T) {
 // TestTokenRevoked has somebody revoke our token. Whoever notices first, the leases are lost and a new login is made.
 func TestTokenRevoked(t *testing.T) {
 	notices := map[string]func(t *testing.T, v *Vault){
-		"heartbeat": func(t *testing.T, _ *Vault) { time.Sleep(heartbeat + time.Second) },
+		"heartbeat": func(*testing.T, *Vault) { time.Sleep(heartbeat + time.Second) },
 		"issue":     func(t *testing.T, v *Vault) { issue(t, v) },
 		"revoke": func(t *testing.T, v *Vault) {
 			if err := v.Revoke(t.Context(), Lease{ID: "x"}); kindOfError(t, err) != Unavailable {

@@ -119,7 +119,7 @@ func skipValue(b []byte) ([]byte, error) {
 	if len(b) < 4 {
 		return nil, ErrFormat
 	}
-	n := int64(int32(binary.BigEndian.Uint32(b))) //nolint:gosec // the sign is the point: the field is an Int32
+	n := int64(int32(binary.BigEndian.Uint32(b))) // #nosec -- the sign is the point: the field is an Int32
 	b = b[4:]
 	if n == -1 {
 		return b, nil

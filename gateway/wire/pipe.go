@@ -60,7 +60,7 @@ func (p *Pipe) Fill() error {
 	p.makeRoom()
 	n, err := p.src.Read(p.buf[p.fill:])
 	p.fill += n
-	p.read += uint64(n) //nolint:gosec // a count
+	p.read += uint64(n) // #nosec G115 -- a count
 	if n > 0 {
 		return nil // an error that came with data comes again
 	}
@@ -174,7 +174,7 @@ func (p *Pipe) Flush() error {
 
 func (p *Pipe) write(b []byte) error {
 	n, err := p.dst.Write(b)
-	p.written += uint64(n) //nolint:gosec // a count
+	p.written += uint64(n) // #nosec G115 -- a count
 	return err
 }
 

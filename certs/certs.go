@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -40,6 +41,7 @@ type Request struct {
 	CommonName string
 	DNSNames   []string
 	IPs        []net.IP
+	URIs       []*url.URL    // a SPIFFE ID, for one
 	Server     bool          // may serve TLS
 	Client     bool          // may log in over TLS
 	TTL        time.Duration // zero: 30 days; cut to the authority's end
@@ -122,6 +124,7 @@ func (a *Authority) template(request Request) *x509.Certificate {
 		Subject:      pkix.Name{CommonName: request.CommonName},
 		DNSNames:     request.DNSNames,
 		IPAddresses:  request.IPs,
+		URIs:         request.URIs,
 		NotBefore:    now.Add(-backdate),
 		NotAfter:     now.Add(ttl),
 		KeyUsage:     x509.KeyUsageDigitalSignature,

@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -87,6 +88,10 @@ func TestIssueBounds(t *testing.T) {
 	}
 	if key, ok := certificate.PublicKey.(*ecdsa.PublicKey); !ok || key.Curve != elliptic.P256() {
 		t.Errorf("key %T", certificate.PublicKey)
+	}
+	workload := &url.URL{Scheme: "spiffe", Host: "example.test", Path: "/batch"}
+	if uris := leaf(t, authority, Request{Client: true, URIs: []*url.URL{workload}}).URIs; len(uris) != 1 || *uris[0] != *workload {
+		t.Errorf("URIs %v, want %v", uris, workload)
 	}
 	if other := leaf(t, authority, Request{Server: true}); other.SerialNumber.Cmp(certificate.SerialNumber) == 0 {
 		t.Error("two leaves share a serial number")

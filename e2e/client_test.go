@@ -21,10 +21,13 @@ import (
 // clientTimeout bounds one client program: the machine may be busy.
 const clientTimeout = 2 * time.Minute
 
-// password is what an account logs in with.
-func (w *world) password(account string) string {
-	if account == stack.Service {
-		return w.gateway.ServicePassword
+// password is what an account logs in to a gateway with.
+func (w *world) password(g *stack.Gateway, account string) string {
+	switch account {
+	case stack.Service:
+		return g.ServicePassword
+	case stack.Legacy:
+		return g.LegacyPassword
 	}
 	return w.tokens[account]
 }
@@ -45,10 +48,7 @@ func (l login) settings(t *testing.T) map[string]string {
 		l.gateway = shared.gateway
 	}
 	if l.password == "" {
-		l.password = shared.password(l.account)
-		if l.account == stack.Service {
-			l.password = l.gateway.ServicePassword
-		}
+		l.password = shared.password(l.gateway, l.account)
 	}
 	if l.database == "" {
 		l.database = stack.App
@@ -82,7 +82,9 @@ func (l login) environment(t *testing.T) []string {
 	names := map[string]string{
 		"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD",
 		"application_name": "PGAPPNAME", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "connect_timeout": "PGCONNECT_TIMEOUT",
-		"channel_binding": "PGCHANNELBINDING", "options": "PGOPTIONS",
+		"channel_binding": "PGCHANNELBINDING", "options": "PGOPTIONS", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
+		"require_auth": "PGREQUIREAUTH", "sslnegotiation": "PGSSLNEGOTIATION",
+		"min_protocol_version": "PGMINPROTOCOLVERSION", "max_protocol_version": "PGMAXPROTOCOLVERSION",
 	}
 	var out []string
 	for key, value := range l.settings(t) {

@@ -115,7 +115,6 @@ func (w *world) end() error {
 // accident is what must never be in a gateway's log.
 var accident = regexp.MustCompile(`DATA RACE|panic:|goroutine \d+ \[|fatal error:|"level":"ERROR"`)
 
-//
 // Lines with one of the expected messages are what the test provoked.
 func checkLog(path string, expected ...string) error {
 	data, err := os.ReadFile(path)
@@ -142,7 +141,8 @@ func checkSecrets(w *world) error {
 		}
 		text := string(data)
 		secrets := map[string]string{
-			"the service's password": w.gateway.ServicePassword, "the admin token": w.gateway.AdminToken, "Vault's root token": w.services.Vault.Token,
+			"the service's password": w.gateway.ServicePassword, "the MD5 password": w.gateway.LegacyPassword,
+			"the admin token": w.gateway.AdminToken, "Vault's root token": w.services.Vault.Token,
 		}
 		for account, token := range w.tokens {
 			secrets["the token of "+account] = token

@@ -41,8 +41,8 @@ type Gateway struct {
 	Audit      string
 	Log        string
 
-	// ServicePassword is the password of the account [Service].
-	ServicePassword string
+	// ServicePassword and LegacyPassword are those of the accounts [Service] and [Legacy].
+	ServicePassword, LegacyPassword string
 
 	binary  string
 	env     []string
@@ -94,7 +94,8 @@ func (s *Services) prepare(ctx context.Context, o GatewayOptions) (*Gateway, err
 	in := func(name string) string { return filepath.Join(o.Dir, name) }
 	g := &Gateway{
 		CAFile: s.CAFile, AdminToken: rand.Text(), Config: in("sallyport.yaml"), Policies: in("policies"),
-		Audit: in("audit.log"), Log: in("sallyport.log"), ServicePassword: rand.Text(), binary: o.Binary, env: o.Env,
+		Audit: in("audit.log"), Log: in("sallyport.log"), binary: o.Binary, env: o.Env,
+		ServicePassword: rand.Text(), LegacyPassword: rand.Text(),
 	}
 	var err error
 	if g.binary == "" {
@@ -123,7 +124,11 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 	if err != nil {
 		return err
 	}
-	userlist, err := UserlistLine(Service, g.ServicePassword)
+	service, err := UserlistLine(Service, g.ServicePassword)
+	if err != nil {
+		return err
+	}
+	legacy, err := md5Line(Legacy, g.LegacyPassword)
 	if err != nil {
 		return err
 	}
@@ -136,9 +141,9 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 		return err
 	}
 	files := map[string]string{
-		"tls/server.crt": string(certificate), "tls/server.key": string(key),
+		"tls/server.crt": string(certificate), "tls/server.key": string(key), "tls/clients-ca.crt": string(s.Clients.CertPEM()),
 		"admin.token": g.AdminToken + "\n", "mock.secret": rand.Text() + "\n",
-		"userlist.txt": userlist, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
+		"userlist.txt": service + legacy, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
 		filepath.Base(g.Config): string(text),
 	}
 	// A directory of its own: it is watched, and the audit log beside it would wake the watcher with every line.
@@ -167,7 +172,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 	}
 	return GatewayConfig{
 		Listen: address(port),
-		TLS:    TLSConfig{Certificate: "tls/server.crt", Key: "tls/server.key"},
+		TLS:    TLSConfig{Certificate: "tls/server.crt", Key: "tls/server.key", ClientCA: "tls/clients-ca.crt"},
 		Admin:  AdminConfig{Listen: address(adminPort), TokenFile: "admin.token"},
 		Authentication: AuthenticationConfig{
 			Userlist: "userlist.txt",
@@ -176,8 +181,11 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 				Name: "demo", Issuer: s.OpenID.Issuer(), Audiences: []string{"sallyport"},
 				UserClaim: "email", GroupsClaim: "groups", CAFile: s.CAFile, MaxAge: "24h",
 			}},
+			Certificates: []MappingConfig{{Kind: "cn", Name: "{user}"}},
 			Rules: []RuleConfig{
 				{Method: "scram-sha-256", Users: []string{Service}},
+				{Method: "md5", Users: []string{Legacy}},
+				{Method: "cert", Users: []string{Batch}},
 				{Method: "oidc", Issuer: "demo", Databases: []string{"all"}, Sources: []string{"127.0.0.0/8", "::1/128"}},
 			},
 		},

@@ -16,10 +16,11 @@ type GatewayConfig struct {
 	Log            LogConfig                 `yaml:"log"`
 }
 
-// TLSConfig is the pair shown to clients.
+// TLSConfig is the pair shown to clients, and who signs theirs.
 type TLSConfig struct {
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	ClientCA    string `yaml:"client_ca"`
 }
 
 // AdminConfig is the admin listener.
@@ -30,10 +31,11 @@ type AdminConfig struct {
 
 // AuthenticationConfig says who may prove what how.
 type AuthenticationConfig struct {
-	Userlist string         `yaml:"userlist"`
-	SCRAM    SCRAMConfig    `yaml:"scram"`
-	Issuers  []IssuerConfig `yaml:"issuers"`
-	Rules    []RuleConfig   `yaml:"rules"`
+	Userlist     string          `yaml:"userlist"`
+	SCRAM        SCRAMConfig     `yaml:"scram"`
+	Issuers      []IssuerConfig  `yaml:"issuers"`
+	Certificates []MappingConfig `yaml:"certificates"`
+	Rules        []RuleConfig    `yaml:"rules"`
 }
 
 // SCRAMConfig is what unknown users are answered with.
@@ -51,15 +53,24 @@ type IssuerConfig struct {
 	GroupsClaim string   `yaml:"groups_claim"`
 	CAFile      string   `yaml:"ca_file"`
 	MaxAge      string   `yaml:"max_age"`
+	Scope       string   `yaml:"scope,omitempty"`
+}
+
+// MappingConfig says whose a client certificate is.
+type MappingConfig struct {
+	Kind  string   `yaml:"kind"`
+	Name  string   `yaml:"name"`
+	Users []string `yaml:"users,flow,omitempty"`
 }
 
 // RuleConfig is one authentication rule.
 type RuleConfig struct {
-	Method    string   `yaml:"method"`
-	Issuer    string   `yaml:"issuer,omitempty"`
-	Users     []string `yaml:"users,flow,omitempty"`
-	Databases []string `yaml:"databases,flow,omitempty"`
-	Sources   []string `yaml:"sources,flow,omitempty"`
+	Method      string   `yaml:"method"`
+	Issuer      string   `yaml:"issuer,omitempty"`
+	Users       []string `yaml:"users,flow,omitempty"`
+	Databases   []string `yaml:"databases,flow,omitempty"`
+	Sources     []string `yaml:"sources,flow,omitempty"`
+	Certificate bool     `yaml:"certificate,omitempty"`
 }
 
 // PolicyConfig is where the policies are.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/xdg-go/scram"
 
+	"github.com/sallyport/sallyport/authn/md5"
 	"github.com/sallyport/sallyport/e2e/openid"
 )
 
@@ -17,6 +18,8 @@ const (
 	Engineer = "engineer@example.com" // reads and writes rows
 	DBA      = "dba@example.com"      // everything, observed
 	Service  = "svc_report"           // reads, with a SCRAM password
+	Legacy   = "svc_legacy"           // reads, with an MD5 password
+	Batch    = "svc_batch"            // reads, with a client certificate
 )
 
 const (
@@ -58,4 +61,13 @@ func UserlistLine(user, password string) (string, error) {
 	encode := base64.StdEncoding.EncodeToString
 	return fmt.Sprintf("%q \"SCRAM-SHA-256$%d:%s$%s:%s\"\n", user, scramIterations,
 		encode(salt), encode(stored.StoredKey), encode(stored.ServerKey)), nil
+}
+
+// md5Line is the same for a driver that knows no SCRAM, as PostgreSQL would store it with password_encryption = md5.
+func md5Line(user, password string) (string, error) {
+	secret, err := md5.NewSecret(user, password)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%q %q\n", user, secret.Encode()), nil
 }

@@ -42,6 +42,11 @@ type Services struct {
 	// PostgreSQL wants to see next to a credential from Vault.
 	ClientCertificate, ClientKey string
 
+	// Clients signs the certificates that the gateway takes from its clients,
+	// and nothing else. BatchCertificate and BatchKey are the files of [Batch]'s.
+	Clients                    *certs.Authority
+	BatchCertificate, BatchKey string
+
 	root, dir string
 	authority *certs.Authority
 }
@@ -154,8 +159,9 @@ func (s *Services) startOpenID(want int) (*openid.Provider, error) {
 	})
 }
 
-// issueCertificates makes two authorities: what PostgreSQL accepts from
-// clients is signed by one that signs nothing else.
+// issueCertificates makes three authorities: what PostgreSQL accepts from
+// clients is signed by one that signs nothing else, and so is what the gateway
+// accepts. No client of the gateway can pass for the gateway.
 func (s *Services) issueCertificates() (pgFiles, error) {
 	servers, err := certs.New("Sallyport demo")
 	if err != nil {
@@ -178,11 +184,27 @@ func (s *Services) issueCertificates() (pgFiles, error) {
 	if err := writePair(s.ClientCertificate, s.ClientKey, certificate, key); err != nil {
 		return pgFiles{}, err
 	}
+	if err := s.issueBatch(); err != nil {
+		return pgFiles{}, err
+	}
 	certificate, key, err = servers.Issue(serverRequest("postgres"))
 	if err != nil {
 		return pgFiles{}, err
 	}
 	return pgFiles{certificate: certificate, key: key, clientCA: clients.CertPEM(), caFile: s.CAFile}, nil
+}
+
+// issueBatch makes the authority of the gateway's clients and the certificate of one.
+func (s *Services) issueBatch() (err error) {
+	if s.Clients, err = certs.New("Sallyport demo clients"); err != nil {
+		return err
+	}
+	certificate, key, err := s.Clients.Issue(certs.Request{CommonName: Batch, Client: true})
+	if err != nil {
+		return err
+	}
+	s.BatchCertificate, s.BatchKey = s.path(Batch+".crt"), s.path(Batch+".key")
+	return writePair(s.BatchCertificate, s.BatchKey, certificate, key)
 }
 
 // serverRequest is for something that listens on this machine.

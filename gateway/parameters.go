@@ -78,6 +78,9 @@ func startupParameters(s *startup, g grant, d Database, sessionID string) ([]bac
 	set := map[string]string{}
 	for _, p := range wanted {
 		name := strings.ToLower(p.Name)
+		if unique[name] { // within options: a second opinion on who connects to what
+			return nil, failf(ReasonParameter, "option %q is not permitted", name)
+		}
 		if g.Observe {
 			set[name] = p.Value
 			continue

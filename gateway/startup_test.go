@@ -194,6 +194,16 @@ func TestStartupParametersRefused(t *testing.T) {
 	}
 }
 
+func TestStartupParametersObserveNamesNobodyElse(t *testing.T) {
+	for _, options := range []string{"-c user=root", "-c database=other", "--replication=1", "-c options=x"} {
+		s := &startup{user: "dba", parameters: []backend.Parameter{{Name: "options", Value: options}}}
+		_, err := startupParameters(s, grant{ConnectDecision: authz.ConnectDecision{Observe: true}}, Database{}, "id")
+		if err == nil || asSessionError(err).code() != "42501" {
+			t.Errorf("%s: got %v, want 42501", options, err)
+		}
+	}
+}
+
 func TestStartupParametersObserve(t *testing.T) {
 	s := &startup{user: "dba", parameters: []backend.Parameter{{Name: "work_mem", Value: "1GB"}, {Name: "search_path", Value: "x"}}}
 	list, err := startupParameters(s, grant{ConnectDecision: authz.ConnectDecision{Observe: true}}, Database{SearchPath: []string{"app"}}, "id")

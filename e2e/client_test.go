@@ -83,8 +83,6 @@ func (l login) environment(t *testing.T) []string {
 		"host": "PGHOST", "port": "PGPORT", "dbname": "PGDATABASE", "user": "PGUSER", "password": "PGPASSWORD",
 		"application_name": "PGAPPNAME", "sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "connect_timeout": "PGCONNECT_TIMEOUT",
 		"channel_binding": "PGCHANNELBINDING", "options": "PGOPTIONS", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY",
-		"require_auth": "PGREQUIREAUTH", "sslnegotiation": "PGSSLNEGOTIATION",
-		"min_protocol_version": "PGMINPROTOCOLVERSION", "max_protocol_version": "PGMAXPROTOCOLVERSION",
 	}
 	var out []string
 	for key, value := range l.settings(t) {

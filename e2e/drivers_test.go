@@ -30,7 +30,7 @@ func TestPrograms(t *testing.T) {
 		"tab key":       {"/usr/bin/python3", filepath.Join(clients, "completion.py")},
 	}
 	for name, command := range programs {
-		for _, account := range []string{stack.Analyst, stack.Service} {
+		for _, account := range []string{stack.Analyst, stack.Service, stack.Legacy} {
 			t.Run(name+" as "+account, func(t *testing.T) {
 				out, err := program(t, login{account: account}, "", command[0], command[1:]...)
 				if err != nil || !strings.HasSuffix(strings.TrimSpace(out), "ok") {
@@ -38,6 +38,15 @@ func TestPrograms(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestNodeChannelBinding: node-postgres proves the password together with the gateway's certificate.
+func TestNodeChannelBinding(t *testing.T) {
+	l := login{account: stack.Service, options: map[string]string{"channel_binding": "require"}}
+	out, err := program(t, l, "", "node", filepath.Join(shared.root, "e2e", "clients", "node", "probe.mjs"))
+	if err != nil || !strings.HasSuffix(strings.TrimSpace(out), "ok") {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 

@@ -19,6 +19,7 @@ type event struct {
 	Application string `json:"application_name"`
 	ClaimedUser string `json:"claimed_user"`
 	User        string
+	Method      string
 	Allow       bool
 	ID          string
 	Decision    string

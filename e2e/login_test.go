@@ -109,7 +109,12 @@ func TestKeyRotation(t *testing.T) {
 
 func dial(t *testing.T) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(shared.gateway.Port)))
+	return dialGateway(t, shared.gateway)
+}
+
+func dialGateway(t *testing.T, g *stack.Gateway) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(g.Port)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,8 +139,11 @@ func sslRequest(t *testing.T, conn net.Conn) byte {
 }
 
 // startup is a StartupMessage of protocol 3.0.
-func startup(pairs ...string) []byte {
-	body := binary.BigEndian.AppendUint32(nil, 196608)
+func startup(pairs ...string) []byte { return startupOf(3<<16, pairs...) }
+
+// startupOf is a StartupMessage of any protocol version.
+func startupOf(version uint32, pairs ...string) []byte {
+	body := binary.BigEndian.AppendUint32(nil, version)
 	for _, s := range pairs {
 		body = append(append(body, s...), 0)
 	}

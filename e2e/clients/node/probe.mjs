@@ -6,11 +6,17 @@ import pg from 'pg'
 const config = {
   host: 'localhost',
   ssl: { ca: readFileSync(process.env.PGSSLROOTCERT) },
+  enableChannelBinding: process.env.PGCHANNELBINDING === 'require', // prefers it where it can
 }
 delete process.env.PGSSLMODE // it would replace the object above
 
 const client = new pg.Client(config)
+let mechanism
+client.connection.once('authenticationSASLContinue', () => {
+  mechanism = client.saslSession.mechanism
+})
 await client.connect()
+if (config.enableChannelBinding) assert.equal(mechanism, 'SCRAM-SHA-256-PLUS')
 const one = await client.query('SELECT name FROM customers WHERE id = $1', [42])
 assert.deepEqual(one.rows, [{ name: 'Chidi Jansen' }])
 for (let id = 1; id <= 20; id++) {

@@ -58,6 +58,19 @@ func Update(path string, change func(*Entries) error) (err error) {
 	return nil
 }
 
+// Users lists a file's entries in the file's order. Unlike Update it needs no more than to read the file.
+func Users(path string) ([]User, error) {
+	text, _, err := readFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("list userlist: %w", err)
+	}
+	entries, err := parseEntries(text)
+	if err != nil {
+		return nil, fmt.Errorf("list userlist %s: %w", path, err)
+	}
+	return entries.Users(), nil
+}
+
 // resolve finds the file that a path means. A link to nothing is an error: to write a file in its place is not what it was made for.
 func resolve(path string) (string, error) {
 	target, err := filepath.EvalSymlinks(path)

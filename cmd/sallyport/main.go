@@ -11,6 +11,7 @@ const usage = `usage: sallyport <command> [flags]
 
   serve     serve clients until SIGTERM
   check     say everything that is wrong with a configuration
+  user      add, change, remove and list the users that have a password
   version   print the version
 
 sallyport <command> -h prints the flags of a command.
@@ -21,6 +22,8 @@ const (
 	exitOK      = 0
 	exitFailure = 1
 	exitUsage   = 2
+	// exitInterrupted is what shells give a program that SIGINT has ended: 128 + 2.
+	exitInterrupted = 130
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
@@ -35,6 +38,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return serve(args, stderr)
 	case "check":
 		return check(args, stdout, stderr)
+	case "user":
+		return user(args, stdin, stdout, stderr)
 	case "version":
 		return version(args, stdout, stderr)
 	case workerCommand:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/sallyport/sallyport/authn/userlist"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway"
@@ -30,6 +31,7 @@ type process struct {
 	statements       *statement.Pool
 	policy           *authz.Engine
 	vault            *credentials.Vault
+	users            users
 	server           *gateway.Server
 
 	admin     atomic.Pointer[http.Handler] // replaced by a reload, with its token
@@ -62,13 +64,14 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
 		return nil, c.Problem("vault", err)
 	}
-	served, err := p.serverConfig(c)
+	served, list, err := p.serverConfig(c)
 	if err != nil {
 		return nil, err
 	}
 	if p.server, err = gateway.New(served); err != nil {
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
+	p.users.use(list)
 	p.metrics.Watch(p.sources())
 	status := p.policy.Status()
 	p.metrics.PolicyRevision(status.Revision)
@@ -91,19 +94,18 @@ func (p *process) assembleTLS() (err error) {
 	return nil
 }
 
-// serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on.
-func (p *process) serverConfig(c *config.Config) (gateway.Config, error) {
-	passwords, err := c.Passwords()
+// serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
+// userlist is to be used when the server has taken the rest.
+func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, error) {
+	passwords, err := c.Passwords(p.usersReloaded)
 	issuers, issuersErr := c.Issuers()
 	oauth, oauthErr := c.OAuth(issuers)
 	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()
 	if err := errors.Join(c.CheckRules(), err, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
-		return gateway.Config{}, err
+		return gateway.Config{}, nil, err
 	}
-	for _, warning := range passwords.Warnings {
-		p.logger.Warn("authentication", "warning", warning)
-	}
+	p.warn(passwords.Warnings)
 	return gateway.Config{
 		Serving:     p.certificate.Serving,
 		Rules:       c.Authentication.Rules,
@@ -122,7 +124,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, error) {
 		Limits:      c.Limits,
 		Timeouts:    c.Timeouts,
 		Logger:      p.logger,
-	}, nil
+	}, passwords.Users, nil
 }
 
 // close closes what run has ended with.

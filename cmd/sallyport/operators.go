@@ -49,6 +49,7 @@ func (p *process) ready() []admin.Check {
 		checkOf("certificate", p.certificateValid(time.Now())),
 		advisory("policy_reload", p.policy.Status().Err),
 		advisory("certificate_reload", p.certificate.Err()),
+		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
 	}
 }

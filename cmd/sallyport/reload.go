@@ -41,7 +41,7 @@ func (p *process) reloadConfig() (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	served, err := p.serverConfig(next)
+	served, list, err := p.serverConfig(next)
 	if err != nil {
 		return next.Digest, err
 	}
@@ -51,6 +51,7 @@ func (p *process) reloadConfig() (digest string, err error) {
 	if err := p.server.Reload(served); err != nil {
 		return next.Digest, err
 	}
+	p.users.use(list)
 	if err := p.setAdmin(next); err != nil {
 		return next.Digest, err
 	}

@@ -74,6 +74,7 @@ func (p *process) start(ctx context.Context, group *errgroup.Group, clients, ope
 	group.Go(func() error { return p.statements.Run(ctx) })
 	group.Go(func() error { return p.policy.Run(ctx) })
 	group.Go(func() error { return p.vault.Run(ctx) })
+	group.Go(func() error { return p.users.Run(ctx) })
 	group.Go(func() error {
 		if err := p.server.Serve(ctx, clients); !errors.Is(err, gateway.ErrServerClosed) {
 			return err

@@ -67,12 +67,14 @@ func readSecret(path string) ([]byte, error) {
 type Passwords struct {
 	SCRAM *scram.Server
 	MD5   *md5.Server
+	// Users is the userlist that both look in, nil without one. Somebody has to run it, or it is read only once.
+	Users *userlist.File
 	// Warnings are about entries of the userlist, and about rules.
 	Warnings []string
 }
 
-// Passwords reads the userlist; without one nobody has a password.
-func (c *Config) Passwords() (p Passwords, err error) {
+// Passwords reads the userlist; without one nobody has a password. observe, which may be nil, is told when it was read again.
+func (c *Config) Passwords(observe func(error)) (p Passwords, err error) {
 	a := c.Authentication
 	secret, err := c.mockSecret()
 	if err != nil {
@@ -81,11 +83,13 @@ func (c *Config) Passwords() (p Passwords, err error) {
 	lookup := func(string) (scram.Verifier, bool) { return scram.Verifier{}, false }
 	lookupMD5 := func(string) (md5.Secret, bool) { return md5.Secret{}, false }
 	if a.Userlist != "" {
-		list, err := userlist.Load(a.Userlist, userlist.Config{MockSecret: secret, Iterations: a.Iterations})
+		list, err := userlist.Open(userlist.FileConfig{
+			Path: a.Userlist, Config: userlist.Config{MockSecret: secret, Iterations: a.Iterations}, Observe: observe,
+		})
 		if err != nil {
 			return p, c.problems("authentication.userlist", err)
 		}
-		lookup, lookupMD5, p.Warnings = list.Lookup, list.MD5, list.Warnings()
+		p.Users, lookup, lookupMD5, p.Warnings = list, list.Lookup, list.MD5, list.Warnings()
 	}
 	p.Warnings = append(p.Warnings, a.Rules.Warnings()...)
 	if p.SCRAM, err = scram.NewServer(scram.Config{Lookup: lookup, MockSecret: secret, Iterations: a.Iterations}); err != nil {

@@ -49,6 +49,8 @@ type Metrics struct {
 	AuditFailures     prometheus.Counter // events that could not be written
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
+
+	UserlistReloadFailures prometheus.Counter
 }
 
 // New makes the metrics. reasons is the closed set of the labels of AdmissionFailures and SessionEnds.
@@ -111,6 +113,7 @@ func (m *Metrics) operation(f factory) {
 	m.AuditFailures = f.counter("audit_append_failures_total", "Audit events that could not be written.")
 	m.CertificateExpiry = f.gauge("certificate_expiry_timestamp_seconds", "When the certificate that clients see expires.")
 	m.CertificateErrors = f.counter("certificate_reload_failures_total", "Certificates that were refused; the one before stays in use.")
+	m.UserlistReloadFailures = f.counter("userlist_reload_failures_total", "Userlists that were refused; the one before stays in use.")
 }
 
 // Sources are numbers that other parts count themselves. They are asked for every scrape.

@@ -27,13 +27,18 @@ const (
 )
 
 // authenticate proves who the client is, by the first rule that matches. The method is chosen before anything is known of the user,
-// and every failure looks the same.
+// and every failure looks the same. Who comes after many that failed waits before it is asked anything.
 func (s *session) authenticate(ctx context.Context, a *admitted) (authn.Identity, error) {
-	rule, ok := s.config.Rules.Match(a.startup.user, a.startup.database, addressOf(s.conn))
+	source := addressOf(s.conn)
+	if err := s.throttle(ctx, source, a.startup.user); err != nil {
+		return authn.Identity{}, err
+	}
+	rule, ok := s.config.Rules.Match(a.startup.user, a.startup.database, source)
 	if !ok {
 		rule = authn.Rule{Method: authn.MethodReject}
 	}
 	identity, err := s.authenticateBy(ctx, a, rule)
+	s.tell(source, a.startup.user, err)
 	s.server.countLogin(rule.Method, err)
 	return identity, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sallyport/sallyport/authn/oauthbearer"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/authn/throttle"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -23,8 +24,8 @@ import (
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
-// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Limits, Timeouts and Logger. The parts are the caller's: it runs
-// and closes them, after the server.
+// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Limits, Timeouts and
+// Logger. The parts are the caller's: it runs and closes them, after the server.
 type Config struct {
 	Serving     func() *tlsutil.Serving        // the certificate that a client who comes now is served
 	Rules       authn.Rules                    // who authenticates how
@@ -33,6 +34,7 @@ type Config struct {
 	Issuers     map[string]*oidc.Verifier      // by the name that rules use
 	OAuth       map[string]*oauthbearer.Server // of the issuers, by the same names
 	Mapper      *certificate.Mapper            // of client certificates; nil: no rule asks for one
+	Throttle    *throttle.Throttle             // of failed logins; nil: nobody waits
 	Policy      *authz.Engine
 	Statements  *statement.Pool
 	Credentials *credentials.Vault

@@ -18,6 +18,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"authn/certificate":   {"authn"},
 		"authn/userlist":      {"authn/md5", "authn/scram"},
 		"authn/oidc":          {"authn"},
+		"authn/throttle":      nil,
 		"authz":               {"authz/statement"},
 		"authz/statement":     nil,
 		"tlsutil":             nil,
@@ -30,7 +31,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/credentials": nil,
 		"gateway": {
 			"authn", "authn/oidc", "authn/scram", "authz", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
-			"authn/certificate", "authn/md5", "authn/oauthbearer", "gateway/metrics", "gateway/wire", "tlsutil",
+			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/metrics", "gateway/wire", "tlsutil",
 		},
 	}
 	for name, may := range allowed {

@@ -23,6 +23,7 @@ const (
 	ReasonParameter   // a startup parameter that is not permitted
 	ReasonAuthentication
 	ReasonDiscovery // an OAuth client that has no token yet was told where to get one
+	ReasonThrottled // too many logins have failed before this one
 	ReasonTooManyConnections
 	ReasonUnknownDatabase
 	ReasonPolicyDenied
@@ -98,6 +99,7 @@ var endings = [...]ending{
 	ReasonParameter:          {"parameter", faultClient, "42501", "parameter is not permitted by policy"},
 	ReasonAuthentication:     {"authentication", faultClient, "28P01", "password authentication failed"},
 	ReasonDiscovery:          {"discovery", faultNone, "28000", "OAuth bearer authentication failed"},
+	ReasonThrottled:          {"throttled", faultClient, "53300", "too many failed logins, try again later"},
 	ReasonTooManyConnections: {"too_many_connections", faultGateway, "53300", "sorry, too many clients already"},
 	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
 	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},

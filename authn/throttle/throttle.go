@@ -9,6 +9,8 @@
 //   - a network that guesses is slowed and at last refused as a whole, for its addresses cost nothing; that is as far as it goes;
 //   - a success proves nothing about the network it came from, which stays as slow as it was: a guesser with one account of its own
 //     would begin afresh after each login;
+//   - an address that many stand behind, such as a proxy's or this machine's own, says nothing about any of them: what fails there is
+//     counted for the user alone;
 //   - when a table is full, the record of the fewest failures makes room. Names and networks made up by the thousand push out each
 //     other, neither the record of a real attack nor anybody's right to try.
 package throttle
@@ -16,6 +18,7 @@ package throttle
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +52,8 @@ type Config struct {
 	MaxUser     time.Duration // the longest that a user waits for what strangers did in its name; 2s
 	Leak        time.Duration // one failure is forgotten in each; 30s
 	Entries     int           // of each of the three tables; 16384
+	// Shared are the addresses that many stand behind. None by default.
+	Shared []netip.Prefix
 }
 
 // Throttle counts failed logins. It is safe for concurrent use.
@@ -110,6 +115,9 @@ func (t *Throttle) Wait(source netip.Addr, user string) (delay time.Duration, ok
 	defer t.mu.Unlock()
 	now := time.Now()
 	user, network, at := keys(source, user)
+	if t.shared(source) {
+		return t.users.delay(user, now), true
+	}
 	if t.known.has(at) {
 		return t.known.reserve(at, now)
 	}
@@ -127,6 +135,10 @@ func (t *Throttle) Failed(source netip.Addr, user string) {
 	defer t.mu.Unlock()
 	now := time.Now()
 	user, network, at := keys(source, user)
+	if t.shared(source) {
+		t.users.fail(user, now)
+		return
+	}
 	if t.known.has(at) {
 		t.known.fail(at, now)
 		return
@@ -139,8 +151,17 @@ func (t *Throttle) Failed(source netip.Addr, user string) {
 func (t *Throttle) Succeeded(source netip.Addr, user string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.shared(source) {
+		return // a lane there would be everybody's
+	}
 	_, _, at := keys(source, user)
 	t.known.put(at, time.Now())
+}
+
+// shared tells whether many stand behind an address.
+func (t *Throttle) shared(source netip.Addr) bool {
+	source = source.Unmap().WithZone("")
+	return slices.ContainsFunc(t.cfg.Shared, func(p netip.Prefix) bool { return p.Contains(source) })
 }
 
 // keys are what a login is counted by. An address that is not known is one like any other. The user is copied: a table must not hold

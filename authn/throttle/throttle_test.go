@@ -64,6 +64,26 @@ func TestNetwork(t *testing.T) {
 	})
 }
 
+// TestShared: behind an address that many share a guesser slows down the user it guesses for, a little, and nobody else.
+func TestShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := small
+		cfg.Shared = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+		throttle := newThrottle(t, cfg)
+		throttle.Succeeded(addr("127.0.0.1"), "ana")
+		for i := range 100 {
+			guess(t, throttle, "127.0.0.1", "user"+fmt.Sprint(i))
+			throttle.Failed(addr("127.0.0.1"), "ana")
+		}
+		for _, source := range []string{"127.0.0.1", "127.9.9.9", "::ffff:127.0.0.1", "::1", "192.0.2.1"} {
+			wants(t, throttle, source, "bob", 0)
+			for range 50 {
+				wants(t, throttle, source, "ana", 2*time.Second)
+			}
+		}
+	})
+}
+
 func TestUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		throttle := newThrottle(t, small)

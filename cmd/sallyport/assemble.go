@@ -32,6 +32,7 @@ type process struct {
 	policy           *authz.Engine
 	vault            *credentials.Vault
 	users            users
+	throttle         throttled
 	server           *gateway.Server
 
 	admin     atomic.Pointer[http.Handler] // replaced by a reload, with its token
@@ -98,11 +99,12 @@ func (p *process) assembleTLS() (err error) {
 // userlist is to be used when the server has taken the rest.
 func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, error) {
 	passwords, err := c.Passwords(p.usersReloaded)
+	throttler, throttleErr := p.throttle.of(c)
 	issuers, issuersErr := c.Issuers()
 	oauth, oauthErr := c.OAuth(issuers)
 	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()
-	if err := errors.Join(c.CheckRules(), err, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
+	if err := errors.Join(c.CheckRules(), err, throttleErr, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
 		return gateway.Config{}, nil, err
 	}
 	p.warn(passwords.Warnings)
@@ -114,6 +116,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Issuers:     issuers,
 		OAuth:       oauth,
 		Mapper:      mapper,
+		Throttle:    throttler,
 		Policy:      p.policy,
 		Statements:  p.statements,
 		Credentials: p.vault,

@@ -16,6 +16,7 @@ func (c *Config) readAuthentication(s *section) {
 	a.Userlist = s.file("userlist", "")
 	c.readsSecret("authentication.userlist", a.Userlist)
 	c.readSCRAM(s.section("scram"))
+	c.readThrottle(s.section("throttle"))
 	for _, item := range s.items("issuers") {
 		c.readIssuer(s.d.mapping(item.node, item.path, item.node.Line))
 	}
@@ -37,6 +38,24 @@ func (c *Config) readSCRAM(s *section) {
 	c.Authentication.Iterations = s.number("iterations", scram.DefaultIterations, 4096, 1_000_000)
 	c.Authentication.MockSecretFile = s.file("mock_secret_file", "SALLYPORT_SCRAM_MOCK_SECRET_FILE")
 	c.readsSecret("authentication.scram.mock_secret_file", c.Authentication.MockSecretFile)
+	s.done()
+}
+
+// loopback is this machine: whoever is behind these addresses shares them with everybody else on it, and with all that a proxy, a tunnel
+// or a sidecar on it brings.
+func loopback() []netip.Prefix {
+	return []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+}
+
+func (c *Config) readThrottle(s *section) {
+	t := &c.Authentication.Throttle
+	t.Disabled = s.boolean("disabled")
+	t.Shared = loopback()
+	for _, item := range s.items("shared_sources") {
+		if prefix, ok := item.prefix(); ok {
+			t.Shared = append(t.Shared, prefix)
+		}
+	}
 	s.done()
 }
 

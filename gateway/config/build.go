@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/authn/oauthbearer"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/authn/throttle"
 	"github.com/sallyport/sallyport/authn/userlist"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway"
@@ -97,6 +98,15 @@ func (c *Config) Passwords(observe func(error)) (p Passwords, err error) {
 	}
 	p.MD5, err = md5.NewServer(md5.Config{Lookup: lookupMD5})
 	return p, c.problems("authentication.userlist", err)
+}
+
+// Throttler makes what slows down guessing; it is nil when that is disabled.
+func (c *Config) Throttler() (*throttle.Throttle, error) {
+	if c.Authentication.Throttle.Disabled {
+		return nil, nil
+	}
+	throttler, err := throttle.New(throttle.Config{Shared: c.Authentication.Throttle.Shared})
+	return throttler, c.problems("authentication.throttle", err)
 }
 
 // Mapper maps client certificates to accounts; it is nil when clients are not asked for one.

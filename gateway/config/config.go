@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -80,6 +81,13 @@ type Authentication struct {
 	Issuers        []Issuer
 	Certificates   []certificate.Mapping // empty: the common name is the user
 	Rules          authn.Rules
+	Throttle       Throttle
+}
+
+// Throttle says whether failed logins slow down those after them.
+type Throttle struct {
+	Disabled bool
+	Shared   []netip.Prefix // addresses that many stand behind
 }
 
 // Issuer is an OpenID provider under the name that rules use.

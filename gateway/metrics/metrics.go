@@ -24,6 +24,7 @@ type Metrics struct {
 	AdmissionFailures   Counters           // reason: ends before a session began
 	SessionEnds         Counters           // reason: ends of sessions
 	Logins              Pairs              // method, result: ok, failed, unavailable
+	LoginsThrottled     Counters           // result: delayed, refused
 	Cancels             Counters           // result: forwarded, unknown, failed
 
 	Statements        Pairs                // protocol, decision
@@ -74,6 +75,7 @@ func (m *Metrics) sessions(f factory, reasons []string) {
 	m.SessionEnds = f.counters("session_ends_total", "Sessions ended.", "reason", reasons...)
 	m.Logins = f.pairs("logins_total", "Attempts to authenticate.",
 		"method", []string{"scram-sha-256", "md5", "oidc", "oauthbearer", "cert", "reject"}, "result", []string{"ok", "failed", "unavailable"})
+	m.LoginsThrottled = f.counters("logins_throttled_total", "Logins that failed ones before them held up.", "result", "delayed", "refused")
 	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
 }
 

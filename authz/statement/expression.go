@@ -69,6 +69,7 @@ func (w *walker) columnRef(n *pg.ColumnRef) {
 }
 
 // qualifiedColumn ties item.column. When the item has no such column it is the call of a function with the whole row: t.row_to_json.
+// The row of a function in FROM may be a plain value: in "SELECT t.pg_sleep FROM unnest(ARRAY[1.0::float8]) t" t sleeps.
 func (w *walker) qualifiedColumn(schema, name, column string) {
 	if !w.scope.qualified(schema, name, column) {
 		w.scope.unsure()
@@ -76,6 +77,11 @@ func (w *walker) qualifiedColumn(schema, name, column string) {
 	if callableWithRow(column) {
 		w.calls(Name{Name: column})
 		w.scope.qualified(schema, name, everyColumn)
+	}
+	if schema == "" && callableWithOne(column) && w.scope.value(name, column) {
+		w.facts.word(factAttributes, column)
+		w.calls(Name{Name: column})
+		w.ownFunction(column, callArgs{{}})
 	}
 }
 

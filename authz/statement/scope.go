@@ -38,6 +38,7 @@ type item struct {
 	pseudo  bool        // excluded, old, new: not part of *
 	known   columns
 	touched bool // a reference was tied to it
+	scalar  bool // a function, or an expression in the place of one: its row may be a plain value
 }
 
 func (it *item) read(column string) {
@@ -126,6 +127,20 @@ func (s *scope) qualified(schema, name, column string) bool {
 	return found
 }
 
+// value says whether name may be a plain value that has no such column: what a function in a FROM clause gives (makeWholeRowVar in
+// makefuncs.c). One without alias has a name that is not known here, so it may be any.
+func (s *scope) value(name, column string) bool {
+	for ; s != nil; s = s.parent {
+		for _, it := range s.items {
+			_, known := it.known[column]
+			if it.scalar && !known && (it.name == name || it.name == "") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // star ties the * of a target list.
 func (s *scope) star() {
 	if s == nil {
@@ -170,7 +185,7 @@ func (w *walker) declare(node *pg.Node) []*relation {
 		for _, definition := range n.RangeFunction.GetColdeflist() {
 			known.add(definition.GetColumnDef().GetColname())
 		}
-		w.declareDerived(n.RangeFunction.GetAlias(), known)
+		w.declareDerived(n.RangeFunction.GetAlias(), known).scalar = true
 	case *pg.Node_RangeTableFunc:
 		w.declareDerived(n.RangeTableFunc.GetAlias(), aliasColumns(n.RangeTableFunc.GetAlias()))
 	case *pg.Node_JsonTable:
@@ -181,8 +196,10 @@ func (w *walker) declare(node *pg.Node) []*relation {
 	return nil
 }
 
-func (w *walker) declareDerived(alias *pg.Alias, known columns) {
-	w.scope.items = append(w.scope.items, &item{name: alias.GetAliasname(), aliased: true, known: known})
+func (w *walker) declareDerived(alias *pg.Alias, known columns) *item {
+	it := &item{name: alias.GetAliasname(), aliased: true, known: known}
+	w.scope.items = append(w.scope.items, it)
+	return it
 }
 
 func (w *walker) declareRelation(n *pg.RangeVar) []*relation {

@@ -89,6 +89,11 @@ typed(type) if {
 	schemas := names.schemas(type)
 	count(schemas) > 0
 	every schema in schemas {
-		count(granted(schema, type.name)) > 0
+		every name in elements(type.name) {
+			count(granted(schema, name)) > 0
+		}
 	}
 }
+
+# A type's name, and what it is an array of if it is PostgreSQL's own name of an array type: _secrets is secrets[].
+elements(name) := {name, trim_prefix(name, "_"), trim_left(name, "_")}

@@ -125,6 +125,9 @@ test_types if {
 	count(type("information_schema", "sql_identifier")) == 0
 	type("app", "secrets") == {"type app.secrets is not granted to analyst@example.com"}
 	count(type("", "secrets")) == 1
+	count(type("app", "_color")) == 0
+	count(type("app", "_secrets")) == 1
+	count(type("", "__secrets")) == 1
 	count(type("public", "color")) == 1
 	count(type("", "pg_authid")) == 1
 }

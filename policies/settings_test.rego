@@ -9,7 +9,7 @@ reasons(setting) := result if {
 
 test_harmless if {
 	every row in [
-		["application_name", "my app 1.0"], ["datestyle", "ISO, MDY"], ["intervalstyle", "iso_8601"], ["timezone", "Europe/Berlin"],
+		["application_name", "my app 1.0"], ["application_name", "0123456789abcdef"], ["datestyle", "ISO, MDY"], ["intervalstyle", "iso_8601"], ["timezone", "Europe/Berlin"],
 		["timezone", "UTC"], ["timezone", "<+02>-02"], ["timezone", "America/Argentina/Buenos_Aires"], ["timezone", "-3.5"], ["timezone", "+02:00"], ["extra_float_digits", "3"], ["bytea_output", "hex"],
 		["client_min_messages", "warning"], ["client_min_messages", "NOTICE"], ["statement_timeout", "0"], ["statement_timeout", "30s"],
 		["lock_timeout", "500 ms"], ["idle_in_transaction_session_timeout", "60000"], ["transaction_isolation", "serializable"],
@@ -30,6 +30,7 @@ test_not_set if {
 		["session_replication_role", "replica"], ["local_preload_libraries", "x"], ["app.tenant", "7"], ["work_mem", "1GB"],
 		["backslash_quote", "on"], ["escape_string_warning", "off"], ["transform_null_equals", "on"], ["lc_messages", "C"],
 		["debug_print_parse", "on"], ["transaction_snapshot", "1"], ["application_name", "a\nb"], ["application_name", "ä"],
+		["application_name", "0123456789abcdef dba@example.com psql"], ["application_name", "0123456789ABCDEF x"],
 		["timezone", "a'b"], ["timezone", "../../etc/passwd"], ["timezone", "/etc/localtime"], ["statement_timeout", "-1"], ["statement_timeout", "1e9"], ["password_encryption", "md5"], ["", ""], ["*", ""],
 		["default_tablespace", "x"], ["default_table_access_method", "x"], ["temp_tablespaces", "x"], ["dynamic_library_path", "x"],
 	] {

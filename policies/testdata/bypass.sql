@@ -1437,3 +1437,51 @@ SELECT pg_relation_size('other.hunter2')
 SELECT to_regclass('other.hunter2')
 --- deny analyst: literals that are names
 SET timezone = '../hunter2'
+--- deny analyst: functions called like a column of what a function gives
+SELECT t.ts_stat FROM lower('SELECT to_tsvector(value) FROM app.secrets') t
+--- deny analyst: functions called like a column of what a function gives
+SELECT lower.ts_stat FROM lower('SELECT to_tsvector(value) FROM app.secrets')
+--- deny analyst: functions called like a column of what a function gives
+SELECT t.pg_sleep FROM unnest(ARRAY[1.0::float8]) t
+--- deny analyst: functions called like a column of what a function gives
+SELECT 1 FROM cast('0' AS oid) t WHERE t.lo_create > 0
+--- deny analyst: functions called like a column of what a function gives
+SELECT t.nextval FROM cast('orders_id_seq' AS regclass) t
+--- deny analyst: functions called like a column of what a function gives
+SELECT t.pg_relation_size FROM lower('app.secrets') t
+--- deny analyst: functions called like a column of what a function gives
+SELECT t.current_setting FROM lower('hba_file') t
+--- deny analyst: functions called like a column of what a function gives
+SELECT (SELECT t.pg_advisory_lock) FROM ROWS FROM (generate_series(1::bigint, 1)) t
+--- deny analyst: functions called like a column of what a function gives
+UPDATE orders SET id = id FROM cast('0' AS oid) t WHERE orders.id = 1 AND t.lo_unlink > 0
+--- deny analyst: withheld types
+SELECT null::app._secrets
+--- deny analyst: another session's name
+SET application_name = '0123456789abcdef dba@example.com psql'
+--- allow analyst: columns of what a function gives
+SELECT t.pg_sleep, j.key, j.value, g.g FROM unnest(ARRAY['a']) t(pg_sleep), json_each('{}') j, generate_series(1, 2) g
+--- deny engineer: functions called like a column of what a function gives
+SELECT t.ts_stat FROM lower('SELECT to_tsvector(value) FROM app.secrets') t
+--- deny engineer: functions called like a column of what a function gives
+SELECT lower.ts_stat FROM lower('SELECT to_tsvector(value) FROM app.secrets')
+--- deny engineer: functions called like a column of what a function gives
+SELECT t.pg_sleep FROM unnest(ARRAY[1.0::float8]) t
+--- deny engineer: functions called like a column of what a function gives
+SELECT 1 FROM cast('0' AS oid) t WHERE t.lo_create > 0
+--- deny engineer: functions called like a column of what a function gives
+SELECT t.nextval FROM cast('orders_id_seq' AS regclass) t
+--- deny engineer: functions called like a column of what a function gives
+SELECT t.pg_relation_size FROM lower('app.secrets') t
+--- deny engineer: functions called like a column of what a function gives
+SELECT t.current_setting FROM lower('hba_file') t
+--- deny engineer: functions called like a column of what a function gives
+SELECT (SELECT t.pg_advisory_lock) FROM ROWS FROM (generate_series(1::bigint, 1)) t
+--- deny engineer: functions called like a column of what a function gives
+UPDATE orders SET id = id FROM cast('0' AS oid) t WHERE orders.id = 1 AND t.lo_unlink > 0
+--- deny engineer: withheld types
+SELECT null::app._secrets
+--- deny engineer: another session's name
+SET application_name = '0123456789abcdef dba@example.com psql'
+--- allow engineer: columns of what a function gives
+SELECT t.pg_sleep, j.key, j.value, g.g FROM unnest(ARRAY['a']) t(pg_sleep), json_each('{}') j, generate_series(1, 2) g

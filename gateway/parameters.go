@@ -18,7 +18,7 @@ var permitted = map[string]func(value string) bool{
 	"client_encoding":                     utf8Encoding,
 	"datestyle":                           printable,
 	"intervalstyle":                       printable,
-	"timezone":                            printable,
+	"timezone":                            zone,
 	"extra_float_digits":                  number,
 	"bytea_output":                        oneOf("hex", "escape"),
 	"statement_timeout":                   interval,
@@ -30,6 +30,13 @@ var permitted = map[string]func(value string) bool{
 
 func printable(value string) bool {
 	return len(value) <= 256 && !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// zone takes the names of time zones, and no paths: PostgreSQL looks for a file of that name.
+func zone(value string) bool {
+	return len(value) <= 64 && !strings.ContainsFunc(value, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("_+-:/", r)
+	})
 }
 
 func number(value string) bool {

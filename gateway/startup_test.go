@@ -178,6 +178,7 @@ func TestStartupParametersRefused(t *testing.T) {
 		"options, tab between":            {Name: "options", Value: "-c\tsearch_path=evil"},
 		"a negative timeout":              {Name: "statement_timeout", Value: "-1"},
 		"a timeout of an unknown unit":    {Name: "statement_timeout", Value: "1y"},
+		"a path as TimeZone":              {Name: "TimeZone", Value: "../../etc/passwd"},
 		"control characters in DateStyle": {Name: "DateStyle", Value: "ISO\n"},
 	}
 	for name, p := range tests {

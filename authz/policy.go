@@ -148,7 +148,8 @@ func (p *Policy) evaluate(ctx context.Context, query rego.PreparedEvalQuery, inp
 	defer cancel()
 	// OPA's own watch of ctx is a goroutine per evaluation; this is a timer.
 	interrupt := topdown.NewCancel()
-	defer context.AfterFunc(ctx, interrupt.Cancel)()
+	stop := context.AfterFunc(ctx, interrupt.Cancel)
+	defer stop()
 
 	results, err := query.Eval(context.WithoutCancel(ctx), rego.EvalParsedInput(input), rego.EvalExternalCancel(interrupt))
 	if ctxErr := ctx.Err(); ctxErr != nil {

@@ -44,11 +44,22 @@ func (n nameScript) cursor(name string) string {
 	return p.prepared.text
 }
 
+// statementCase is what happens to names, and what the statement s means then.
+type statementCase struct {
+	do   func(n *nameScript)
+	want string // the meaning of s
+}
+
+func (tt statementCase) check(t *testing.T) {
+	n := nameScript{names: newNames()}
+	tt.do(&n)
+	if got := n.meaning("s"); got != tt.want {
+		t.Errorf("s means %q, want %q", got, tt.want)
+	}
+}
+
 func TestNamesOfStatements(t *testing.T) {
-	tests := map[string]struct {
-		do   func(n *nameScript)
-		want string // the meaning of s
-	}{
+	tests := map[string]statementCase{
 		"never heard of": {func(*nameScript) {}, ""},
 		"forwarded":      {func(n *nameScript) { n.forwarded([]nameOp{set("s", "A")}) }, "A"},
 		"forwarded, then synced": {func(n *nameScript) {
@@ -81,6 +92,14 @@ func TestNamesOfStatements(t *testing.T) {
 			n.synced(1, 0)
 			n.seen = 1
 		}, "A"},
+	}
+	for name, tt := range tests {
+		t.Run(name, tt.check)
+	}
+}
+
+func TestNamesOfStatementsDeallocated(t *testing.T) {
+	tests := map[string]statementCase{
 		"all deallocated in the pipeline": {func(n *nameScript) {
 			n.commit([]nameOp{set("s", "A")})
 			n.forwarded([]nameOp{set("s", "B"), {kind: dropStatements}})
@@ -128,13 +147,7 @@ func TestNamesOfStatements(t *testing.T) {
 		}, "?"},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			n := nameScript{names: newNames()}
-			tt.do(&n)
-			if got := n.meaning("s"); got != tt.want {
-				t.Errorf("s means %q, want %q", got, tt.want)
-			}
-		})
+		t.Run(name, tt.check)
 	}
 }
 

@@ -86,7 +86,8 @@ type totals struct {
 
 // run relays until either side ends or somebody ends it, and joins both goroutines. The result is never nil.
 func (r *relay) run(ctx context.Context) (*sessionError, totals) {
-	defer context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })()
+	stop := context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })
+	defer stop()
 	j := &judge{
 		relay: r, pipe: wire.NewPipe(r.backend, r.client, r.limits.ofClient),
 		texts: textCache{}, opinions: map[*statement.Sheet]*opinion{},

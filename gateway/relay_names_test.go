@@ -12,7 +12,7 @@ import (
 func closePortal(name string) *pgproto3.Close { return &pgproto3.Close{ObjectType: 'P', Name: name} }
 
 // TestRelayNames holds what the judge believes of a name against what the backend does with it.
-func TestRelayNames(t *testing.T) {
+func TestRelayNamesOfTheProtocol(t *testing.T) {
 	long := strings.Repeat("x", 63)
 	tests := map[string]exchange{
 		"statement names are one where PostgreSQL stops to compare them": {
@@ -40,6 +40,14 @@ func TestRelayNames(t *testing.T) {
 				"bind  = deny → skipped", "query execute s = deny → skipped",
 			},
 		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { tt.check(t) })
+	}
+}
+
+func TestRelayNamesRunBySQL(t *testing.T) {
+	tests := map[string]exchange{
 		"SQL cannot run a COPY that was prepared by Parse": {
 			send:  []pgproto3.FrontendMessage{parse("s", "copyin"), syncMessage, query("execute s")},
 			ready: 2, want: "1 ZI E0A000 ZI", trail: []string{"query execute s = deny → denied 0A000"},

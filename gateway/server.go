@@ -75,7 +75,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
-	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+	stop := context.AfterFunc(ctx, func() { _ = l.Close() })
+	defer stop()
 	for {
 		conn, err := l.Accept()
 		switch {

@@ -21,17 +21,29 @@ func newMapper(t testing.TB, mappings ...Mapping) *Mapper {
 	return m
 }
 
+// verifyCase is a certificate, and who may log in with it.
+type verifyCase struct {
+	mapping Mapping
+	change  func(*x509.Certificate)
+	user    string
+	want    Reason // "": let in
+}
+
+func (tt verifyCase) check(t *testing.T) {
+	var mappings []Mapping
+	if tt.mapping.Kind != "" {
+		mappings = []Mapping{tt.mapping}
+	}
+	id, err := newMapper(t, mappings...).Verify(chainOf(issue(t, tt.change)), tt.user)
+	checkOutcome(t, id, err, tt.user, tt.want)
+}
+
 func TestVerify(t *testing.T) {
 	const ana = "spiffe://example.com/engineer/ana"
 	corp := Mapping{Kind: Email, Name: "{user}@example.com"}
 	engineer := Mapping{Kind: SPIFFE, Name: "spiffe://example.com/engineer/{user}"}
 	app := Mapping{Kind: SPIFFE, Name: "spiffe://example.com/ns/*/sa/app", Users: []string{"app", "app_ro"}}
-	tests := map[string]struct {
-		mapping Mapping
-		change  func(*x509.Certificate)
-		user    string
-		want    Reason // "": let in
-	}{
+	tests := map[string]verifyCase{
 		"common name":                       {Mapping{}, withCN("ana"), "ana", ""},
 		"exact common name":                 {Mapping{Kind: CommonName, Name: "Ana Lee", Users: []string{"ana"}}, withCN("Ana Lee"), "ana", ""},
 		"e-mail":                            {corp, withEmails("ana@example.com"), "ana", ""},
@@ -93,14 +105,7 @@ func TestVerify(t *testing.T) {
 		"exact name, as a user not in list": {Mapping{Kind: CommonName, Name: "ana", Users: []string{"bob"}}, withCN("ana"), "ana", ReasonUser},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			var mappings []Mapping
-			if tt.mapping.Kind != "" {
-				mappings = []Mapping{tt.mapping}
-			}
-			id, err := newMapper(t, mappings...).Verify(chainOf(issue(t, tt.change)), tt.user)
-			checkOutcome(t, id, err, tt.user, tt.want)
-		})
+		t.Run(name, tt.check)
 	}
 }
 

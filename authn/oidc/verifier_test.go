@@ -19,6 +19,27 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// acceptedCase is a good token and who it is.
+type acceptedCase struct {
+	token, user string
+	config      func(*Config)
+	want        authn.Identity
+}
+
+func (tt acceptedCase) check(t *testing.T) {
+	user := tt.user
+	if user == "" {
+		user = "ana"
+	}
+	got, err := verifierOf(t, newIssuer(), tt.config).Verify(t.Context(), tt.token, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(tt.want, got); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+}
+
 func TestVerify(t *testing.T) {
 	good := goodClaims()
 	identity := authn.Identity{
@@ -31,11 +52,7 @@ func TestVerify(t *testing.T) {
 		return changed
 	}
 	claimsText := string(must(json.Marshal(good)))
-	tests := map[string]struct {
-		token, user string
-		config      func(*Config)
-		want        authn.Identity
-	}{
+	tests := map[string]acceptedCase{
 		"plain":            {token: token(goodHeader(), good), want: identity},
 		"EC":               {token: signed(`{"alg":"ES256","kid":"ec"}`, claimsText, keys().ec), want: identity},
 		"EdDSA":            {token: signed(`{"alg":"EdDSA","kid":"ed"}`, claimsText, keys().ed), want: identity},
@@ -94,67 +111,81 @@ func TestVerify(t *testing.T) {
 		},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			user := tt.user
-			if user == "" {
-				user = "ana"
-			}
-			got, err := verifierOf(t, newIssuer(), tt.config).Verify(t.Context(), tt.token, user)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("identity (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(name, tt.check)
 	}
+}
+
+// noUser stands for an empty startup user.
+const noUser = "none"
+
+// claimCase is a change of good claims that makes a token bad.
+type claimCase struct {
+	change object
+	user   string
+	config func(*Config)
+	want   Reason
+}
+
+func (tt claimCase) check(t *testing.T) {
+	user := tt.user
+	switch user {
+	case "":
+		user = "ana"
+	case noUser:
+		user = ""
+	}
+	v := verifierOf(t, newIssuer(), tt.config)
+	got, err := v.Verify(t.Context(), token(goodHeader(), goodClaims().with(tt.change)), user)
+	checkRejected(t, got, err, tt.want)
 }
 
 // TestVerifyRefusesClaims signs every token with the issuer's own key.
 func TestVerifyRefusesClaims(t *testing.T) {
-	const none = "none" // an empty startup user
+	tests := map[string]claimCase{
+		"another user":              {user: "bob", want: ReasonUser},
+		"user in capitals":          {user: "ANA", want: ReasonUser},
+		"user with a blank":         {user: "ana ", want: ReasonUser},
+		"no startup user":           {user: noUser, want: ReasonUser},
+		"no user claim":             {change: object{"preferred_username": nil}, want: ReasonUser},
+		"empty user claim and user": {change: object{"preferred_username": ""}, user: noUser, want: ReasonUser},
+		"user claim is a list":      {change: object{"preferred_username": []string{"ana"}}, want: ReasonUser},
+		"user claim is null":        {change: object{"preferred_username": json.RawMessage("null")}, user: noUser, want: ReasonUser},
+		"user claim in capitals":    {change: object{"preferred_username": nil, "Preferred_Username": "ana"}, want: ReasonUser},
+		"e-mail not verified":       {change: object{"email_verified": false}, user: "ana@example.org", config: emailUser, want: ReasonUser},
+		"e-mail, nothing said":      {change: object{"email_verified": nil}, user: "ana@example.org", config: emailUser, want: ReasonUser},
+		"e-mail verified in quotes": {change: object{"email_verified": "true"}, user: "ana@example.org", config: emailUser, want: ReasonUser},
+		"e-mail verified as number": {change: object{"email_verified": 1}, user: "ana@example.org", config: emailUser, want: ReasonUser},
+		"e-mail in capitals":        {user: "Ana@example.org", config: emailUser, want: ReasonUser},
+		"another issuer":            {change: object{"iss": "https://evil.example"}, want: ReasonSignature},
+		"issuer with a slash":       {change: object{"iss": "https://id.example/realm/"}, want: ReasonSignature},
+		"no issuer":                 {change: object{"iss": nil}, want: ReasonSignature},
+		"issuer in capitals":        {change: object{"iss": nil, "ISS": "https://id.example/realm"}, want: ReasonIssuer},
+		"another audience":          {change: object{"aud": "other"}, want: ReasonAudience},
+		"no audience":               {change: object{"aud": nil}, want: ReasonAudience},
+		"empty audience":            {change: object{"aud": ""}, want: ReasonAudience},
+		"no audiences":              {change: object{"aud": []string{}}, want: ReasonAudience},
+		"audience is a number":      {change: object{"aud": 1}, want: ReasonAudience},
+		"an audience is a number":   {change: object{"aud": []any{"sallyport", 1}}, want: ReasonAudience},
+		"an audience is empty":      {change: object{"aud": []string{"sallyport", ""}}, want: ReasonAudience},
+		"audience as an object":     {change: object{"aud": object{"sallyport": true}}, want: ReasonAudience},
+		"audience begins alike":     {change: object{"aud": "sallyport2"}, want: ReasonAudience},
+		"two audiences, no party":   {change: object{"aud": []string{"sallyport", "other"}}, want: ReasonParty},
+		"same audience twice":       {change: object{"aud": []string{"sallyport", "sallyport"}}, want: ReasonParty},
+		"another party":             {change: object{"azp": "other"}, want: ReasonParty},
+		"another client":            {change: object{"client_id": "other"}, want: ReasonParty},
+		"party good, client not":    {change: object{"azp": "sallyport", "client_id": "other"}, want: ReasonParty},
+		"party is a list":           {change: object{"azp": []string{"sallyport"}}, want: ReasonParty},
+		"party is null":             {change: object{"azp": json.RawMessage("null")}, want: ReasonParty},
+		"audience is not a party":   {change: object{"azp": "sallyport"}, config: func(c *Config) { c.AuthorizedParties = []string{"cli"} }, want: ReasonParty},
+	}
+	for name, tt := range tests {
+		t.Run(name, tt.check)
+	}
+}
+
+func TestVerifyRefusesTimesAndGroups(t *testing.T) {
 	now := time.Now().Unix()
-	tests := map[string]struct {
-		change object
-		user   string
-		config func(*Config)
-		want   Reason
-	}{
-		"another user":               {user: "bob", want: ReasonUser},
-		"user in capitals":           {user: "ANA", want: ReasonUser},
-		"user with a blank":          {user: "ana ", want: ReasonUser},
-		"no startup user":            {user: none, want: ReasonUser},
-		"no user claim":              {change: object{"preferred_username": nil}, want: ReasonUser},
-		"empty user claim and user":  {change: object{"preferred_username": ""}, user: none, want: ReasonUser},
-		"user claim is a list":       {change: object{"preferred_username": []string{"ana"}}, want: ReasonUser},
-		"user claim is null":         {change: object{"preferred_username": json.RawMessage("null")}, user: none, want: ReasonUser},
-		"user claim in capitals":     {change: object{"preferred_username": nil, "Preferred_Username": "ana"}, want: ReasonUser},
-		"e-mail not verified":        {change: object{"email_verified": false}, user: "ana@example.org", config: emailUser, want: ReasonUser},
-		"e-mail, nothing said":       {change: object{"email_verified": nil}, user: "ana@example.org", config: emailUser, want: ReasonUser},
-		"e-mail verified in quotes":  {change: object{"email_verified": "true"}, user: "ana@example.org", config: emailUser, want: ReasonUser},
-		"e-mail verified as number":  {change: object{"email_verified": 1}, user: "ana@example.org", config: emailUser, want: ReasonUser},
-		"e-mail in capitals":         {user: "Ana@example.org", config: emailUser, want: ReasonUser},
-		"another issuer":             {change: object{"iss": "https://evil.example"}, want: ReasonSignature},
-		"issuer with a slash":        {change: object{"iss": "https://id.example/realm/"}, want: ReasonSignature},
-		"no issuer":                  {change: object{"iss": nil}, want: ReasonSignature},
-		"issuer in capitals":         {change: object{"iss": nil, "ISS": "https://id.example/realm"}, want: ReasonIssuer},
-		"another audience":           {change: object{"aud": "other"}, want: ReasonAudience},
-		"no audience":                {change: object{"aud": nil}, want: ReasonAudience},
-		"empty audience":             {change: object{"aud": ""}, want: ReasonAudience},
-		"no audiences":               {change: object{"aud": []string{}}, want: ReasonAudience},
-		"audience is a number":       {change: object{"aud": 1}, want: ReasonAudience},
-		"an audience is a number":    {change: object{"aud": []any{"sallyport", 1}}, want: ReasonAudience},
-		"an audience is empty":       {change: object{"aud": []string{"sallyport", ""}}, want: ReasonAudience},
-		"audience as an object":      {change: object{"aud": object{"sallyport": true}}, want: ReasonAudience},
-		"audience begins alike":      {change: object{"aud": "sallyport2"}, want: ReasonAudience},
-		"two audiences, no party":    {change: object{"aud": []string{"sallyport", "other"}}, want: ReasonParty},
-		"same audience twice":        {change: object{"aud": []string{"sallyport", "sallyport"}}, want: ReasonParty},
-		"another party":              {change: object{"azp": "other"}, want: ReasonParty},
-		"another client":             {change: object{"client_id": "other"}, want: ReasonParty},
-		"party good, client not":     {change: object{"azp": "sallyport", "client_id": "other"}, want: ReasonParty},
-		"party is a list":            {change: object{"azp": []string{"sallyport"}}, want: ReasonParty},
-		"party is null":              {change: object{"azp": json.RawMessage("null")}, want: ReasonParty},
-		"audience is not a party":    {change: object{"azp": "sallyport"}, config: func(c *Config) { c.AuthorizedParties = []string{"cli"} }, want: ReasonParty},
+	tests := map[string]claimCase{
 		"expired":                    {change: object{"exp": now - 1}, want: ReasonExpired},
 		"expired within the skew":    {change: object{"exp": now - 5}, want: ReasonExpired},
 		"no expiry":                  {change: object{"exp": nil}, want: ReasonExpired},
@@ -203,22 +234,22 @@ func TestVerifyRefusesClaims(t *testing.T) {
 		"very many groups":          {change: object{"groups": strings.Split(strings.Repeat("g,", maxGroups)+"g", ",")}, want: ReasonGroups},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			user := tt.user
-			switch user {
-			case "":
-				user = "ana"
-			case none:
-				user = ""
-			}
-			v := verifierOf(t, newIssuer(), tt.config)
-			got, err := v.Verify(t.Context(), token(goodHeader(), goodClaims().with(tt.change)), user)
-			checkRejected(t, got, err, tt.want)
-		})
+		t.Run(name, tt.check)
 	}
 }
 
 func emailUser(c *Config) { c.UserClaim = "email" }
+
+// tokenCase is a text that is no good token.
+type tokenCase struct {
+	token string
+	want  Reason
+}
+
+func (tt tokenCase) check(t *testing.T) {
+	got, err := verifierOf(t, newIssuer(), nil).Verify(t.Context(), tt.token, "ana")
+	checkRejected(t, got, err, tt.want)
+}
 
 // TestVerifyRefusesTokens: headers, signatures and shapes that no honest issuer makes, and some that one makes for others.
 func TestVerifyRefusesTokens(t *testing.T) {
@@ -230,10 +261,7 @@ func TestVerifyRefusesTokens(t *testing.T) {
 	asPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	embedded := `{"alg":"RS256","kid":"evil","jwk":` + string(must(json.Marshal(published("evil", "RS256", &keys().otherRSA.PublicKey)))) + `}`
 	header := func(changes object) string { return token(goodHeader().with(changes), goodClaims()) }
-	tests := map[string]struct {
-		token string
-		want  Reason
-	}{
+	tests := map[string]tokenCase{
 		"empty":                      {"", ReasonShape},
 		"a password":                 {"correct horse battery staple", ReasonShape},
 		"dots alone":                 {"..", ReasonShape},
@@ -298,19 +326,27 @@ func TestVerifyRefusesTokens(t *testing.T) {
 		"signature cut":              {good[:len(good)-4], ReasonSignature},
 		"signature of one byte":      {parts[0] + "." + parts[1] + ".AA", ReasonSignature},
 		"EC signature of zeros":      {strings.TrimSuffix(signed(`{"alg":"ES256","kid":"ec"}`, text, make([]byte, 1)), "") + strings.Repeat("A", 43), ReasonSignature},
-		"payload not base64":         {parts[0] + ".A." + parts[2], ReasonPayload},
-		"payload not JSON":           {signed(`{"alg":"RS256","kid":"rsa"}`, "hello", keys().rsa), ReasonPayload},
-		"payload null":               {signed(`{"alg":"RS256","kid":"rsa"}`, "null", keys().rsa), ReasonPayload},
-		"payload a list":             {signed(`{"alg":"RS256","kid":"rsa"}`, "["+text+"]", keys().rsa), ReasonPayload},
-		"payload not UTF-8":          {signed(`{"alg":"RS256","kid":"rsa"}`, strings.Replace(text, "ana", "\xff", 1), keys().rsa), ReasonPayload},
-		"claim twice":                {signed(`{"alg":"RS256","kid":"rsa"}`, `{"preferred_username":"root",`+text[1:], keys().rsa), ReasonPayload},
-		"deep payload":               {signed(`{"alg":"RS256","kid":"rsa"}`, `{"a":`+strings.Repeat("[", 9000), keys().rsa), ReasonPayload},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, err := verifierOf(t, newIssuer(), nil).Verify(t.Context(), tt.token, "ana")
-			checkRejected(t, got, err, tt.want)
-		})
+		t.Run(name, tt.check)
+	}
+}
+
+func TestVerifyRefusesPayloads(t *testing.T) {
+	good := token(goodHeader(), goodClaims())
+	text := string(must(json.Marshal(goodClaims())))
+	parts := strings.Split(good, ".")
+	tests := map[string]tokenCase{
+		"payload not base64": {parts[0] + ".A." + parts[2], ReasonPayload},
+		"payload not JSON":   {signed(`{"alg":"RS256","kid":"rsa"}`, "hello", keys().rsa), ReasonPayload},
+		"payload null":       {signed(`{"alg":"RS256","kid":"rsa"}`, "null", keys().rsa), ReasonPayload},
+		"payload a list":     {signed(`{"alg":"RS256","kid":"rsa"}`, "["+text+"]", keys().rsa), ReasonPayload},
+		"payload not UTF-8":  {signed(`{"alg":"RS256","kid":"rsa"}`, strings.Replace(text, "ana", "\xff", 1), keys().rsa), ReasonPayload},
+		"claim twice":        {signed(`{"alg":"RS256","kid":"rsa"}`, `{"preferred_username":"root",`+text[1:], keys().rsa), ReasonPayload},
+		"deep payload":       {signed(`{"alg":"RS256","kid":"rsa"}`, `{"a":`+strings.Repeat("[", 9000), keys().rsa), ReasonPayload},
+	}
+	for name, tt := range tests {
+		t.Run(name, tt.check)
 	}
 }
 

@@ -58,7 +58,7 @@ func limitData(memory int64) error {
 	if taken == 0 {
 		return errors.New("read /proc/self/statm")
 	}
-	if err := limit(unix.RLIMIT_DATA, uint64(taken+memory+workerThreads*workerStack)); err != nil {
+	if err := limit(unix.RLIMIT_DATA, uint64(taken+memory+workerThreads*workerStack)); err != nil { // #nosec G115 -- sizes, none below zero
 		return fmt.Errorf("set data limit: %w", err)
 	}
 	return nil

@@ -27,7 +27,7 @@ func readMessage(r io.Reader) (message, error) {
 		return message{}, fmt.Errorf("read message header: %w", err)
 	}
 	kind := header[0]
-	length := int64(int32(binary.BigEndian.Uint32(header[1:]))) - 4
+	length := int64(int32(binary.BigEndian.Uint32(header[1:]))) - 4 // #nosec G115 -- the sign is the point: the field is an Int32
 	limit := int64(maxMessageBody)
 	if kind == 'R' {
 		limit = maxAuthenticationBody

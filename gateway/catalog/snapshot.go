@@ -1,0 +1,98 @@
+package catalog
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// Kind is what a relation is, by the letters of pg_class.relkind.
+type Kind string
+
+// The kinds (https://www.postgresql.org/docs/current/catalog-pg-class.html). What is none of them is KindOther.
+const (
+	KindTable            Kind = "table"
+	KindPartitionedTable Kind = "partitioned table"
+	KindView             Kind = "view"
+	KindMaterializedView Kind = "materialized view"
+	KindForeignTable     Kind = "foreign table"
+	KindSequence         Kind = "sequence"
+	KindCompositeType    Kind = "composite type"
+	KindOther            Kind = "other" // an index, a TOAST table
+)
+
+// Snapshot is what the names of one database meant at one moment. It is immutable once published.
+type Snapshot struct {
+	Generation uint64    // grows with each snapshot of a Catalog; the first is 1
+	ReadAt     time.Time // when its transaction began: everything that had committed by then is in it
+	Version    int       // server_version_num, e.g. 150008
+
+	// Relations of all schemas but TOAST's and the sessions' temporary ones, by schema and name. PostgreSQL's own are among them, without
+	// more than their name, kind and columns.
+	Relations map[statement.Name]*Relation
+
+	// Functions that PostgreSQL did not come with, by name. Those of extensions are among them.
+	Functions map[string][]*Function
+
+	// Operators and Types that PostgreSQL did not come with, by name. Row types of relations are not among the types.
+	Operators map[string][]*Operator
+	Types     map[string][]*Type
+
+	// Builtin are the names of the functions that PostgreSQL came with.
+	Builtin map[string]bool
+}
+
+// Relation is a table, view or the like.
+type Relation struct {
+	OID    uint32
+	Name   statement.Name
+	Kind   Kind
+	System bool // PostgreSQL came with it: pg_catalog and information_schema
+
+	Columns []string // in order, without dropped and system columns
+
+	// Ancestors are what it inherits from or is a partition of, at any depth; Descendants the other way round.
+	Ancestors, Descendants []*Relation
+
+	// Definition holds the facts of a view's or materialized view's query, all its names qualified. nil: it is no view, or Opaque says why.
+	Definition *statement.Sheet
+	Opaque     string // why the definition could not be understood; "" otherwise
+
+	// Invoker says that the view reads with the rights of who uses it (security_invoker).
+	Invoker bool
+
+	// OnRead and OnWrite are the functions, none of PostgreSQL's own, that run unseen when the relation is read (row security policies) or
+	// written (triggers, defaults, generated columns, checks, indexes, row security policies). Sorted by name, no duplicates.
+	OnRead, OnWrite []*Function
+
+	Rules bool // it has rewrite rules besides a view's own: what is written to it may do anything
+}
+
+// Function is a function, procedure or aggregate.
+type Function struct {
+	OID       uint32
+	Name      statement.Name
+	Arguments string // identity arguments, as in pg_get_function_identity_arguments
+	Minimum   int    // of arguments, without those that have defaults
+	Maximum   int    // of arguments; -1: VARIADIC, any number from Minimum
+
+	Language        string // "sql", "plpgsql", "c", …
+	Volatility      string // "immutable", "stable", "volatile"
+	SecurityDefiner bool
+	Procedure       bool
+	Aggregate       bool   // or a window function
+	Extension       string // that it belongs to; "" for none
+}
+
+// Operator is an operator.
+type Operator struct {
+	Name      statement.Name
+	Function  *Function // nil when it is one that PostgreSQL came with
+	Extension string
+}
+
+// Type is a base, enum, range, domain or composite type.
+type Type struct {
+	Name      statement.Name
+	Extension string
+}

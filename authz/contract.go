@@ -8,8 +8,9 @@ import (
 	"github.com/sallyport/sallyport/authz/statement"
 )
 
-// ContractVersion is the version of the input and decision documents described in policies/README.md.
-const ContractVersion = 1
+// ContractVersion is the version of the input and decision documents described in policies/README.md. 2: names have the schema they were
+// found in, and relations that the text does not name are listed too.
+const ContractVersion = 2
 
 // Identity is the authenticated client as policies see it.
 type Identity struct {

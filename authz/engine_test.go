@@ -74,7 +74,7 @@ func TestNewRefuses(t *testing.T) {
 		"http":                {statementPolicy("decision := http.send({\"method\": \"get\", \"url\": \"http://127.0.0.1\"}).body"), "undefined function http.send"},
 		"dns":                 {statementPolicy("decision := net.lookup_ip_addr(\"localhost\")"), "undefined function net.lookup_ip_addr"},
 		"undefined":           {statementPolicy("decision := {\"allow\": true, \"reasons\": []} if input.session.database == \"other\""), "undefined"},
-		"conflict":            {statementPolicy("decision := {\"allow\": true, \"reasons\": []}\ndecision := {\"allow\": false, \"reasons\": []} if input.version == 1"), "conflicting values"},
+		"conflict":            {statementPolicy("decision := {\"allow\": true, \"reasons\": []}\ndecision := {\"allow\": false, \"reasons\": []} if input.version == 2"), "conflicting values"},
 		"failing builtin":     {statementPolicy("decision := {\"allow\": true, \"reasons\": []} if not to_number(input.session.id)"), "to_number"},
 		"not an object":       {statementPolicy("decision := true"), "not an object"},
 		"set":                 {statementPolicy("decision contains \"allow\""), "not an object"},
@@ -243,7 +243,7 @@ func TestVersionIsTheEngines(t *testing.T) {
 }
 
 func TestNetworkIsASwitch(t *testing.T) {
-	body := "decision := {\"allow\": true, \"reasons\": []} if input.version == 1\nelse := http.send({\"method\": \"get\", \"url\": input.session.id}).body"
+	body := "decision := {\"allow\": true, \"reasons\": []} if input.version == 2\nelse := http.send({\"method\": \"get\", \"url\": input.session.id}).body"
 	e, err := New(Config{Directory: directory(t, statementPolicy(body)), InsecureAllowNetwork: true})
 	if err != nil {
 		t.Fatal(err)

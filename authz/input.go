@@ -116,10 +116,10 @@ func structEncoder(t reflect.Type) (encoder, error) {
 	}, nil
 }
 
-// jsonName is the name a field goes by in documents; false when it does not appear.
+// jsonName is the name a field goes by in documents; false when it does not appear: without a json tag, or with the tag policy:"-".
 func jsonName(f reflect.StructField) (string, bool) {
 	name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-	return name, f.IsExported() && name != "" && name != "-"
+	return name, f.IsExported() && name != "" && name != "-" && f.Tag.Get("policy") != "-"
 }
 
 // inputSchema describes both input documents as one JSON Schema for OPA's type checker: to it, `input.statment` in a policy is an

@@ -28,13 +28,29 @@ func sampleStatements() map[string]*StatementInput {
 			Relations: []statement.Relation{{Schema: "app", Name: "orders", Access: []string{"select"}, Columns: []string{"*"}}},
 			Functions: []statement.Function{{Schema: "pg_catalog", Name: "count"}},
 		}}},
+		"resolved": {Complete: true, Resolved: true, Statements: []statement.Statement{{
+			Command: "SELECT", Class: statement.ClassQuery, Commands: []string{"SELECT"},
+			Relations: []statement.Relation{
+				{Schema: "app", Name: "totals", Kind: "view", Access: []string{"select"}, Columns: []string{"*", "amount"}},
+				{
+					Schema: "app", Name: "payments_2024", Kind: "table", Access: []string{"select"}, Columns: []string{"amount"}, Rules: true,
+					Through: []statement.Name{{Schema: "app", Name: "totals"}}, Ancestors: []statement.Name{{Schema: "app", Name: "payments"}},
+					Descendants: []statement.Name{{Schema: "app", Name: "payments_2024_1"}},
+				},
+			},
+			Functions: []statement.Function{{
+				Schema: "app", Name: "rounded", Language: "plpgsql", Volatility: "volatile", SecurityDefiner: true, Extension: "money",
+				Through: []statement.Name{{Schema: "app", Name: "totals"}},
+			}},
+			Operators: []statement.Object{{Schema: "app", Name: "+", Extension: "money"}},
+		}}},
 		"everything": {Complete: true, Statements: []statement.Statement{{
 			Command: "COPY", Class: statement.ClassCopy, Commands: []string{"COPY", "SELECT", "DELETE"},
 			Relations:  []statement.Relation{{Name: "orders", Temporary: true, Access: []string{"delete", "select"}, Columns: []string{"id"}, Written: []string{"id"}, AllUnsure: true}},
 			Functions:  []statement.Function{{Name: "f", Constants: []string{"", "app.orders"}}},
 			Attributes: []string{"street"},
-			Operators:  []statement.Name{{Schema: "app", Name: "+"}},
-			Types:      []statement.Name{{Schema: "app", Name: "t"}},
+			Operators:  []statement.Object{{Schema: "app", Name: "+"}},
+			Types:      []statement.Object{{Schema: "app", Name: "t"}},
 			Settings:   []statement.Setting{{Name: "timezone", Action: "set", Value: "UTC", Known: true}},
 			Channels:   []statement.Channel{{Name: "c", Action: "listen"}},
 			Roles:      []string{"r"},

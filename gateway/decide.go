@@ -82,7 +82,8 @@ func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 	if err := j.stillGranted(ctx); err != nil {
 		return verdict{}, err
 	}
-	if p.known.final && p.known.policy == j.policy.Policy() && !j.namesMayHaveMoved() {
+	j.look(ctx)
+	if p.known.final && p.known.policy == j.policy.Policy() && p.known.snapshot == j.snapshot && j.blind == nil && !j.namesMayHaveMoved() {
 		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)
@@ -220,12 +221,15 @@ func definedBefore(earlier []statement.Statement, use statement.Use) bool {
 
 // decideSheet asks policy about the facts of one text, or remembers what it said.
 func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
+	if d := j.blindfold(p.sheet); d != nil {
+		return verdict{denial: d}
+	}
 	current := j.policy.Policy()
 	moved := j.namesMayHaveMoved()
+	sheet := j.facts(p, moved)
 	if p.known.policy == current && !moved {
 		return p.known.verdict
 	}
-	sheet := p.sheet
 	if !j.grant.Observe && namesMoved(sheet, moved) {
 		sheet = unsure(sheet)
 	}

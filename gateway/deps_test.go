@@ -29,9 +29,10 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/admin":       nil,
 		"gateway/backend":     nil,
 		"gateway/credentials": nil,
+		"gateway/catalog":     {"authz/statement"},
 		"gateway": {
 			"authn", "authn/oidc", "authn/scram", "authz", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
-			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/metrics", "gateway/wire", "tlsutil",
+			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/catalog", "gateway/metrics", "gateway/wire", "tlsutil",
 		},
 	}
 	for name, may := range allowed {

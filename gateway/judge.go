@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
 
@@ -24,8 +25,10 @@ type judge struct {
 	event    audit.Statement
 	texts    textCache
 	opinions map[*statement.Sheet]*opinion
-	copying  entry  // what put the backend into copy-in mode
-	unsure   uint64 // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
+	copying  entry             // what put the backend into copy-in mode
+	snapshot *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
+	blind    error             // why there is no snapshot, although there is a catalog
+	unsure   uint64            // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
 }
 
 // run relays until the client ends, breaks the protocol, or the relay ends.

@@ -116,6 +116,7 @@ func executeOps(p *prepared) []nameOp {
 
 // forwardExecute forwards an Execute with what its SQL does to names.
 func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
+	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
 		return err

@@ -34,6 +34,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
 	}
 	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body)}
+	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
 		return err

@@ -28,6 +28,13 @@ const (
 	movesForGood
 )
 
+// announce tells the reporter, before the message is forwarded, that its completion may change definitions.
+func (j *judge) announce(m movement) {
+	if m == movesForNow {
+		j.moving(j.queue.progress().readyOwed + 1)
+	}
+}
+
 // noteMoves notes what a text does to the meaning of names; ready is the ReadyForQuery that can end its transaction.
 func (j *judge) noteMoves(m movement, ready uint64) {
 	switch m {

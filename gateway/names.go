@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 )
 
 // prepared is one SQL text as the session knows it: a Query's, or what a statement or a portal runs.
@@ -24,6 +25,9 @@ type prepared struct {
 // opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
 type opinion struct {
 	commands, relations []string // the facts as the audit log records them
+
+	facts    *statement.Sheet  // what the sheet means in snapshot; nil: was not looked up
+	snapshot *catalog.Snapshot // nil: the facts are the sheet's own
 
 	policy  *authz.Policy // the one that verdict is of; nil: there is none, or it may not be kept
 	verdict verdict

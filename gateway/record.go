@@ -45,6 +45,9 @@ func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	if p.sheet != nil {
 		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete
 	}
+	if p.known.facts != nil {
+		e.Incomplete = !p.known.facts.Complete
+	}
 	e.Reasons, e.PolicyRevision, e.SQLSTATE = v.reasons, v.revision, ""
 	switch {
 	case d != nil:
@@ -105,11 +108,7 @@ func summarize(sheet *statement.Sheet) (commands, relations []string) {
 }
 
 func describeRelation(r statement.Relation) string {
-	name := r.Name
-	if r.Schema != "" {
-		name = r.Schema + "." + r.Name
-	}
-	line := name + " " + strings.Join(r.Access, ",")
+	line := describeName(statement.Name{Schema: r.Schema, Name: r.Name}) + " " + strings.Join(r.Access, ",")
 	columns := r.Columns
 	if r.AllUnsure {
 		columns = []string{"*"}
@@ -117,5 +116,15 @@ func describeRelation(r statement.Relation) string {
 	if len(columns) > 0 {
 		line += " (" + strings.Join(columns, ",") + ")"
 	}
+	for _, view := range r.Through {
+		line += " through " + describeName(view)
+	}
 	return line
+}
+
+func describeName(n statement.Name) string {
+	if n.Schema == "" {
+		return n.Name
+	}
+	return n.Schema + "." + n.Name
 }

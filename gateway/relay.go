@@ -58,6 +58,7 @@ type relay struct {
 
 	analyzer analyzer
 	policy   decider
+	catalog  catalogSource // nil: names are judged as written
 	log      auditLog
 	metrics  *sessionMetrics
 	logger   *slog.Logger
@@ -68,7 +69,8 @@ type relay struct {
 
 	copiedRows, copiedBytes atomic.Int64
 	statements              atomic.Uint64
-	lastActive              atomic.Int64 // unix nanoseconds
+	lastActive              atomic.Int64  // unix nanoseconds
+	movingUntil             atomic.Uint64 // definitions may change until this ReadyForQuery; 0: they do not
 
 	mu       sync.Mutex
 	ending   *sessionError // why the session must end; the first one wins

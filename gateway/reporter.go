@@ -227,6 +227,7 @@ func (r *reporter) complete(t wire.Type, body []byte) error {
 // commandComplete passes on the end of one statement. For an Execute it is the outcome; a Query may hold more statements.
 func (r *reporter) commandComplete(body []byte) error {
 	e := r.asked()
+	r.moved()
 	tag := bytes.TrimSuffix(body, []byte{0})
 	switch {
 	case e.denial != nil:
@@ -294,6 +295,7 @@ func (r *reporter) readyForQuery(body []byte) error {
 	if body[0] == wire.Idle {
 		r.names.transactionEnded()
 	}
+	r.movedReady(e.ready, body[0] == wire.Idle)
 	r.queue.ready(body[0])
 	r.head, r.known = entry{}, false
 	r.pipe.Accept(len(body))

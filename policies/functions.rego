@@ -6,16 +6,30 @@ import data.sallyport.builtins
 import data.sallyport.names
 import data.sallyport.relations
 
-reasons contains sprintf("function %s is not granted to %s", [names.written(function), input.identity.user]) if {
+reasons contains sprintf("function %s%s is not granted to %s", [names.written(function), relations.way(function), input.identity.user]) if {
 	some statement in input.statement.statements
 	some function in statement.functions
 	not permitted(function, statement)
+	not behind(function)
 }
 
+# What a view calls, and what a table's triggers, defaults, checks and policies run, belongs to it when it is granted by its own name.
+behind(function) if {
+	some relation in function.through
+	relations.by_name(relation, "select")
+}
+
+# PostgreSQL's own functions. What the catalog describes with a language is not one of them, whatever its schema.
 permitted(function, _) if {
 	function.schema in {"", "pg_catalog"}
+	not added(function)
 	function.name in builtins.functions
 }
+
+added(function) if function.language != ""
+
+# All of an extension's.
+permitted(function, _) if function.extension in access.database.extensions
 
 permitted(function, _) if function.name in builtins.elsewhere[function.schema]
 
@@ -91,3 +105,5 @@ reasons contains sprintf("operator %s is not granted to %s", [names.written(oper
 }
 
 granted(operator) if operator.name in access.database.schemas[operator.schema].operators
+
+granted(operator) if operator.extension in access.database.extensions

@@ -129,3 +129,42 @@ test_attributes if {
 		with data.access.roles.readonly.databases.app.fields as ["street"]
 	count(granted) == 0
 }
+
+# What the catalog knows of a function.
+described(facts) := object.union({"schema": "app", "name": "touch", "language": "plpgsql", "volatility": "volatile", "security_definer": false, "extension": "", "through": []}, facts)
+
+called(function) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {"functions": [function]})
+}
+
+# A function that somebody put into pg_catalog, or named like one of PostgreSQL's, is not PostgreSQL's.
+test_added_to_pg_catalog if {
+	count(called(described({"schema": "pg_catalog", "name": "lower"}))) == 1
+	count(called(described({"schema": "pg_catalog", "name": "lower", "language": ""}))) == 0
+	count(called(described({"name": "lower"}))) == 1
+}
+
+test_run_unseen if {
+	called(described({"through": [{"schema": "app", "name": "orders"}]})) == {
+		"function app.touch, by way of app.orders, is not granted to analyst@example.com",
+	}
+	by_table := called(described({"through": [{"schema": "app", "name": "orders"}]})) with data.access.roles.readonly.databases.app.schemas.app.relations as {"orders": ["select"]}
+	count(by_table) == 0
+	by_star := called(described({"through": [{"schema": "app", "name": "orders"}]})) with data.access.roles.readonly.databases.app.schemas.app.relations as {"*": ["select"]}
+	count(by_star) == 1
+	by_name := called(described({"through": [{"schema": "app", "name": "orders"}]})) with data.access.roles.readonly.databases.app.schemas.app.functions as ["touch"]
+	count(by_name) == 0
+}
+
+test_of_extensions if {
+	function := described({"schema": "public", "name": "similarity", "language": "c", "extension": "pg_trgm"})
+	count(called(function)) == 1
+	granted := called(function) with data.access.roles.readonly.databases.app.extensions as ["pg_trgm"]
+	count(granted) == 0
+	operator := {"operators": [{"schema": "public", "name": "%", "extension": "pg_trgm"}]}
+	denied := functions.reasons with input as inputs.statement("analyst@example.com", operator)
+	count(denied) == 1
+	permitted := functions.reasons with input as inputs.statement("analyst@example.com", operator)
+		with data.access.roles.readonly.databases.app.extensions as ["pg_trgm"]
+	count(permitted) == 0
+}

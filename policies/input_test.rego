@@ -9,7 +9,7 @@ session(role) := {
 }
 
 connect(user, database) := {
-	"version": 1, "action": "connect", "identity": identity(user),
+	"version": 2, "action": "connect", "identity": identity(user),
 	"session": object.union(session(""), {"database": database, "search_path": []}),
 }
 
@@ -22,7 +22,7 @@ roles := {
 
 # A text of one statement. `facts` holds what is not empty.
 statement(user, facts) := {
-	"version": 1, "action": "statement", "identity": identity(user), "session": session(roles[user]),
+	"version": 2, "action": "statement", "identity": identity(user), "session": session(roles[user]),
 	"statement": {
 		"complete": true, "incomplete": [], "fingerprint": "", "normalized": "",
 		"statements": [object.union(

@@ -93,15 +93,16 @@ problems contains sprintf("role %s, database %s: %s", [name, database, problem])
 
 database_problems(grants) := {"not an object"} if not is_object(grants)
 
-database_problems(grants) := ((unknown | shapes) | (fields | unfiltered)) | (channels | schemas) if {
+database_problems(grants) := ((unknown | shapes) | (fields | unfiltered)) | ((channels | schemas) | extensions) if {
 	is_object(grants)
 	shapes := {sprintf("%s is not an object", [key]) |
 		some key in ["schemas", "channels"]
 		not is_object(object.get(grants, key, {}))
 	}
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grants) - {"schemas", "channels", "fields", "unfiltered"}}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grants) - {"schemas", "channels", "extensions", "fields", "unfiltered"}}
 	unfiltered := {"unfiltered is not true or false" | not is_boolean(object.get(grants, "unfiltered", false))}
 	fields := {"fields is not a list of names" | not names_only(object.get(grants, "fields", []))}
+	extensions := {"extensions is not a list of names" | not names_only(object.get(grants, "extensions", []))}
 	channels := {sprintf("channel %s: not a list of listen and notify", [channel]) |
 		some channel, actions in object.get(grants, "channels", {})
 		not only(actions, {"listen", "notify"})

@@ -11,7 +11,58 @@ reasons contains reason if {
 	some schema in names.schemas(relation)
 	some verb in verbs(relation)
 	not allowed(schema, relation, verb)
-	reason := sprintf("%s is not granted to %s", [described(verb, schema, relation.name), input.identity.user])
+	not behind(relation, verb)
+	reason := sprintf("%s%s is not granted to %s", [described(verb, schema, relation.name), way(relation), input.identity.user])
+}
+
+# What stands behind a view belongs to it when the view is granted by its own name: whoever wrote that down meant what the view shows.
+# A view that "*" grants shows no more than what is granted itself.
+behind(relation, verb) if {
+	some view in relation.through
+	by_name(view, verb)
+}
+
+# Granted by its own name, not by "*". Who may change a view reads what is behind it.
+by_name(relation, verb) if verb in access.database.schemas[relation.schema].relations[relation.name]
+
+by_name(relation, "select") if count(access.database.schemas[relation.schema].relations[relation.name]) > 0
+
+way(fact) := sprintf(", by way of %s,", [concat(", ", [names.written(view) | some view in fact.through])]) if {
+	count(fact.through) > 0
+} else := ""
+
+# A partition, or what inherits, is a part of its parent: who may not have the parent may have the part only if it is granted by name.
+reasons contains sprintf("table %s, which %s is part of, is not granted to %s", [names.written(ancestor), names.written(relation), input.identity.user]) if {
+	some statement in input.statement.statements
+	some relation in statement.relations
+	some ancestor in relation.ancestors
+	some verb in verbs(relation)
+	not allowed(ancestor.schema, object.union(relation, {"name": ancestor.name}), verb)
+	not by_name(relation, verb)
+	not behind(relation, verb)
+}
+
+# And the parent shows its parts: one that is withheld by its name withholds it.
+reasons contains sprintf("table %s, which is part of %s, is not granted to %s", [names.written(part), names.written(relation), input.identity.user]) if {
+	some statement in input.statement.statements
+	some relation in statement.relations
+	some part in relation.descendants
+	verbs_of_part := access.database.schemas[part.schema].relations[part.name]
+	some verb in verbs(relation)
+	verb != "lookup"
+	not verb in verbs_of_part
+	not behind(relation, verb)
+}
+
+# A rule puts other statements in the place of a write.
+reasons contains sprintf("table %s has rules, and is not granted to %s by its name", [names.written(relation), input.identity.user]) if {
+	some statement in input.statement.statements
+	some relation in statement.relations
+	relation.rules
+	some verb in relation.access
+	verb in {"insert", "update", "delete"}
+	not by_name(relation, verb)
+	not behind(relation, verb)
 }
 
 reasons contains sprintf("table %s is in no schema of the search path", [relation.name]) if {
@@ -84,6 +135,8 @@ reasons contains sprintf("type %s is not granted to %s", [names.written(type), i
 }
 
 typed(type) if type.name in catalogs.types[type.schema]
+
+typed(type) if type.extension in access.database.extensions
 
 typed(type) if {
 	schemas := names.schemas(type)

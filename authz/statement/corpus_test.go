@@ -94,8 +94,8 @@ func describe(sheet *Sheet) string {
 		for _, c := range s.Channels {
 			fmt.Fprintf(&b, "  channel %s %s\n", c.Action, c.Name)
 		}
-		describeList(&b, "operator", s.Operators)
-		describeList(&b, "type", s.Types)
+		describeObjects(&b, "operator", s.Operators)
+		describeObjects(&b, "type", s.Types)
 		describeList(&b, "unfiltered", s.Unfiltered)
 		describeWords(&b, "attribute", s.Attributes)
 		describeWords(&b, "role", s.Roles)
@@ -148,6 +148,12 @@ func describeConstants(constants []string) string {
 func describeList(b *strings.Builder, what string, names []Name) {
 	for _, name := range names {
 		fmt.Fprintf(b, "  %s %s\n", what, written(name))
+	}
+}
+
+func describeObjects(b *strings.Builder, what string, objects []Object) {
+	for _, o := range objects {
+		fmt.Fprintf(b, "  %s %s\n", what, written(Name{Schema: o.Schema, Name: o.Name}))
 	}
 }
 

@@ -13,9 +13,17 @@ func (w *walker) expression(message proto.Message) {
 	case *pg.A_Indirection:
 		w.indirection(n)
 	case *pg.A_Expr:
-		w.operator(n.GetName())
+		w.operation(n)
 	case *pg.SubLink:
-		w.operator(n.GetOperName())
+		w.subLink(n)
+	case *pg.CaseExpr:
+		if n.GetArg() != nil {
+			w.equality()
+		}
+	case *pg.JoinExpr:
+		if n.GetIsNatural() || len(n.GetUsingClause()) > 0 {
+			w.equality()
+		}
 	case *pg.SortBy:
 		w.operator(n.GetUseOp())
 	case *pg.TypeName:
@@ -74,6 +82,9 @@ func (w *walker) qualifiedColumn(schema, name, column string) {
 	if !w.scope.qualified(schema, name, column) {
 		w.scope.unsure()
 	}
+	if column != everyColumn && w.scope.derived(schema, name) {
+		w.facts.word(hintCalls, column)
+	}
 	if callableWithRow(column) {
 		w.calls(Name{Name: column})
 		w.scope.qualified(schema, name, everyColumn)
@@ -112,12 +123,39 @@ func (w *walker) indirection(n *pg.A_Indirection) {
 	}
 }
 
-// operator records an operator written with a schema, other than the one that operators without come from.
+// operator records an operator written with a schema, other than the one that operators without come from. Which operators those without
+// mean, the catalog knows.
 func (w *walker) operator(name []*pg.Node) {
-	if n := nameOf(name); n.Schema != "" && n.Schema != "pg_catalog" {
+	switch n := nameOf(name); {
+	case n.Schema == "" && n.Name != "":
+		w.facts.word(hintOperators, n.Name)
+	case n.Schema != "" && n.Schema != "pg_catalog":
 		w.facts.named(factOperators, n)
 	}
 }
+
+// operation records the operators of an expression. BETWEEN has words where others have an operator (transformAExprBetween in parse_expr.c).
+func (w *walker) operation(n *pg.A_Expr) {
+	switch n.GetKind() {
+	case pg.A_Expr_Kind_AEXPR_BETWEEN, pg.A_Expr_Kind_AEXPR_BETWEEN_SYM, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN, pg.A_Expr_Kind_AEXPR_NOT_BETWEEN_SYM:
+		for _, name := range []string{"<", "<=", ">", ">="} {
+			w.facts.word(hintOperators, name)
+		}
+	default:
+		w.operator(n.GetName())
+	}
+}
+
+// subLink records the operator of x IN (SELECT …), which has no name, and of x op ANY (SELECT …).
+func (w *walker) subLink(n *pg.SubLink) {
+	w.operator(n.GetOperName())
+	if n.GetTestexpr() != nil && len(n.GetOperName()) == 0 {
+		w.equality()
+	}
+}
+
+// equality records the operator that CASE x WHEN, IN and JOIN USING look up by its name, without a schema.
+func (w *walker) equality() { w.facts.word(hintOperators, "=") }
 
 // typeName records a type that is neither the grammar's own (int, which it writes pg_catalog.int4) nor one of PostgreSQL's. Without
 // schema such a name is looked up in pg_catalog first, unless the search path puts another schema before it: the session's is pinned.

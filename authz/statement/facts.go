@@ -43,6 +43,9 @@ const (
 	factRoles      = "roles"
 	factOpaque     = "opaque"
 	factAttributes = "attributes"
+
+	hintOperators = "operator names"
+	hintCalls     = "calls"
 )
 
 func newFacts() *facts {
@@ -158,8 +161,8 @@ func (f *facts) statement() Statement {
 		Relations:  make([]Relation, 0, len(f.order)),
 		Functions:  make([]Function, 0, len(f.called)),
 		Attributes: sorted(f.words[factAttributes]),
-		Operators:  sortedNames(f.names[factOperators]),
-		Types:      sortedNames(f.names[factTypes]),
+		Operators:  objects(sortedNames(f.names[factOperators])),
+		Types:      objects(sortedNames(f.names[factTypes])),
 		Settings:   orEmpty(f.settings),
 		Channels:   orEmpty(f.channels),
 		Roles:      sorted(f.words[factRoles]),
@@ -168,6 +171,7 @@ func (f *facts) statement() Statement {
 		Copy:       f.copy,
 		Prepared:   f.prepared,
 		Explain:    f.explain,
+		Hints:      Hints{Operators: slices.Sorted(maps.Keys(f.words[hintOperators])), Calls: slices.Sorted(maps.Keys(f.words[hintCalls]))},
 	}
 	for _, name := range f.order {
 		r := f.relations[name]
@@ -180,6 +184,14 @@ func (f *facts) statement() Statement {
 		s.Functions = append(s.Functions, f.functions[key])
 	}
 	return s
+}
+
+func objects(names []Name) []Object {
+	list := make([]Object, 0, len(names))
+	for _, n := range names {
+		list = append(list, Object{Schema: n.Schema, Name: n.Name})
+	}
+	return list
 }
 
 func orEmpty[T any](list []T) []T {

@@ -30,6 +30,7 @@ func TestAnalyze(t *testing.T) {
 		},
 	}
 	want.Fingerprint = got.Fingerprint
+	want.Statements[0].Hints.Operators = []string{"="}
 	if diff := cmp.Diff(want, got); diff != "" || len(got.Fingerprint) != 16 {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -77,7 +78,7 @@ func TestPoolGivesEqualFactsOneSheet(t *testing.T) {
 func statementOf(command string, class Class, relations ...Relation) Statement {
 	return Statement{
 		Command: command, Class: class, Commands: []string{command},
-		Relations: append([]Relation{}, relations...), Functions: []Function{}, Attributes: []string{}, Operators: []Name{}, Types: []Name{},
+		Relations: append([]Relation{}, relations...), Functions: []Function{}, Attributes: []string{}, Operators: []Object{}, Types: []Object{},
 		Settings: []Setting{}, Channels: []Channel{}, Roles: []string{}, Unfiltered: []Name{}, Opaque: []string{},
 	}
 }

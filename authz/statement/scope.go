@@ -127,6 +127,19 @@ func (s *scope) qualified(schema, name, column string) bool {
 	return found
 }
 
+// derived says whether an item of the name shows other columns than one relation's own: a subquery, function, CTE, join, or a list of
+// column aliases. In x.name of such an x, name may be the function name(x).
+func (s *scope) derived(schema, name string) bool {
+	for ; s != nil; s = s.parent {
+		for _, it := range s.items {
+			if (it.name == name || it.name == "") && (schema == "" || !it.aliased) && (len(it.rels) != 1 || it.renamed) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // value says whether name may be a plain value that has no such column: what a function in a FROM clause gives (makeWholeRowVar in
 // makefuncs.c). One without alias has a name that is not known here, so it may be any.
 func (s *scope) value(name, column string) bool {

@@ -9,6 +9,7 @@ package statement
 // (policies/README.md) and travels between the worker process and the gateway.
 type Sheet struct {
 	Complete    bool        `json:"complete"`             // every node was understood; policy denies what is not
+	Resolved    bool        `json:"resolved"`             // names were looked up in the catalog: the facts are about what they mean
 	Incomplete  []string    `json:"incomplete,omitempty"` // why not, e.g. "unknown node FooBar"
 	Fingerprint string      `json:"fingerprint"`          // pg_query fingerprint, hex
 	Normalized  string      `json:"normalized"`           // the text with its constants replaced by $n; "" for an empty text
@@ -31,8 +32,8 @@ type Statement struct {
 	// name(x). PostgreSQL's own functions of such names are in Functions already; whether another is meant, the catalog knows.
 	Attributes []string `json:"attributes"`
 
-	Operators []Name    `json:"operators"` // operators written with a schema other than pg_catalog
-	Types     []Name    `json:"types"`     // types named that are not the grammar's own or pg_catalog's
+	Operators []Object  `json:"operators"` // operators written with a schema other than pg_catalog; resolved: all that are not PostgreSQL's own
+	Types     []Object  `json:"types"`     // types named that are not the grammar's own or pg_catalog's
 	Settings  []Setting `json:"settings"`  // settings changed or read by SET, RESET, SHOW, set_config, current_setting
 	Channels  []Channel `json:"channels"`  // LISTEN, UNLISTEN, NOTIFY
 	Roles     []string  `json:"roles"`     // roles named (SET ROLE, GRANT, ALTER ROLE …)
@@ -48,6 +49,15 @@ type Statement struct {
 	Copy     *Copy     `json:"copy,omitempty"`
 	Prepared *Prepared `json:"prepared,omitempty"` // what it does to the session's statement and portal names
 	Explain  *Explain  `json:"explain,omitempty"`
+
+	// Hints are what a catalog needs to see more than the text shows. They are no facts, and policies do not see them.
+	Hints Hints `json:"hints" policy:"-"`
+}
+
+// Hints are names that may mean something which the catalog alone knows.
+type Hints struct {
+	Operators []string `json:"operators,omitempty"` // operators without a schema, those that the grammar uses by itself too (IN, BETWEEN, USING)
+	Calls     []string `json:"calls,omitempty"`     // the name in x.name, where x is no relation: a column of x, or a call of name(x)
 }
 
 // Class sorts commands for policies and for the relay.
@@ -70,6 +80,13 @@ type Name struct {
 	Name   string `json:"name"`
 }
 
+// Object is a Name of something that an extension may have brought.
+type Object struct {
+	Schema    string `json:"schema"`
+	Name      string `json:"name"`
+	Extension string `json:"extension"` // "" for none, and when the catalog was not asked
+}
+
 // Relation is one relation and what the statement does with it. CTE names are not relations; the tables inside them are.
 //
 // Access is any of select, insert, update, delete, truncate, lock (FOR UPDATE and its kin, LOCK), usage (a sequence is moved or read), lookup
@@ -86,6 +103,13 @@ type Relation struct {
 	Columns   []string `json:"columns"`    // columns named that are or may be this relation's; "*" = all of them (star, whole-row)
 	Written   []string `json:"written"`    // the ones among Columns that INSERT, UPDATE, MERGE or COPY FROM assign; "*" = all of them
 	AllUnsure bool     `json:"all_unsure"` // a column reference in scope could not be tied to one relation: treat as all columns
+
+	// What follows is known of a relation that was found in the catalog. Kind is "" for one that was not.
+	Kind        string `json:"kind"`                  // table, partitioned table, view, materialized view, foreign table, sequence, …
+	Through     []Name `json:"through,omitempty"`     // the views it is reached through, outermost first; none: the text names it
+	Ancestors   []Name `json:"ancestors,omitempty"`   // what it is a partition of or inherits from, at any depth
+	Descendants []Name `json:"descendants,omitempty"` // its partitions and what inherits from it, at any depth
+	Rules       bool   `json:"rules"`                 // it has rewrite rules: what is written to it may do anything
 }
 
 // Function is a called function; Schema "" when not written.
@@ -95,6 +119,13 @@ type Function struct {
 	// Constants are the first arguments where they are constants, "" for others and for long ones. PostgreSQL's own functions have them only
 	// when they take the name of something (nextval, set_config, has_table_privilege …): what the others are given is data.
 	Constants []string `json:"constants,omitempty"`
+
+	// What follows is known of a function that was found in the catalog and is not PostgreSQL's own. Language is "" for others.
+	Language        string `json:"language"`
+	Volatility      string `json:"volatility"` // immutable, stable, volatile
+	SecurityDefiner bool   `json:"security_definer"`
+	Extension       string `json:"extension"`         // that it belongs to
+	Through         []Name `json:"through,omitempty"` // the relations that run it (a trigger, a default, a view); none: the text calls it
 }
 
 // Setting is a configuration parameter touched.

@@ -1,0 +1,312 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// pgCatalog is searched before the schemas of every search path that does not name it.
+const pgCatalog = "pg_catalog"
+
+const (
+	// maxRelations bounds what the names of one statement may stand for. Beyond it the facts are incomplete: a decision would look at
+	// thousands of relations, and the client waits for it.
+	maxRelations = 2000
+	// maxThrough bounds how many views may stand behind each other. PostgreSQL's own limit is its stack.
+	maxThrough = 32
+)
+
+// Resolve returns the facts of a text as they are when its names are looked up in this snapshot, by a session that searches the schemas of
+// path after pg_catalog. The given sheet is not changed. A name that is not found keeps its form: no such thing exists, or it is a temporary
+// one.
+//
+// Which of several schemas a name leads to can depend on privileges that the session has and the snapshot does not know (a schema without
+// USAGE is passed over). All of them are named then. So is every function that could be meant by a call: which of those of a name it is
+// depends on the types of the arguments.
+func (s *Snapshot) Resolve(sheet *statement.Sheet, path []string) *statement.Sheet {
+	out := *sheet
+	out.Resolved = true
+	out.Statements = make([]statement.Statement, len(sheet.Statements))
+	for i := range sheet.Statements {
+		r := &resolver{snapshot: s, path: path}
+		out.Statements[i] = r.statement(&sheet.Statements[i])
+		if r.tooMuch && out.Complete {
+			out.Complete = false
+			out.Incomplete = append(slices.Clone(out.Incomplete), "too many relations behind its names")
+		}
+	}
+	return &out
+}
+
+// resolver collects what one statement means.
+type resolver struct {
+	snapshot *Snapshot
+	path     []string
+
+	relations []statement.Relation
+	known     map[string]int // of relations, by relationKey
+	functions []statement.Function
+	called    map[string]bool // functions, by functionKey
+	operators []statement.Object
+	types     []statement.Object
+	opaque    []string
+	tooMuch   bool
+}
+
+func (r *resolver) statement(s *statement.Statement) statement.Statement {
+	r.known, r.called = map[string]int{}, map[string]bool{}
+	r.opaque = slices.Clone(s.Opaque)
+	for i := range s.Relations {
+		r.relation(s.Relations[i])
+	}
+	for _, f := range s.Functions {
+		r.function(f, r.path)
+	}
+	out := *s
+	out.Attributes = r.attributes(s.Attributes)
+	for _, name := range s.Hints.Calls {
+		r.perhapsCalled(name)
+	}
+	r.operatorsOf(s)
+	for _, t := range s.Types {
+		r.typeNamed(t)
+	}
+	out.Relations, out.Functions, out.Operators, out.Types = orEmpty(r.relations), orEmpty(r.functions), orEmpty(r.operators), orEmpty(r.types)
+	out.Opaque = orEmpty(r.opaque)
+	out.Unfiltered = make([]statement.Name, len(s.Unfiltered))
+	for i, name := range s.Unfiltered {
+		out.Unfiltered[i] = name
+		if found := r.lookup(name); len(found) > 0 {
+			out.Unfiltered[i] = found[0].Name
+		}
+	}
+	return out
+}
+
+// lookup finds the relations a name may mean, the likeliest first.
+func (r *resolver) lookup(name statement.Name) []*Relation {
+	if name.Schema != "" {
+		if found := r.snapshot.Relations[name]; found != nil {
+			return []*Relation{found}
+		}
+		return nil
+	}
+	if found := r.snapshot.Relations[statement.Name{Schema: pgCatalog, Name: name.Name}]; found != nil && !slices.Contains(r.path, pgCatalog) {
+		return []*Relation{found} // needs no privilege, so it hides the others
+	}
+	var found []*Relation
+	for _, schema := range r.path {
+		if relation := r.snapshot.Relations[statement.Name{Schema: schema, Name: name.Name}]; relation != nil {
+			found = append(found, relation)
+		}
+	}
+	return found
+}
+
+// relation resolves a relation of the text.
+func (r *resolver) relation(fact statement.Relation) {
+	found := []*Relation(nil)
+	if !fact.Temporary {
+		found = r.lookup(statement.Name{Schema: fact.Schema, Name: fact.Name})
+	}
+	if len(found) == 0 {
+		r.add(fact)
+	}
+	for _, relation := range found {
+		r.use(relation, fact, nil)
+	}
+}
+
+// use adds a relation that is used as a fact of the text, or of a view's definition, says, and all that is behind it.
+func (r *resolver) use(relation *Relation, fact statement.Relation, through []statement.Name) {
+	if len(through) >= maxThrough || slices.Contains(through, relation.Name) {
+		r.tooMuch = true
+		return
+	}
+	fact.Schema, fact.Name, fact.Kind, fact.Through = relation.Name.Schema, relation.Name.Name, string(relation.Kind), through
+	fact.Rules = relation.Rules
+	fact.Ancestors, fact.Descendants = namesOf(relation.Ancestors), namesOf(relation.Descendants)
+	fact.Columns = r.columns(relation, fact.Columns, len(through) == 0)
+	r.add(fact)
+	if r.tooMuch || relation.System || !touches(fact.Access) {
+		return
+	}
+	inner := append(slices.Clone(through), relation.Name)
+	r.hooks(relation, fact, inner)
+	r.behind(relation, fact, inner)
+}
+
+// columns keeps the columns that the relation has. What else is named of it may be a function that is called with its row.
+func (r *resolver) columns(relation *Relation, named []string, text bool) []string {
+	columns := make([]string, 0, len(named))
+	whole := false
+	for _, name := range named {
+		switch {
+		case name == "*":
+			whole = true
+		case isSystemColumn(name) || slices.Contains(relation.Columns, name):
+			columns = append(columns, name)
+		case text && r.perhapsCalled(name):
+			whole = true
+		}
+	}
+	if whole {
+		columns = append(append(columns, "*"), relation.Columns...)
+	}
+	slices.Sort(columns)
+	return slices.Compact(columns)
+}
+
+// isSystemColumn says whether every table has the column (https://www.postgresql.org/docs/current/ddl-system-columns.html).
+func isSystemColumn(name string) bool {
+	switch name {
+	case "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid":
+		return true
+	}
+	return false
+}
+
+// hooks adds the functions that run unseen.
+func (r *resolver) hooks(relation *Relation, fact statement.Relation, through []statement.Name) {
+	for _, f := range relation.OnRead {
+		r.addFunction(described(f, nil, through))
+	}
+	if writes(fact.Access) {
+		for _, f := range relation.OnWrite {
+			r.addFunction(described(f, nil, through))
+		}
+	}
+}
+
+// touches says whether more is done than to look a name up: rows are read or written, or who knows.
+func touches(access []string) bool {
+	return len(access) != 1 || access[0] != "lookup" && access[0] != "usage"
+}
+
+// writes says whether rows are changed.
+func writes(access []string) bool {
+	return slices.ContainsFunc(access, func(verb string) bool {
+		return verb == "insert" || verb == "update" || verb == "delete" || verb == "truncate"
+	})
+}
+
+// behind adds what a view reads and, when it is written to, the relation that PostgreSQL writes to in its place: the only one in its FROM
+// clause, which its facts name first (https://www.postgresql.org/docs/current/sql-createview.html, updatable views).
+func (r *resolver) behind(relation *Relation, fact statement.Relation, through []statement.Name) {
+	if relation.Kind != KindView && relation.Kind != KindMaterializedView {
+		return
+	}
+	if relation.Definition == nil {
+		r.hidden("VIEW " + relation.Name.Schema + "." + relation.Name.Name)
+		return
+	}
+	for i := range relation.Definition.Statements {
+		s := &relation.Definition.Statements[i]
+		for at, inner := range s.Relations {
+			if at == 0 && i == 0 {
+				inner = written(inner, fact.Access)
+			}
+			r.inDefinition(inner, through)
+		}
+		for _, f := range s.Functions {
+			r.functionThrough(f, through)
+		}
+		for _, operator := range s.Operators {
+			r.operatorThrough(operator, through)
+		}
+		for _, word := range s.Opaque {
+			r.hidden(word)
+		}
+	}
+}
+
+// written gives the relation behind a view the access that the view is written with. Which of its columns that are is not followed.
+func written(inner statement.Relation, access []string) statement.Relation {
+	if !writes(access) {
+		return inner
+	}
+	inner.Access = slices.Clone(inner.Access)
+	for _, verb := range access {
+		if !slices.Contains(inner.Access, verb) {
+			inner.Access = append(inner.Access, verb)
+		}
+	}
+	slices.Sort(inner.Access)
+	inner.Written = []string{"*"}
+	return inner
+}
+
+// inDefinition adds a relation of a view's definition, where every name has its schema but those of pg_catalog.
+func (r *resolver) inDefinition(fact statement.Relation, through []statement.Name) {
+	name := statement.Name{Schema: fact.Schema, Name: fact.Name}
+	if name.Schema == "" {
+		name.Schema = pgCatalog
+	}
+	if found := r.snapshot.Relations[name]; found != nil {
+		r.use(found, fact, through)
+		return
+	}
+	fact.Schema, fact.Through = name.Schema, through
+	r.add(fact)
+}
+
+func (r *resolver) hidden(what string) {
+	if !slices.Contains(r.opaque, what) {
+		r.opaque = append(r.opaque, what)
+		slices.Sort(r.opaque)
+	}
+}
+
+// add adds a relation, or adds to it.
+func (r *resolver) add(fact statement.Relation) {
+	key := relationKey(&fact)
+	at, ok := r.known[key]
+	if !ok {
+		if len(r.relations) >= maxRelations {
+			r.tooMuch = true
+			return
+		}
+		r.known[key] = len(r.relations)
+		r.relations = append(r.relations, fact)
+		return
+	}
+	old := &r.relations[at]
+	old.Access, old.Columns, old.Written = union(old.Access, fact.Access), union(old.Columns, fact.Columns), union(old.Written, fact.Written)
+	old.AllUnsure = old.AllUnsure || fact.AllUnsure
+	old.Temporary = old.Temporary || fact.Temporary
+}
+
+func relationKey(fact *statement.Relation) string {
+	var b strings.Builder
+	b.WriteString(fact.Schema + "\x00" + fact.Name)
+	for _, name := range fact.Through {
+		b.WriteString("\x00" + name.Schema + "\x00" + name.Name)
+	}
+	return b.String()
+}
+
+func union(a, b []string) []string {
+	all := append(slices.Clone(a), b...)
+	slices.Sort(all)
+	return orEmpty(slices.Compact(all))
+}
+
+func namesOf(relations []*Relation) []statement.Name {
+	if len(relations) == 0 {
+		return nil
+	}
+	names := make([]statement.Name, len(relations))
+	for i, relation := range relations {
+		names[i] = relation.Name
+	}
+	return names
+}
+
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -1,0 +1,205 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// function resolves a call: to PostgreSQL's own function of the name and to all others of the schemas in path. When there is none, the
+// name may be a type's: t(x) is x::t then (func_get_detail in parse_func.c).
+func (r *resolver) function(fact statement.Function, path []string) {
+	if fact.Schema != "" {
+		r.functionIn(fact)
+		return
+	}
+	found := false
+	if r.snapshot.Builtin[fact.Name] {
+		own := fact
+		own.Schema = pgCatalog
+		r.addFunction(own)
+		found = true
+	}
+	for _, f := range r.snapshot.Functions[fact.Name] {
+		if f.Name.Schema == pgCatalog || slices.Contains(path, f.Name.Schema) {
+			r.addFunction(described(f, fact.Constants, nil))
+			found = true
+		}
+	}
+	if len(r.typesNamed(statement.Object{Name: fact.Name})) > 0 {
+		r.typeNamed(statement.Object{Name: fact.Name})
+		return
+	}
+	if !found {
+		r.addFunction(fact)
+	}
+}
+
+// functionIn resolves a call that names the schema.
+func (r *resolver) functionIn(fact statement.Function) {
+	found := false
+	for _, f := range r.snapshot.Functions[fact.Name] {
+		if f.Name.Schema == fact.Schema {
+			r.addFunction(described(f, fact.Constants, nil))
+			found = true
+		}
+	}
+	if row := (statement.Object{Schema: fact.Schema, Name: fact.Name}); !found && len(r.typesNamed(row)) > 0 {
+		r.typeNamed(row)
+		return
+	}
+	if !found {
+		r.addFunction(fact)
+	}
+}
+
+// functionThrough adds a function that a view's definition calls.
+func (r *resolver) functionThrough(fact statement.Function, through []statement.Name) {
+	if fact.Schema == "" {
+		fact.Schema = pgCatalog
+	}
+	found := false
+	for _, f := range r.snapshot.Functions[fact.Name] {
+		if f.Name.Schema == fact.Schema {
+			r.addFunction(described(f, fact.Constants, through))
+			found = true
+		}
+	}
+	if !found {
+		fact.Through = through
+		r.addFunction(fact)
+	}
+}
+
+// operatorThrough adds the function behind an operator of a view's definition.
+func (r *resolver) operatorThrough(fact statement.Object, through []statement.Name) {
+	for _, operator := range r.snapshot.Operators[fact.Name] {
+		if operator.Name.Schema == fact.Schema && operator.Function != nil {
+			r.addFunction(described(operator.Function, nil, through))
+		}
+	}
+}
+
+// attributes are the names in (x).name that are no call: of those, no function has the name that could be called so.
+func (r *resolver) attributes(names []string) []string {
+	fields := []string{}
+	for _, name := range names {
+		r.perhapsCalled(name)
+		if r.isType(name) {
+			fields = append(fields, name) // a cast that is written like a field: policy shall know
+		}
+	}
+	return fields
+}
+
+func (r *resolver) isType(name string) bool {
+	return len(r.typesNamed(statement.Object{Name: name})) > 0
+}
+
+// perhapsCalled adds the functions that x.name would call with x as the argument, if x has no column of the name. It says whether there
+// are any.
+func (r *resolver) perhapsCalled(name string) bool {
+	found := false
+	for _, f := range r.snapshot.Functions[name] {
+		one := f.Minimum <= 1 && (f.Maximum >= 1 || f.Maximum < 0) && !f.Procedure
+		if one && (f.Name.Schema == pgCatalog || slices.Contains(r.path, f.Name.Schema)) {
+			r.addFunction(described(f, nil, nil))
+			found = true
+		}
+	}
+	return found
+}
+
+// operatorsOf adds the operators a statement uses that are not PostgreSQL's own: those it names with their schema, and those that a name
+// without one may mean.
+func (r *resolver) operatorsOf(s *statement.Statement) {
+	for _, named := range s.Operators {
+		for _, operator := range r.snapshot.Operators[named.Name] {
+			if operator.Name.Schema == named.Schema {
+				named.Extension = operator.Extension
+			}
+		}
+		r.addOperator(named)
+	}
+	for _, name := range s.Hints.Operators {
+		for _, operator := range r.snapshot.Operators[name] {
+			if operator.Name.Schema == pgCatalog || slices.Contains(r.path, operator.Name.Schema) {
+				r.addOperator(statement.Object{Schema: operator.Name.Schema, Name: name, Extension: operator.Extension})
+			}
+		}
+	}
+}
+
+func (r *resolver) addOperator(o statement.Object) {
+	if !slices.Contains(r.operators, o) {
+		r.operators = append(r.operators, o)
+	}
+}
+
+// typeNamed adds a type.
+func (r *resolver) typeNamed(fact statement.Object) {
+	found := r.typesNamed(fact)
+	if len(found) == 0 {
+		found = []statement.Object{fact}
+	}
+	for _, t := range found {
+		if !slices.Contains(r.types, t) {
+			r.types = append(r.types, t)
+		}
+	}
+}
+
+// typesNamed finds the types a name may mean: types of their own, and the row types of relations. PostgreSQL's own name of an array type is
+// that of its elements with underscores before it.
+func (r *resolver) typesNamed(fact statement.Object) []statement.Object {
+	schemas := []string{fact.Schema}
+	if fact.Schema == "" {
+		schemas = r.path
+	}
+	var found []statement.Object
+	for _, schema := range schemas {
+		for _, name := range []string{fact.Name, strings.TrimLeft(fact.Name, "_")} {
+			for _, t := range r.snapshot.Types[name] {
+				if t.Name.Schema == schema {
+					found = append(found, statement.Object{Schema: schema, Name: name, Extension: t.Extension})
+				}
+			}
+			if r.snapshot.Relations[statement.Name{Schema: schema, Name: name}] != nil {
+				found = append(found, statement.Object{Schema: schema, Name: name})
+			}
+		}
+	}
+	return slices.Compact(found)
+}
+
+func (r *resolver) addFunction(fact statement.Function) {
+	key := functionKey(&fact)
+	if !r.called[key] {
+		r.called[key] = true
+		r.functions = append(r.functions, fact)
+	}
+}
+
+func functionKey(fact *statement.Function) string {
+	var b strings.Builder
+	b.WriteString(fact.Schema + "\x00" + fact.Name + "\x00" + fact.Language + fact.Volatility + fact.Extension)
+	if fact.SecurityDefiner {
+		b.WriteString("\x00definer")
+	}
+	for _, constant := range fact.Constants {
+		b.WriteString("\x00" + constant)
+	}
+	for _, name := range fact.Through {
+		b.WriteString("\x01" + name.Schema + "\x00" + name.Name)
+	}
+	return b.String()
+}
+
+// described is the fact of a function that was found.
+func described(f *Function, constants []string, through []statement.Name) statement.Function {
+	return statement.Function{
+		Schema: f.Name.Schema, Name: f.Name.Name, Constants: constants, Language: f.Language, Volatility: f.Volatility,
+		SecurityDefiner: f.SecurityDefiner, Extension: f.Extension, Through: through,
+	}
+}

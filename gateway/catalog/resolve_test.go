@@ -1,0 +1,188 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// A database with something of each kind that a name can lead to.
+//
+//	app.customers(id, name, ssn)   app.orders(id, customer_id, amount): triggers, a policy   app.secrets(id, value)
+//	app.payments, its partitions payments_old and payments_new; app.ruled has rules
+//	app.totals → customers, orders; app.nested → totals, secrets; app.open → secrets; app.blind cannot be read
+//	functions app.total, app.lower, hidden.total (not in the path), app.make; extension citext in public
+func database(t *testing.T) *Snapshot {
+	t.Helper()
+	s := &Snapshot{
+		Generation: 1, Version: 150000, Relations: map[statement.Name]*Relation{}, Functions: map[string][]*Function{},
+		Operators: map[string][]*Operator{}, Types: map[string][]*Type{}, Builtin: map[string]bool{},
+	}
+	for _, name := range []string{"lower", "count", "sum", "now", "coalesce", "set_config", "query_to_xml", "nextval"} {
+		s.Builtin[name] = true
+	}
+	table := func(schema, name string, columns ...string) *Relation {
+		r := &Relation{Name: statement.Name{Schema: schema, Name: name}, Kind: KindTable, Columns: columns}
+		s.Relations[r.Name] = r
+		return r
+	}
+	function := func(schema, name string, f Function) *Function {
+		f.Name = statement.Name{Schema: schema, Name: name}
+		s.Functions[name] = append(s.Functions[name], &f)
+		return &f
+	}
+	table("pg_catalog", "pg_class", "oid", "relname").System = true
+	table("app", "customers", "id", "name", "ssn")
+	orders := table("app", "orders", "id", "customer_id", "amount")
+	table("app", "secrets", "id", "value")
+	table("public", "customers", "id")
+	table("app", "ruled", "id").Rules = true
+
+	payments, old, recent := table("app", "payments", "id", "amount"), table("app", "payments_old", "id", "amount"), table("hidden", "payments_new", "id", "amount")
+	payments.Kind, payments.Descendants = KindPartitionedTable, []*Relation{old, recent}
+	old.Ancestors, recent.Ancestors = []*Relation{payments}, []*Relation{payments}
+
+	function("app", "total", Function{Minimum: 1, Maximum: 1, Language: "plpgsql", Volatility: "volatile", SecurityDefiner: true})
+	function("hidden", "total", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "stable"})
+	function("app", "lower", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	function("app", "make", Function{Minimum: 2, Maximum: -1, Language: "sql", Volatility: "immutable"})
+	orders.OnWrite = []*Function{function("app", "touch", Function{Language: "plpgsql", Volatility: "volatile"})}
+	orders.OnRead = []*Function{function("app", "may_see", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "stable"})}
+
+	equal := function("public", "citext_eq", Function{Minimum: 2, Maximum: 2, Language: "c", Volatility: "immutable", Extension: "citext"})
+	s.Operators["="] = []*Operator{{Name: statement.Name{Schema: "public", Name: "="}, Function: equal, Extension: "citext"}}
+	s.Operators["<="] = []*Operator{{Name: statement.Name{Schema: "hidden", Name: "<="}}}
+	s.Types["citext"] = []*Type{{Name: statement.Name{Schema: "public", Name: "citext"}, Extension: "citext"}}
+
+	view := func(name, definition string, columns ...string) {
+		r := table("app", name, columns...)
+		r.Kind = KindView
+		if definition == "" {
+			r.Opaque = "not understood"
+			return
+		}
+		r.Definition = analyzed(t, definition)
+	}
+	view("totals", "SELECT c.name, sum(o.amount) AS amount FROM app.customers c JOIN app.orders o ON o.customer_id OPERATOR(public.=) c.id GROUP BY c.name", "name", "amount")
+	view("nested", "SELECT t.name, s.value FROM app.totals t, app.secrets s", "name", "value")
+	view("open", "SELECT secrets.id, secrets.value FROM app.secrets WHERE app.total(secrets.id) > (SELECT count(*) FROM pg_class)", "id", "value")
+	view("xml", "SELECT query_to_xml('select 1', true, false, '') AS x", "x")
+	view("blind", "", "id")
+	return s
+}
+
+var pool *statement.Pool
+
+// TestMain makes the test binary a worker of the statement pool when it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "statement-worker" {
+		os.Exit(statement.WorkerMain(os.Stdin, os.Stdout))
+	}
+	os.Exit(withPool(m))
+}
+
+func withPool(m *testing.M) int {
+	var err error
+	if pool, err = statement.NewPool(statement.Config{Command: []string{os.Args[0], "statement-worker"}, Workers: 1}); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- pool.Run(ctx) }()
+	code := m.Run()
+	cancel()
+	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func analyzed(t *testing.T, text string) *statement.Sheet {
+	t.Helper()
+	sheet, err := pool.Analyze(t.Context(), text)
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return sheet
+}
+
+// TestResolve holds what texts mean in the database above, for the search path app, public, to testdata/resolve.txtar.
+func TestResolve(t *testing.T) {
+	path := filepath.Join("testdata", "resolve.txtar")
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot := database(t)
+	for i, file := range archive.Files {
+		text, want, _ := strings.Cut(string(file.Data), mark)
+		text = strings.TrimSpace(text)
+		got := describe(snapshot.Resolve(analyzed(t, text), []string{"app", "public", "pg_temp"}))
+		archive.Files[i].Data = []byte(text + "\n" + mark + got)
+		if diff := cmp.Diff(want, got); diff != "" && !*update {
+			t.Errorf("%s: %s\n(-want +got)\n%s", file.Name, text, diff)
+		}
+	}
+	if *update {
+		if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(archive.Files) < 30 {
+		t.Errorf("%d texts", len(archive.Files))
+	}
+}
+
+// TestResolveChangesNothing: the sheet is shared between sessions.
+func TestResolveChangesNothing(t *testing.T) {
+	snapshot := database(t)
+	for _, text := range []string{"SELECT * FROM nested, orders o WHERE o.total = 1", "UPDATE open SET value = '' WHERE id = 1"} {
+		sheet := analyzed(t, text)
+		before := describe(sheet)
+		first := describe(snapshot.Resolve(sheet, []string{"app"}))
+		if diff := cmp.Diff(before, describe(sheet)); diff != "" {
+			t.Errorf("%s changed (-before +after)\n%s", text, diff)
+		}
+		if second := describe(snapshot.Resolve(sheet, []string{"app"})); first != second {
+			t.Errorf("%s: a second time\n%s\nthen\n%s", text, first, second)
+		}
+	}
+}
+
+// TestResolveTooMuch: views upon views that double at each step end as facts that are incomplete.
+func TestResolveTooMuch(t *testing.T) {
+	snapshot := database(t)
+	for i := range 20 {
+		name := fmt.Sprintf("v%d", i+1)
+		below := fmt.Sprintf("app.v%d", i)
+		if i == 0 {
+			below = "app.secrets"
+		}
+		snapshot.Relations[statement.Name{Schema: "app", Name: name}] = &Relation{
+			Name: statement.Name{Schema: "app", Name: name}, Kind: KindView, Columns: []string{"id"},
+			Definition: analyzed(t, fmt.Sprintf("SELECT a.id FROM %s a, app.w%d b", below, i)),
+		}
+		snapshot.Relations[statement.Name{Schema: "app", Name: fmt.Sprintf("w%d", i)}] = &Relation{
+			Name: statement.Name{Schema: "app", Name: fmt.Sprintf("w%d", i)}, Kind: KindView, Columns: []string{"id"},
+			Definition: analyzed(t, fmt.Sprintf("SELECT a.id FROM %s a", below)),
+		}
+	}
+	sheet := snapshot.Resolve(analyzed(t, "SELECT id FROM v20"), []string{"app"})
+	if sheet.Complete || len(sheet.Statements[0].Relations) > maxRelations {
+		t.Errorf("complete %t with %d relations", sheet.Complete, len(sheet.Statements[0].Relations))
+	}
+	if len(sheet.Incomplete) == 0 {
+		t.Error("no reason is given")
+	}
+}

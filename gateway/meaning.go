@@ -1,0 +1,93 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/catalog"
+)
+
+// catalogSource knows what the names in a session's database mean: *catalog.Catalog.
+type catalogSource interface {
+	// Current waits until all is known that Changed was told of. It fails when that takes too long, or nothing is known any more.
+	Current(ctx context.Context) (*catalog.Snapshot, error)
+	// Latest is what was known last, nil for nothing. It does not wait.
+	Latest() *catalog.Snapshot
+	// Changed says that definitions may have changed.
+	Changed()
+}
+
+// look takes the snapshot that the next decision rests on. There is none where the database has no catalog; when it cannot be had, what
+// names anything is denied. A session that observes is not kept waiting: its facts are for the audit log.
+func (j *judge) look(ctx context.Context) {
+	j.snapshot, j.blind = nil, nil
+	switch {
+	case j.catalog == nil:
+	case j.grant.Observe:
+		j.snapshot = j.catalog.Latest()
+	default:
+		ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
+		defer cancel()
+		j.snapshot, j.blind = j.catalog.Current(ctx)
+	}
+}
+
+// facts are what a text means in the snapshot that was looked at; what it says, where there is no catalog or names have moved.
+func (j *judge) facts(p *prepared, moved bool) *statement.Sheet {
+	snapshot := j.snapshot
+	if moved {
+		snapshot = nil
+	}
+	if o := p.known; o.facts == nil || o.snapshot != snapshot {
+		o.snapshot, o.facts, o.policy, o.final = snapshot, p.sheet, nil, false
+		if snapshot != nil {
+			o.facts = snapshot.Resolve(p.sheet, j.input.Session.SearchPath)
+		}
+		o.commands, o.relations = summarize(o.facts)
+	}
+	return p.known.facts
+}
+
+// blindfold is the denial of a statement whose names nobody can look up.
+func (j *judge) blindfold(sheet *statement.Sheet) *denial {
+	if j.blind == nil || !namesAny(sheet) {
+		return nil
+	}
+	j.logger.Error("catalog is not known; statements are denied", "database", j.input.Session.Database, "error", j.blind)
+	return &denial{
+		sqlstate: "58000", message: "the meaning of names in this statement could not be looked up",
+		hint: "Try again, or tell the gateway's operators; nothing was executed.",
+	}
+}
+
+func namesAny(sheet *statement.Sheet) bool {
+	for i := range sheet.Statements {
+		if namesAnything(&sheet.Statements[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// moving notes that definitions may change until a ReadyForQuery that finds no transaction open.
+func (r *relay) moving(ready uint64) {
+	if r.catalog != nil {
+		r.movingUntil.Store(max(ready, r.movingUntil.Load()))
+	}
+}
+
+// moved tells the catalog that something has completed that may have changed definitions, or has committed such a change. It does so at
+// every completion, and before the client hears of it: an autocommitted statement is followed by others in its Query.
+func (r *relay) moved() {
+	if r.catalog != nil && r.movingUntil.Load() != 0 {
+		r.catalog.Changed()
+	}
+}
+
+// movedReady is moved for a ReadyForQuery: with no transaction open, the changes are over.
+func (r *relay) movedReady(ready uint64, idle bool) {
+	r.moved()
+	if until := r.movingUntil.Load(); idle && until != 0 && ready >= until {
+		r.movingUntil.CompareAndSwap(until, 0)
+	}
+}

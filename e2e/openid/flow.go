@@ -64,21 +64,34 @@ func (a Agent) DeviceFlow(ctx context.Context) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, fmt.Errorf("begin device flow: %w", err)
 	}
-	response, err := a.post(ctx, device.VerificationURI, url.Values{
-		"user_code": {device.UserCode}, "email": {a.Email}, "password": {a.Password}, "action": {"allow"},
-	})
-	if err != nil {
-		return Tokens{}, fmt.Errorf("type the code: %w", err)
-	}
-	_ = response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return Tokens{}, fmt.Errorf("type the code: %s", response.Status)
+	if err := a.AnswerDevice(ctx, device.VerificationURI, device.UserCode, true); err != nil {
+		return Tokens{}, err
 	}
 	token, err := config.DeviceAccessToken(ctx, device)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("poll for the token: %w", err)
 	}
 	return verify(ctx, provider, token, "")
+}
+
+// AnswerDevice types the code that a device shows on the page that it names,
+// and lets the device in or denies it.
+func (a Agent) AnswerDevice(ctx context.Context, page, userCode string, allow bool) error {
+	action := "deny"
+	if allow {
+		action = "allow"
+	}
+	response, err := a.post(ctx, page, url.Values{
+		"user_code": {userCode}, "email": {a.Email}, "password": {a.Password}, "action": {action},
+	})
+	if err != nil {
+		return fmt.Errorf("type the code: %w", err)
+	}
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("type the code: %s", response.Status)
+	}
+	return nil
 }
 
 func (a Agent) client() *http.Client {

@@ -2,6 +2,7 @@ package openid
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+	"golang.org/x/oauth2"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -129,6 +131,27 @@ func TestRefusals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("device denied", func(t *testing.T) {
+		_, config, err := agent(p).discover(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		device, err := config.DeviceAuth(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := agent(p).AnswerDevice(t.Context(), device.VerificationURI, device.UserCode, false); err != nil {
+			t.Fatal(err)
+		}
+		_, err = config.DeviceAccessToken(t.Context(), device)
+		var refusal *oauth2.RetrieveError
+		if !errors.As(err, &refusal) || refusal.ErrorCode != "access_denied" {
+			t.Errorf("got %v, want access_denied", err)
+		}
+		if err := agent(p).AnswerDevice(t.Context(), device.VerificationURI, device.UserCode, true); err == nil {
+			t.Error("a code that was answered is taken once more")
+		}
+	})
 	t.Run("wrong password", func(t *testing.T) {
 		a := agent(p)
 		a.Password = "wrong"

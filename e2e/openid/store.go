@@ -156,7 +156,7 @@ func (s *store) KeySet(context.Context) ([]op.Key, error) { return s.keys.publis
 
 func (s *store) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
 	if id != ClientID {
-		return nil, errUnknown
+		return nil, oidc.ErrInvalidClient()
 	}
 	return client{lifetime: s.tokenLifetime()}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 func run(m *testing.M) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	slog.SetLogLoggerLevel(slog.LevelWarn) // the OpenID provider would tell of every poll
 	w, err := assemble(ctx)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
@@ -73,7 +75,7 @@ func assemble(ctx context.Context) (_ *world, err error) {
 	if w.services, err = stack.Start(ctx, stack.Config{Root: w.root, Dir: w.dir}); err != nil {
 		return nil, err
 	}
-	for _, account := range []string{stack.Analyst, stack.Engineer, stack.DBA} {
+	for _, account := range []string{stack.Analyst, stack.Engineer, stack.DBA, stack.OAuth} {
 		tokens, err := w.services.Login(ctx, account)
 		if err != nil {
 			return nil, err

@@ -16,15 +16,14 @@ import (
 	"github.com/sallyport/sallyport/e2e/stack"
 )
 
-// scope is what the gateway tells clients to ask the provider for.
+// scope is what the stack's gateways tell clients to ask the provider for.
 const scope = "openid email groups"
 
-// oauthGateway takes tokens by OAUTHBEARER.
+// oauthGateway takes more people's tokens by OAUTHBEARER.
 func oauthGateway(t *testing.T) *stack.Gateway {
 	t.Helper()
 	return ownGateway(t, func(c *stack.GatewayConfig) {
 		a := &c.Authentication
-		a.Issuers[0].Scope = scope
 		a.Rules = slices.Insert(a.Rules, 0, stack.RuleConfig{Method: "oauthbearer", Issuer: "demo", Users: []string{stack.Analyst, stack.DBA}})
 	})
 }

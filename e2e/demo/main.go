@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -28,6 +29,7 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
+	slog.SetLogLoggerLevel(slog.LevelWarn) // the OpenID provider would tell of every poll
 	root, err := stack.Root()
 	if err == nil {
 		dir := filepath.Join(root, ".demo")

@@ -102,7 +102,7 @@ func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err err
 	if err != nil {
 		return nil, err
 	}
-	for _, account := range []string{stack.Analyst, stack.Engineer, stack.DBA} {
+	for _, account := range []string{stack.Analyst, stack.Engineer, stack.DBA, stack.OAuth} {
 		tokens, err := d.services.Login(ctx, account)
 		if err != nil {
 			return nil, err

@@ -179,13 +179,14 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			SCRAM:    SCRAMConfig{Iterations: scramIterations, MockSecretFile: "mock.secret"},
 			Issuers: []IssuerConfig{{
 				Name: "demo", Issuer: s.OpenID.Issuer(), Audiences: []string{"sallyport"},
-				UserClaim: "email", GroupsClaim: "groups", CAFile: s.CAFile, MaxAge: "24h",
+				UserClaim: "email", GroupsClaim: "groups", CAFile: s.CAFile, MaxAge: "24h", Scope: "openid email groups",
 			}},
 			Certificates: []MappingConfig{{Kind: "cn", Name: "{user}"}},
 			Rules: []RuleConfig{
 				{Method: "scram-sha-256", Users: []string{Service}},
 				{Method: "md5", Users: []string{Legacy}},
 				{Method: "cert", Users: []string{Batch}},
+				{Method: "oauthbearer", Issuer: "demo", Users: []string{OAuth}},
 				{Method: "oidc", Issuer: "demo", Databases: []string{"all"}, Sources: []string{"127.0.0.0/8", "::1/128"}},
 			},
 		},

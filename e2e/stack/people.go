@@ -20,6 +20,7 @@ const (
 	Service  = "svc_report"           // reads, with a SCRAM password
 	Legacy   = "svc_legacy"           // reads, with an MD5 password
 	Batch    = "svc_batch"            // reads, with a client certificate
+	OAuth    = "oauth@example.com"    // reads, with a token by OAUTHBEARER
 )
 
 const (
@@ -42,6 +43,7 @@ func People() []openid.User {
 		person("c0ffee01", "Anna Lyst", Analyst, "analysts"),
 		person("c0ffee02", "Enno Gine", Engineer, "engineers"),
 		person("c0ffee03", "Dora Bea", DBA, "dbas"),
+		person("c0ffee04", "Otto Auth", OAuth, "analysts"),
 	}
 }
 

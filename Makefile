@@ -30,10 +30,17 @@ $(NODE_MODULES): e2e/clients/node/package.json e2e/clients/node/package-lock.jso
 	cd e2e/clients/node && npm ci
 	@touch $@
 
+# A client for OAUTHBEARER on libpq 18, to try the demo with.
+.PHONY: bin/oauth
+bin/oauth: $(NODE_MODULES)
+	@.ci/require cc oauth
+	@mkdir -p bin
+	e2e/clients/oauth/build $@
+
 # Unit tests to end-to-end tests, against the real parts.
 .PHONY: test
 test: $(VAULT) $(NODE_MODULES)
-	@.ci/require cc postgresql psql python java curl
+	@.ci/require cc postgresql psql python java curl oauth
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: lint

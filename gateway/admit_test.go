@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -47,10 +48,17 @@ func startPacket(code uint32, body []byte) []byte {
 // admitting runs admit against a client; what it says about an error is sent as a session would.
 func admitting(t *testing.T, client func(conn net.Conn, cfg *tls.Config)) (*admitted, error) {
 	t.Helper()
+	_, a, err := admittingBehind(t, nil, client)
+	return a, err
+}
+
+// admittingBehind does so for a gateway that trusts proxies.
+func admittingBehind(t *testing.T, proxies []netip.Prefix, client func(conn net.Conn, cfg *tls.Config)) (*session, *admitted, error) {
+	t.Helper()
 	serverTLS, clientTLS := testCertificate(t)
 	near, far := tcpPair(t)
 	defer func() { _ = near.Close(); _ = far.Close() }()
-	cfg := &Config{Serving: servingOf(serverTLS), Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
+	cfg := &Config{Serving: servingOf(serverTLS), Proxies: proxies, Metrics: metrics.New(Labels()...), Logger: slog.New(slog.DiscardHandler)}
 	server := &Server{keys: &cancelKeys{sessions: map[uint32]*session{}}}
 	server.current.Store(cfg)
 	s := newSession(server, cfg, far)
@@ -63,7 +71,38 @@ func admitting(t *testing.T, client func(conn net.Conn, cfg *tls.Config)) (*admi
 	}
 	_ = far.Close()
 	<-done
-	return a, err
+	return s, a, err
+}
+
+// saying is a client that sends packets in the clear, each after the answer to the one before, then more within TLS. It notes what it
+// hears in the clear.
+func saying(plain [][]byte, secure []byte, heard *strings.Builder) func(conn net.Conn, cfg *tls.Config) {
+	return func(conn net.Conn, cfg *tls.Config) {
+		defer func() { _ = conn.Close() }()
+		for _, b := range plain {
+			_, _ = conn.Write(b)
+			var answer [1]byte
+			if n, _ := conn.Read(answer[:]); n == 1 {
+				heard.WriteByte(answer[0])
+			}
+		}
+		if secure != nil {
+			secured := tls.Client(conn, cfg)
+			_, _ = secured.Write(secure)
+			_, _ = io.Copy(io.Discard, secured)
+		}
+	}
+}
+
+// outcomeOf is the SQLSTATE that a client is refused with, "" for an admitted one, "closed" for no word.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case asSessionError(err).code() != "" && !errors.Is(err, errCancelled):
+		return asSessionError(err).code()
+	}
+	return "closed"
 }
 
 func TestAdmit(t *testing.T) {
@@ -99,28 +138,8 @@ func TestAdmit(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var heard strings.Builder
-			a, err := admitting(t, func(conn net.Conn, cfg *tls.Config) {
-				defer func() { _ = conn.Close() }()
-				for _, b := range tt.plain {
-					_, _ = conn.Write(b)
-					var answer [1]byte
-					if n, _ := conn.Read(answer[:]); n == 1 && strings.ContainsRune("SNE", rune(answer[0])) {
-						heard.WriteByte(answer[0])
-					}
-				}
-				if tt.secure != nil {
-					secure := tls.Client(conn, cfg)
-					_, _ = secure.Write(tt.secure)
-					_, _ = io.Copy(io.Discard, secure)
-				}
-			})
-			got := "closed"
-			switch {
-			case err == nil:
-				got = ""
-			case asSessionError(err).code() != "" && !errors.Is(err, errCancelled):
-				got = asSessionError(err).code()
-			}
+			a, err := admitting(t, saying(tt.plain, tt.secure, &heard))
+			got := outcomeOf(err)
 			if got != tt.want || heard.String() != tt.heard {
 				t.Errorf("got %q (%v), heard %q; want %q, %q", got, err, heard.String(), tt.want, tt.heard)
 			}

@@ -29,7 +29,7 @@ const (
 // authenticate proves who the client is, by the first rule that matches. The method is chosen before anything is known of the user,
 // and every failure looks the same. Who comes after many that failed waits before it is asked anything.
 func (s *session) authenticate(ctx context.Context, a *admitted) (authn.Identity, error) {
-	source := addressOf(s.conn)
+	source := addressOf(s.client)
 	if err := s.throttle(ctx, source, a.startup.user); err != nil {
 		return authn.Identity{}, err
 	}
@@ -230,9 +230,9 @@ func readSASLInitial(conn net.Conn, offered []string, limit int) (mechanism stri
 	return mechanism, data, nil
 }
 
-// addressOf is the client's address without the port; the zero Addr matches no rule that names networks.
-func addressOf(conn net.Conn) netip.Addr {
-	address, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+// addressOf is an address without its port; the zero Addr matches no rule that names networks.
+func addressOf(a net.Addr) netip.Addr {
+	address, err := netip.ParseAddrPort(a.String())
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"testing"
-	"time"
 )
 
 // reading is a connection that holds what a client sent, and then ends.
@@ -156,21 +155,9 @@ func TestAddressOf(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := addressOf(remote{tt.remote}).String(); got != tt.want {
+			if got := addressOf(tt.remote).String(); got != tt.want {
 				t.Errorf("got %s, want %s", got, tt.want)
 			}
 		})
 	}
 }
-
-// remote is a connection of which only the other end's address matters.
-type remote struct{ address net.Addr }
-
-func (r remote) RemoteAddr() net.Addr           { return r.address }
-func (remote) LocalAddr() net.Addr              { return nil }
-func (remote) Read([]byte) (int, error)         { return 0, io.EOF }
-func (remote) Write(b []byte) (int, error)      { return len(b), nil }
-func (remote) Close() error                     { return nil }
-func (remote) SetDeadline(time.Time) error      { return nil }
-func (remote) SetReadDeadline(time.Time) error  { return nil }
-func (remote) SetWriteDeadline(time.Time) error { return nil }

@@ -69,7 +69,7 @@ func auditIdentity(id authn.Identity) audit.Identity {
 // policySession is the session as policies see it while it connects.
 func (s *session) policySession(a *admitted) authz.Session {
 	return authz.Session{
-		ID: s.id, Database: a.startup.database, ClientAddress: addressOf(s.conn).String(),
+		ID: s.id, Database: a.startup.database, ClientAddress: addressOf(s.client).String(),
 		Application: clip(a.startup.parameter("application_name")), Replication: wantsReplication(a.startup), SearchPath: []string{},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,8 +25,8 @@ import (
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
-// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Limits, Timeouts and
-// Logger. The parts are the caller's: it runs and closes them, after the server.
+// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Limits, Timeouts
+// and Logger. The parts are the caller's: it runs and closes them, after the server.
 type Config struct {
 	Serving     func() *tlsutil.Serving        // the certificate that a client who comes now is served
 	Rules       authn.Rules                    // who authenticates how
@@ -35,6 +36,7 @@ type Config struct {
 	OAuth       map[string]*oauthbearer.Server // of the issuers, by the same names
 	Mapper      *certificate.Mapper            // of client certificates; nil: no rule asks for one
 	Throttle    *throttle.Throttle             // of failed logins; nil: nobody waits
+	Proxies     []netip.Prefix                 // who must say by a PROXY header who the client is; they can claim any address
 	Policy      *authz.Engine
 	Statements  *statement.Pool
 	Credentials *credentials.Vault

@@ -7,7 +7,7 @@
 //
 //	client                          session                               backend, Vault, policy
 //	  │  SSLRequest, TLS, Startup     │
-//	  ├──────────────────────────────►│ admit.go, startup.go
+//	  ├──────────────────────────────►│ proxy.go, admit.go, startup.go
 //	  │  SCRAM, or a token            │
 //	  │◄─────────────────────────────►│ authenticate.go ── authn.Identity
 //	  │                               │ authorize.go ────────────────────► policy: may it connect, as what

@@ -127,7 +127,7 @@ func (s *session) count(cause *sessionError, moved totals) {
 		m.SessionEnds.Inc(label)
 	}
 	d := cause.reason.describe()
-	args := []any{"reason", label, "fault", string(d.fault), "user", s.user, "client_address", hostOf(s.conn.RemoteAddr()), "error", cause.err}
+	args := []any{"reason", label, "fault", string(d.fault), "user", s.user, "client_address", hostOf(s.client), "error", cause.err}
 	switch d.fault {
 	case faultNone, faultClient:
 		s.logger.Debug("session ended", args...)

@@ -28,7 +28,7 @@ type SessionInfo struct {
 func (s *session) publish(id authn.Identity, g grant, o *opened) {
 	s.info.Store(&SessionInfo{
 		ID: s.id, User: id.User, Method: string(id.Method), Database: s.admitted.startup.database,
-		ClientAddress: hostOf(s.conn.RemoteAddr()), Application: clip(s.admitted.startup.parameter("application_name")),
+		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
 		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Started: s.started, Expires: id.Expires,
 	})
 }

@@ -17,6 +17,7 @@ const (
 	ReasonClientGone
 	ReasonDeadline // a phase before the relay took too long
 	ReasonProtocol
+	ReasonProxyHeader // a trusted proxy began with no PROXY header, or one that is wrong
 	ReasonMessageTooLarge
 	ReasonNotEncrypted
 	ReasonUnsupported // replication, a protocol version
@@ -93,6 +94,7 @@ var endings = [...]ending{
 	ReasonClientGone:         {"client_gone", faultClient, "", ""},
 	ReasonDeadline:           {"deadline", faultClient, "", ""},
 	ReasonProtocol:           {"protocol", faultClient, "08P01", "protocol violation"},
+	ReasonProxyHeader:        {"proxy_header", faultClient, "", ""},
 	ReasonMessageTooLarge:    {"message_too_large", faultClient, "54000", "message is larger than the gateway permits"},
 	ReasonNotEncrypted:       {"not_encrypted", faultClient, "28000", "connection requires TLS (sslmode=require or stronger)"},
 	ReasonUnsupported:        {"unsupported", faultClient, "0A000", "feature not supported"},

@@ -26,6 +26,7 @@ type session struct {
 	config *Config // as it was when the client came
 	id     string
 	conn   net.Conn
+	client net.Addr  // the other end of conn, or whom a PROXY header names in its place
 	secure *tls.Conn // conn within TLS, once it is
 	// endPoint is tls-server-end-point of the certificate that this connection was served; nil: there is none.
 	endPoint []byte
@@ -53,7 +54,7 @@ func newSession(server *Server, config *Config, conn net.Conn) *session {
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	id := hex.EncodeToString(random[:])
 	return &session{
-		server: server, config: config, id: id, conn: conn, started: time.Now(),
+		server: server, config: config, id: id, conn: conn, client: conn.RemoteAddr(), started: time.Now(),
 		logger: config.Logger.With("session", id),
 	}
 }
@@ -126,7 +127,7 @@ func (s *session) begin(a *admitted) error {
 	s.admitted, s.user = a, a.startup.user
 	state := a.conn.ConnectionState()
 	err := s.append(&audit.SessionStart{
-		Session: s.id, User: a.startup.user, Database: a.startup.database, ClientAddress: hostOf(s.conn.RemoteAddr()),
+		Session: s.id, User: a.startup.user, Database: a.startup.database, ClientAddress: hostOf(s.client),
 		Application: clip(a.startup.parameter("application_name")), TLSVersion: tls.VersionName(state.Version),
 		TLSCipher: tls.CipherSuiteName(state.CipherSuite), ProtocolVersion: a.startup.version(),
 	})

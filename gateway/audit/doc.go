@@ -15,7 +15,7 @@
 // session_start: a StartupMessage was read, over TLS
 //
 //	claimed_user, database        what it says; nothing is proved yet
-//	client_address                the peer's
+//	client_address                the peer's, or what the PROXY header of a trusted one says
 //	application_name?
 //	tls_version?, tls_cipher?
 //	protocol_version?             "3.0"

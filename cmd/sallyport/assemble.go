@@ -117,6 +117,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		OAuth:       oauth,
 		Mapper:      mapper,
 		Throttle:    throttler,
+		Proxies:     c.ProxyProtocol.Trusted,
 		Policy:      p.policy,
 		Statements:  p.statements,
 		Credentials: p.vault,

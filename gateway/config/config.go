@@ -44,6 +44,7 @@ type Config struct {
 	Digest string // SHA-256 of the file, hex
 
 	Listen         string // host:port
+	ProxyProtocol  ProxyProtocol
 	TLS            KeyPair
 	Admin          Admin
 	Authentication Authentication
@@ -58,6 +59,11 @@ type Config struct {
 
 	files []file // that are read or written at start
 	lines map[string]int
+}
+
+// ProxyProtocol says whom the gateway believes about where clients are.
+type ProxyProtocol struct {
+	Trusted []netip.Prefix // the proxies that say it, and must; empty: nobody
 }
 
 // KeyPair names the files of a certificate and its key.
@@ -209,6 +215,7 @@ func (d *document) parse(content []byte) *section {
 // read takes every key of the file, in the order of the documentation.
 func (c *Config) read(s *section) {
 	c.Listen = s.address("listen", "where clients connect, for example 0.0.0.0:6432")
+	c.readProxyProtocol(s.section("proxy_protocol"))
 	c.readTLS(s.section("tls"))
 	c.readAdmin(s.section("admin"))
 	c.readAuthentication(s.section("authentication"))

@@ -86,7 +86,7 @@ func TestExampleIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = load(t, "x: 1\ntls: {x: 1}\nadmin: {x: 1, tls: {x: 1}}\nauthentication: {x: 1, scram: {x: 1}, issuers: [{x: 1}], rules: [{x: 1}]}\npolicy: {x: 1}\n"+
+	_, err = load(t, "x: 1\nproxy_protocol: {x: 1}\ntls: {x: 1}\nadmin: {x: 1, tls: {x: 1}}\nauthentication: {x: 1, scram: {x: 1}, issuers: [{x: 1}], rules: [{x: 1}]}\npolicy: {x: 1}\n"+
 		"vault: {x: 1, auth: {x: 1, method: approle}}\ndatabases: {a: {x: 1, tls: {x: 1}}}\naudit: {x: 1}\nstatements: {x: 1}\nlimits: {x: 1}\ntimeouts: {x: 1}\nlog: {x: 1}\n")
 	var problems Problems
 	if !errors.As(err, &problems) {
@@ -105,8 +105,8 @@ func TestExampleIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if unknown != 18 {
-		t.Errorf("%d sections refused the key x, want 18", unknown)
+	if unknown != 19 {
+		t.Errorf("%d sections refused the key x, want 19", unknown)
 	}
 }
 

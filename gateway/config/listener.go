@@ -48,6 +48,24 @@ func isLoopback(hostport string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
+// readProxyProtocol reads who may claim any address. Everybody cannot be meant; a proxy that a network does not match although it looks
+// as if it did would be refused as a client.
+func (c *Config) readProxyProtocol(s *section) {
+	for _, item := range s.items("trusted") {
+		prefix, ok := item.prefix()
+		switch {
+		case !ok: // was reported
+		case prefix.Bits() == 0:
+			item.problem("trusts everybody: each client could say that it comes from anywhere; name the load balancers")
+		case prefix.Addr().Is4In6():
+			item.problem("is %s, an IPv4 address within IPv6: write the IPv4 address", prefix)
+		default:
+			c.ProxyProtocol.Trusted = append(c.ProxyProtocol.Trusted, prefix)
+		}
+	}
+	s.done()
+}
+
 func (c *Config) readTLS(s *section) {
 	c.TLS.Certificate = s.requiredFile("certificate", "", "the certificate that clients see, PEM, leaf first")
 	c.TLS.Key = s.requiredFile("key", "SALLYPORT_TLS_KEY_FILE", "the certificate's key, PEM")

@@ -18,6 +18,7 @@ type event struct {
 	Session     string
 	Application string `json:"application_name"`
 	ClaimedUser string `json:"claimed_user"`
+	Client      string `json:"client_address"`
 	User        string
 	Method      string
 	Allow       bool

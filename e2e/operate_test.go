@@ -45,6 +45,7 @@ type listed struct {
 		ID          string
 		User        string
 		Application string `json:"application_name"`
+		Client      string `json:"client_address"`
 	}
 }
 

@@ -4,6 +4,7 @@ package stack
 // writes it. Relative paths are relative to the file.
 type GatewayConfig struct {
 	Listen         string                    `yaml:"listen"`
+	ProxyProtocol  ProxyProtocolConfig       `yaml:"proxy_protocol,omitempty"`
 	TLS            TLSConfig                 `yaml:"tls"`
 	Admin          AdminConfig               `yaml:"admin"`
 	Authentication AuthenticationConfig      `yaml:"authentication"`
@@ -14,6 +15,11 @@ type GatewayConfig struct {
 	Limits         map[string]int            `yaml:"limits,omitempty"`
 	Timeouts       map[string]string         `yaml:"timeouts,omitempty"`
 	Log            LogConfig                 `yaml:"log"`
+}
+
+// ProxyProtocolConfig says who is believed about where clients are.
+type ProxyProtocolConfig struct {
+	Trusted []string `yaml:"trusted,flow,omitempty"`
 }
 
 // TLSConfig is the pair shown to clients, and who signs theirs.

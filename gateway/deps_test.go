@@ -28,6 +28,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/metrics":     nil,
 		"gateway/admin":       nil,
 		"gateway/backend":     nil,
+		"gateway/catalog":     {"authz/statement"},
 		"gateway/credentials": nil,
 		"gateway/catalog":     {"authz/statement"},
 		"gateway": {

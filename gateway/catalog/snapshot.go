@@ -54,15 +54,17 @@ type Relation struct {
 	// Ancestors are what it inherits from or is a partition of, at any depth; Descendants the other way round.
 	Ancestors, Descendants []*Relation
 
-	// Definition holds the facts of a view's or materialized view's query, all its names qualified. nil: it is no view, or Opaque says why.
+	// Definition holds the facts of a view's or materialized view's query, which is one statement. All its names are qualified; what has no
+	// schema is in pg_catalog, whatever a session's search path says. nil: it is no view, it is PostgreSQL's own, or Opaque says why.
 	Definition *statement.Sheet
 	Opaque     string // why the definition could not be understood; "" otherwise
 
 	// Invoker says that the view reads with the rights of who uses it (security_invoker).
 	Invoker bool
 
-	// OnRead and OnWrite are the functions, none of PostgreSQL's own, that run unseen when the relation is read (row security policies) or
-	// written (triggers, defaults, generated columns, checks, indexes, row security policies). Sorted by name, no duplicates.
+	// OnRead and OnWrite are the functions, none of PostgreSQL's own, that run unseen when the relation is read (row security policies; what a
+	// view's query calls and its Definition does not name: casts, the operators of USING) or written (triggers, defaults, generated columns,
+	// checks, indexes, row security policies; when a materialized view is refreshed, its query). Sorted by name, no duplicates.
 	OnRead, OnWrite []*Function
 
 	Rules bool // it has rewrite rules besides a view's own: what is written to it may do anything

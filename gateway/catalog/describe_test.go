@@ -12,8 +12,8 @@ var update = flag.Bool("update", false, "rewrite testdata/resolve.txtar; review 
 
 const mark = "----\n"
 
-// describe writes the facts that resolving changes, one a line.
-func describe(sheet *statement.Sheet) string {
+// describeFacts writes the facts that resolving changes, one a line.
+func describeFacts(sheet *statement.Sheet) string {
 	var b strings.Builder
 	for _, reason := range sheet.Incomplete {
 		fmt.Fprintf(&b, "incomplete %s\n", reason)
@@ -21,10 +21,10 @@ func describe(sheet *statement.Sheet) string {
 	for _, s := range sheet.Statements {
 		fmt.Fprintln(&b, s.Command)
 		for i := range s.Relations {
-			fmt.Fprintf(&b, "  relation %s\n", describeRelation(&s.Relations[i]))
+			fmt.Fprintf(&b, "  relation %s\n", describeUse(&s.Relations[i]))
 		}
 		for i := range s.Functions {
-			fmt.Fprintf(&b, "  function %s\n", describeFunction(&s.Functions[i]))
+			fmt.Fprintf(&b, "  function %s\n", describeCall(&s.Functions[i]))
 		}
 		for _, o := range s.Operators {
 			fmt.Fprintf(&b, "  operator %s %s\n", qualified(o.Schema, o.Name), o.Extension)
@@ -45,7 +45,7 @@ func describe(sheet *statement.Sheet) string {
 	return b.String()
 }
 
-func describeRelation(r *statement.Relation) string {
+func describeUse(r *statement.Relation) string {
 	text := qualified(r.Schema, r.Name) + " " + strings.Join(r.Access, ",")
 	for _, part := range []struct {
 		word string
@@ -69,7 +69,7 @@ func describeRelation(r *statement.Relation) string {
 	return text
 }
 
-func describeFunction(f *statement.Function) string {
+func describeCall(f *statement.Function) string {
 	text := qualified(f.Schema, f.Name)
 	if f.Language != "" {
 		text += " " + f.Language + " " + f.Volatility

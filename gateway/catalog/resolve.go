@@ -11,9 +11,9 @@ import (
 const pgCatalog = "pg_catalog"
 
 const (
-	// maxRelations bounds what the names of one statement may stand for. Beyond it the facts are incomplete: a decision would look at
+	// maxResolved bounds what the names of one statement may stand for. Beyond it the facts are incomplete: a decision would look at
 	// thousands of relations, and the client waits for it.
-	maxRelations = 2000
+	maxResolved = 2000
 	// maxThrough bounds how many views may stand behind each other. PostgreSQL's own limit is its stack.
 	maxThrough = 32
 )
@@ -264,7 +264,7 @@ func (r *resolver) add(fact statement.Relation) {
 	key := relationKey(&fact)
 	at, ok := r.known[key]
 	if !ok {
-		if len(r.relations) >= maxRelations {
+		if len(r.relations) >= maxResolved {
 			r.tooMuch = true
 			return
 		}

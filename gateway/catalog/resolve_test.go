@@ -1,8 +1,6 @@
 package catalog
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,7 +19,7 @@ import (
 //	app.payments, its partitions payments_old and payments_new; app.ruled has rules
 //	app.totals → customers, orders; app.nested → totals, secrets; app.open → secrets; app.blind cannot be read
 //	functions app.total, app.lower, hidden.total (not in the path), app.make; extension citext in public
-func database(t *testing.T) *Snapshot {
+func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	t.Helper()
 	s := &Snapshot{
 		Generation: 1, Version: 150000, Relations: map[statement.Name]*Relation{}, Functions: map[string][]*Function{},
@@ -70,7 +68,7 @@ func database(t *testing.T) *Snapshot {
 			r.Opaque = "not understood"
 			return
 		}
-		r.Definition = analyzed(t, definition)
+		r.Definition = analyzed(t, pool, definition)
 	}
 	view("totals", "SELECT c.name, sum(o.amount) AS amount FROM app.customers c JOIN app.orders o ON o.customer_id OPERATOR(public.=) c.id GROUP BY c.name", "name", "amount")
 	view("nested", "SELECT t.name, s.value FROM app.totals t, app.secrets s", "name", "value")
@@ -80,35 +78,7 @@ func database(t *testing.T) *Snapshot {
 	return s
 }
 
-var pool *statement.Pool
-
-// TestMain makes the test binary a worker of the statement pool when it is started as one.
-func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == "statement-worker" {
-		os.Exit(statement.WorkerMain(os.Stdin, os.Stdout))
-	}
-	os.Exit(withPool(m))
-}
-
-func withPool(m *testing.M) int {
-	var err error
-	if pool, err = statement.NewPool(statement.Config{Command: []string{os.Args[0], "statement-worker"}, Workers: 1}); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- pool.Run(ctx) }()
-	code := m.Run()
-	cancel()
-	if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return code
-}
-
-func analyzed(t *testing.T, text string) *statement.Sheet {
+func analyzed(t *testing.T, pool *statement.Pool, text string) *statement.Sheet {
 	t.Helper()
 	sheet, err := pool.Analyze(t.Context(), text)
 	if err != nil {
@@ -124,11 +94,12 @@ func TestResolve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot := database(t)
+	pool := startPool(t)
+	snapshot := database(t, pool)
 	for i, file := range archive.Files {
 		text, want, _ := strings.Cut(string(file.Data), mark)
 		text = strings.TrimSpace(text)
-		got := describe(snapshot.Resolve(analyzed(t, text), []string{"app", "public", "pg_temp"}))
+		got := describeFacts(snapshot.Resolve(analyzed(t, pool, text), []string{"app", "public", "pg_temp"}))
 		archive.Files[i].Data = []byte(text + "\n" + mark + got)
 		if diff := cmp.Diff(want, got); diff != "" && !*update {
 			t.Errorf("%s: %s\n(-want +got)\n%s", file.Name, text, diff)
@@ -146,15 +117,16 @@ func TestResolve(t *testing.T) {
 
 // TestResolveChangesNothing: the sheet is shared between sessions.
 func TestResolveChangesNothing(t *testing.T) {
-	snapshot := database(t)
+	pool := startPool(t)
+	snapshot := database(t, pool)
 	for _, text := range []string{"SELECT * FROM nested, orders o WHERE o.total = 1", "UPDATE open SET value = '' WHERE id = 1"} {
-		sheet := analyzed(t, text)
-		before := describe(sheet)
-		first := describe(snapshot.Resolve(sheet, []string{"app"}))
-		if diff := cmp.Diff(before, describe(sheet)); diff != "" {
+		sheet := analyzed(t, pool, text)
+		before := describeFacts(sheet)
+		first := describeFacts(snapshot.Resolve(sheet, []string{"app"}))
+		if diff := cmp.Diff(before, describeFacts(sheet)); diff != "" {
 			t.Errorf("%s changed (-before +after)\n%s", text, diff)
 		}
-		if second := describe(snapshot.Resolve(sheet, []string{"app"})); first != second {
+		if second := describeFacts(snapshot.Resolve(sheet, []string{"app"})); first != second {
 			t.Errorf("%s: a second time\n%s\nthen\n%s", text, first, second)
 		}
 	}
@@ -162,7 +134,8 @@ func TestResolveChangesNothing(t *testing.T) {
 
 // TestResolveTooMuch: views upon views that double at each step end as facts that are incomplete.
 func TestResolveTooMuch(t *testing.T) {
-	snapshot := database(t)
+	pool := startPool(t)
+	snapshot := database(t, pool)
 	for i := range 20 {
 		name := fmt.Sprintf("v%d", i+1)
 		below := fmt.Sprintf("app.v%d", i)
@@ -171,15 +144,15 @@ func TestResolveTooMuch(t *testing.T) {
 		}
 		snapshot.Relations[statement.Name{Schema: "app", Name: name}] = &Relation{
 			Name: statement.Name{Schema: "app", Name: name}, Kind: KindView, Columns: []string{"id"},
-			Definition: analyzed(t, fmt.Sprintf("SELECT a.id FROM %s a, app.w%d b", below, i)),
+			Definition: analyzed(t, pool, fmt.Sprintf("SELECT a.id FROM %s a, app.w%d b", below, i)),
 		}
 		snapshot.Relations[statement.Name{Schema: "app", Name: fmt.Sprintf("w%d", i)}] = &Relation{
 			Name: statement.Name{Schema: "app", Name: fmt.Sprintf("w%d", i)}, Kind: KindView, Columns: []string{"id"},
-			Definition: analyzed(t, fmt.Sprintf("SELECT a.id FROM %s a", below)),
+			Definition: analyzed(t, pool, fmt.Sprintf("SELECT a.id FROM %s a", below)),
 		}
 	}
-	sheet := snapshot.Resolve(analyzed(t, "SELECT id FROM v20"), []string{"app"})
-	if sheet.Complete || len(sheet.Statements[0].Relations) > maxRelations {
+	sheet := snapshot.Resolve(analyzed(t, pool, "SELECT id FROM v20"), []string{"app"})
+	if sheet.Complete || len(sheet.Statements[0].Relations) > maxResolved {
 		t.Errorf("complete %t with %d relations", sheet.Complete, len(sheet.Statements[0].Relations))
 	}
 	if len(sheet.Incomplete) == 0 {

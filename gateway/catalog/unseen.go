@@ -41,9 +41,9 @@ func (r *reading) unnamed(view *Relation) []*Function {
 	for _, f := range facts.Functions {
 		named[statement.Name{Schema: f.Schema, Name: f.Name}] = true
 	}
-	for _, name := range facts.Operators {
-		for _, operator := range r.snapshot.Operators[name.Name] {
-			if operator.Name == name && operator.Function != nil {
+	for _, used := range facts.Operators {
+		for _, operator := range r.snapshot.Operators[used.Name] {
+			if operator.Name == (statement.Name{Schema: used.Schema, Name: used.Name}) && operator.Function != nil {
 				named[operator.Function.Name] = true
 			}
 		}

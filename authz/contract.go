@@ -70,8 +70,10 @@ type StatementInput struct {
 
 // StatementDecision is what policy says about a text.
 type StatementDecision struct {
-	Allow     bool
-	Reasons   []string // why denied (or why allowed, if the policy says so); shown to the client in DETAIL
-	Revision  string
-	Cacheable bool // the same input gives the same decision while Revision is current
+	Allow     bool     `json:"allow"`
+	Reasons   []string `json:"reasons"` // why denied (or why allowed, if the policy says so); shown to the client in DETAIL
+	Revision  string   `json:"-"`
+	Cacheable bool     `json:"-"` // the same input gives the same decision while Revision is current
+
+	ReadOnly bool `json:"read_only"` // it must not write
 }

@@ -172,9 +172,16 @@ func decodeConnect(value any) (*ConnectDecision, error) {
 
 func decodeStatement(value any) (*StatementDecision, error) {
 	d := newDocument(value)
-	decision := &StatementDecision{Allow: d.boolean("allow", true), Reasons: d.reasons()}
+	decision := &StatementDecision{
+		Allow:    d.boolean("allow", true),
+		Reasons:  d.reasons(),
+		ReadOnly: d.boolean("read_only", false),
+	}
 	if err := d.finish(); err != nil {
 		return nil, err
+	}
+	if !decision.Allow {
+		return &StatementDecision{Reasons: decision.Reasons}, nil
 	}
 	return decision, nil
 }

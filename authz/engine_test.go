@@ -175,6 +175,41 @@ func TestConnect(t *testing.T) {
 	}
 }
 
+func TestStatement(t *testing.T) {
+	for name, test := range map[string]struct {
+		decision string
+		want     StatementDecision
+	}{
+		"nothing but yes": {
+			`{"allow": true, "reasons": []}`,
+			StatementDecision{Allow: true, Reasons: []string{}},
+		},
+		"everything": {
+			`{"allow": true, "reasons": ["on call"], "read_only": true}`,
+			StatementDecision{Allow: true, Reasons: []string{"on call"}, ReadOnly: true},
+		},
+		"a denial obliges to nothing": {
+			`{"allow": false, "reasons": ["no"], "read_only": true}`,
+			StatementDecision{Reasons: []string{"no"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, err := New(Config{Directory: directory(t, statementPolicy("decision := "+test.decision))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.Statement(t.Context(), &StatementInput{Statement: &statement.Sheet{}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.want.Revision, test.want.Cacheable = e.Policy().Revision(), true
+			if diff := cmp.Diff(test.want, *got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 // TestReasonsAreBounded: they carry names that a client chose.
 func TestReasonsAreBounded(t *testing.T) {
 	body := "decision := {\"allow\": false, \"reasons\": {sprintf(\"%d\\n\\u0007%s\", [n, input.session.application_name]) | some n in numbers.range(100, 199)}}"

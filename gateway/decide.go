@@ -265,7 +265,12 @@ func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 		v.denial = &denial{sqlstate: "58000", message: "policy could not decide about this statement", hint: "Tell the gateway's operators; nothing was executed."}
 		return answer{verdict: v}
 	}
-	return answer{verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, d.Cacheable}
+	v := verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}
+	if v.allow && (j.grant.ReadOnly || d.ReadOnly) && !j.grant.Observe {
+		v.denial = readOnlyDenial(sheet)
+		v.allow = v.denial == nil
+	}
+	return answer{v, d.Cacheable}
 }
 
 // unreadable is the denial of a text without facts.

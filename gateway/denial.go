@@ -22,6 +22,7 @@ type denial struct {
 	detail   string
 	hint     string
 	position int // in characters from 1, for syntax errors; 0: none
+	named    bool // the hint gives the decision's id
 
 	nonce string // the text sent to the backend; random for each denial, so that no other error can be taken for ours
 }
@@ -39,6 +40,14 @@ func (d *denial) response() []byte {
 		Severity: "ERROR", SeverityUnlocalized: "ERROR", Code: d.sqlstate, Message: d.message, Detail: d.detail, Hint: d.hint,
 		Position: int32(min(d.position, 1<<30)), // #nosec -- bounded in this line
 	})
+}
+
+// decided completes a denial that was made before its decision had an id.
+func (d denial) decided(id string) *denial {
+	if d.named {
+		d.hint = "Decision " + id + "."
+	}
+	return &d
 }
 
 // denied is the denial of policy: what was decided, why, and where to find it in the audit log.

@@ -61,18 +61,26 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 
 // fakePolicy denies texts with a statement whose command is FORBIDDEN, or that are incomplete, and fails on BROKEN ones.
 type fakePolicy struct {
-	policy    authz.Policy
-	withdrawn bool // the connect decision is no longer what it was
+	policy      authz.Policy
+	withdrawn   bool // the connect decision is no longer what it was
+	grants      authz.ConnectDecision
+	obligations map[string]authz.StatementDecision // by command: what is allowed comes with these
 }
 
 func (f *fakePolicy) Policy() *authz.Policy { return &f.policy }
 
 func (f *fakePolicy) Connect(context.Context, *authz.ConnectInput) (*authz.ConnectDecision, error) {
-	return &authz.ConnectDecision{Allow: !f.withdrawn}, nil
+	d := f.grants
+	d.Allow = !f.withdrawn
+	return &d, nil
 }
 
 func (f *fakePolicy) Statement(_ context.Context, in *authz.StatementInput) (*authz.StatementDecision, error) {
-	d := &authz.StatementDecision{Allow: in.Statement.Complete, Cacheable: true, Revision: "r1"}
+	d := &authz.StatementDecision{}
+	if len(in.Statement.Statements) > 0 {
+		*d = f.obligations[in.Statement.Statements[0].Command]
+	}
+	d.Allow, d.Cacheable, d.Revision = in.Statement.Complete, true, "r1"
 	if !d.Allow {
 		d.Reasons = in.Statement.Incomplete
 	}

@@ -22,8 +22,7 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	if !v.allow {
 		d = denied(v.reasons, id)
 		if v.denial != nil {
-			special := *v.denial
-			d = &special
+			d = v.denial.decided(id)
 		}
 	}
 	j.fillEvent(p, v, d)

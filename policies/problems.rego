@@ -66,6 +66,13 @@ problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
 	not is_boolean(object.get(role, key, false))
 }
 
+# To observe is to let everything through.
+problems contains sprintf("role %s: observe and read_only exclude each other", [name]) if {
+	some name, role in roles
+	role.observe == true
+	role.read_only == true
+}
+
 problems contains sprintf("role %s: %s is not a positive whole number", [name, key]) if {
 	some name, role in roles
 	some key in ["max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"]

@@ -37,6 +37,7 @@ test_problems if {
 		{"accounts": {}, "groups": {}, "roles": {"r": null}},
 		role({"observ": true}),
 		role({"observe": "yes"}),
+		role({"observe": true, "read_only": true}),
 		role({"max_session_seconds": 0}),
 		role({"max_session_seconds": "8h"}),
 		role({"statement_timeout_ms": 1.5}),

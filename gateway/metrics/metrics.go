@@ -83,7 +83,7 @@ func (m *Metrics) statements(f factory) {
 	m.Statements = f.pairs("statements_total", "Statements judged.",
 		"protocol", []string{"query", "parse", "bind", "execute", "function_call"}, "decision", []string{"allow", "deny", "observe"})
 	m.Denials = f.counters("denials_total", "Statements denied, by what the client heard.", "sqlstate",
-		"42501", "42601", "0A000", "08P01", "22021", "54000", "54001", "57P03", "58000", "58030")
+		"25006", "42501", "42601", "0A000", "08P01", "22021", "54000", "54001", "57P03", "58000", "58030")
 	// From the cached decision on loopback (tens of microseconds) to the report that runs for minutes.
 	m.StatementDuration = f.histogram("statement_duration_seconds", "From a statement's message to the end of its answer.",
 		prometheus.ExponentialBuckets(50e-6, 4, 12))

@@ -57,6 +57,12 @@ type ConnectDecision struct {
 	IdleTimeout      time.Duration `json:"-"`       // from idle_timeout_seconds; 0 = the configuration's
 	StatementTimeout time.Duration `json:"-"`       // from statement_timeout_ms; 0 = none
 	ReadOnly         bool          `json:"read_only"`
+
+	// What is delivered to the client, in DataRow and CopyData messages and the bytes in them; 0 = no limit.
+	MaxRows         uint64 `json:"max_rows"`          // by one statement
+	MaxBytes        uint64 `json:"max_bytes"`         // …
+	MaxRowsPerHour  uint64 `json:"max_rows_per_hour"` // by all sessions of the identity
+	MaxBytesPerHour uint64 `json:"max_bytes_per_hour"`
 }
 
 // StatementInput is the input document of a statement decision. The session shares Identity and Session between its statements.
@@ -75,5 +81,7 @@ type StatementDecision struct {
 	Revision  string   `json:"-"`
 	Cacheable bool     `json:"-"` // the same input gives the same decision while Revision is current
 
-	ReadOnly bool `json:"read_only"` // it must not write
+	ReadOnly bool   `json:"read_only"` // it must not write
+	MaxRows  uint64 `json:"max_rows"`  // as in ConnectDecision, for this text; the smaller one holds
+	MaxBytes uint64 `json:"max_bytes"`
 }

@@ -18,6 +18,8 @@ const (
 	maxReasonRunes = 300
 	// maxSeconds bounds the durations a policy may give, at a year: a larger number is a unit mistaken, not a session length.
 	maxSeconds = 366 * 24 * 60 * 60
+	// maxCount bounds the numbers of rows, bytes and the like, at what every JSON reader can hold.
+	maxCount = 1 << 53
 )
 
 // document reads a decision document key by key and remembers the first thing wrong with it. What is left over in the end is a key
@@ -76,6 +78,16 @@ func (d *document) text(key string) string {
 
 // duration reads a whole number of units between 0 and maxSeconds.
 func (d *document) duration(key string, unit time.Duration) time.Duration {
+	return time.Duration(d.number(key, int64(maxSeconds*time.Second/unit))) * unit
+}
+
+// count reads a whole number between 0 and maxCount.
+func (d *document) count(key string) uint64 {
+	return uint64(d.number(key, maxCount)) // #nosec -- not negative
+}
+
+// number reads a whole number between 0 and the most.
+func (d *document) number(key string, most int64) int64 {
 	value, ok := d.take(key)
 	if !ok {
 		return 0
@@ -86,11 +98,11 @@ func (d *document) duration(key string, unit time.Duration) time.Duration {
 		return 0
 	}
 	n, err := strconv.ParseInt(number.String(), 10, 64)
-	if err != nil || n < 0 || n > int64(maxSeconds*time.Second/unit) {
+	if err != nil || n < 0 || n > most {
 		d.fail("%s is not a whole number in its range", key)
 		return 0
 	}
-	return time.Duration(n) * unit
+	return n
 }
 
 // reasons reads the list of reasons, bounded and printable: they carry names a client chose.
@@ -157,6 +169,10 @@ func decodeConnect(value any) (*ConnectDecision, error) {
 		MaxSession:       d.duration("max_session_seconds", time.Second),
 		IdleTimeout:      d.duration("idle_timeout_seconds", time.Second),
 		StatementTimeout: d.duration("statement_timeout_ms", time.Millisecond),
+		MaxRows:          d.count("max_rows"),
+		MaxBytes:         d.count("max_bytes"),
+		MaxRowsPerHour:   d.count("max_rows_per_hour"),
+		MaxBytesPerHour:  d.count("max_bytes_per_hour"),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err
@@ -176,6 +192,8 @@ func decodeStatement(value any) (*StatementDecision, error) {
 		Allow:    d.boolean("allow", true),
 		Reasons:  d.reasons(),
 		ReadOnly: d.boolean("read_only", false),
+		MaxRows:  d.count("max_rows"),
+		MaxBytes: d.count("max_bytes"),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err

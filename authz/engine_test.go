@@ -94,6 +94,9 @@ func TestNewRefuses(t *testing.T) {
 		"broken duration":     {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"statement_timeout_ms\": 1.5}"), "statement_timeout_ms"},
 		"huge duration":       {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"idle_timeout_seconds\": 1e30}"), "idle_timeout_seconds"},
 		"duration is text":    {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"max_session_seconds\": \"1h\"}"), "max_session_seconds is not a number"},
+		"negative amount":     {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"max_rows\": -1}"), "max_rows"},
+		"huge amount":         {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_bytes\": 1e30}"), "max_bytes"},
+		"amount is text":      {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_rows\": \"100\"}"), "max_rows is not a number"},
 		"a typo in a denial":  {connectPolicy("decision := {\"allow\": false, \"reasons\": [], \"rol\": \"r\"}"), "unknown key rol"},
 		"data over rules":     {map[string]string{"data.yaml": "sallyport: {statement: {decision: {allow: true, reasons: []}}}"}, "belongs to the Rego packages"},
 		"rules over data":     {map[string]string{"lib.rego": "package lib\nx := 1", "data.json": `{"lib": {"x": 2}}`}, "conflict"},
@@ -143,10 +146,12 @@ func TestConnect(t *testing.T) {
 			ConnectDecision{Allow: true, Reasons: []string{}, Role: "r"},
 		},
 		"everything": {
-			`{"allow": true, "reasons": ["on call"], "role": "r", "observe": true, "read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2, "statement_timeout_ms": 1500}`,
+			`{"allow": true, "reasons": ["on call"], "role": "r", "observe": true, "read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2,
+				"statement_timeout_ms": 1500, "max_rows": 1000, "max_bytes": 5000000000, "max_rows_per_hour": 3, "max_bytes_per_hour": 4}`,
 			ConnectDecision{
 				Allow: true, Reasons: []string{"on call"}, Role: "r", Observe: true, ReadOnly: true,
 				MaxSession: time.Minute, IdleTimeout: 2 * time.Second, StatementTimeout: 1500 * time.Millisecond,
+				MaxRows: 1000, MaxBytes: 5_000_000_000, MaxRowsPerHour: 3, MaxBytesPerHour: 4,
 			},
 		},
 		"a denial grants nothing": {
@@ -185,8 +190,8 @@ func TestStatement(t *testing.T) {
 			StatementDecision{Allow: true, Reasons: []string{}},
 		},
 		"everything": {
-			`{"allow": true, "reasons": ["on call"], "read_only": true}`,
-			StatementDecision{Allow: true, Reasons: []string{"on call"}, ReadOnly: true},
+			`{"allow": true, "reasons": ["on call"], "read_only": true, "max_rows": 1000, "max_bytes": 2}`,
+			StatementDecision{Allow: true, Reasons: []string{"on call"}, ReadOnly: true, MaxRows: 1000, MaxBytes: 2},
 		},
 		"a denial obliges to nothing": {
 			`{"allow": false, "reasons": ["no"], "read_only": true}`,

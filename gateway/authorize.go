@@ -20,6 +20,8 @@ type grant struct {
 
 	backendRole string // the database role of the lease
 	leaseHash   string
+
+	hour *hourly // nil: no limit per hour
 }
 
 // authorize asks policy about the connection. Whether a database exists is not told to who may not ask.

@@ -15,6 +15,7 @@ type verdict struct {
 	observed bool     // allowed only because the session observes
 	reasons  []string // for the audit log, and for the client when denied
 	revision string   // of the policy that decided
+	terms    terms    // what it must keep to
 	denial   *denial  // what the client hears instead of policy's refusal: a syntax error, an unknown name; a template, copied for use
 	unknown  bool     // denied only because it runs something by a name that means nothing now
 	used     []parsed // what SQL runs by its name and only Parse has named, so that no event has its text yet
@@ -161,6 +162,7 @@ func (j *judge) decideUses(ctx context.Context, p *prepared, i int, v verdict, d
 		if err != nil || !w.allow {
 			return w, err
 		}
+		v.terms = v.terms.both(w.terms)
 		v.used = append(v.used, w.used...)
 		if use.Kind == "statement" && !used.inner {
 			v.used = append(v.used, parsed{use.Name, used})
@@ -265,7 +267,7 @@ func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 		v.denial = &denial{sqlstate: "58000", message: "policy could not decide about this statement", hint: "Tell the gateway's operators; nothing was executed."}
 		return answer{verdict: v}
 	}
-	v := verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}
+	v := verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision, terms: termsOf(d)}
 	if v.allow && (j.grant.ReadOnly || d.ReadOnly) && !j.grant.Observe {
 		v.denial = readOnlyDenial(sheet)
 		v.allow = v.denial == nil

@@ -21,8 +21,8 @@ type denial struct {
 	message  string
 	detail   string
 	hint     string
-	position int // in characters from 1, for syntax errors; 0: none
-	named    bool // the hint gives the decision's id
+	position int  // in characters from 1, for syntax errors; 0: none
+	named    bool // the hint begins with the decision's id
 
 	nonce string // the text sent to the backend; random for each denial, so that no other error can be taken for ours
 }
@@ -45,7 +45,7 @@ func (d *denial) response() []byte {
 // decided completes a denial that was made before its decision had an id.
 func (d denial) decided(id string) *denial {
 	if d.named {
-		d.hint = "Decision " + id + "."
+		d.hint = strings.TrimSuffix("Decision "+id+". "+d.hint, " ")
 	}
 	return &d
 }

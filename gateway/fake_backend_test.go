@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -10,7 +11,8 @@ import (
 
 // fakeBackend answers like PostgreSQL as far as the order of answers, errors, skipping, copying and names go. What a text does is
 // told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself when it is released,
-// "wait" takes until it is, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
+// "wait" takes until it is, "rows N" and "copyout N" return so many rows, "endless N" and "copyendless N" the same and then go on until
+// they are cancelled, "faulty N" fails after so many, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
 // NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
 	socket net.Conn
@@ -25,13 +27,15 @@ type fakeBackend struct {
 	portals    map[string]string
 	skipping   bool
 	status     byte
-	release    chan struct{} // closed: what waits goes on
+	release    chan struct{}  // closed: what waits goes on
+	cancelled  chan struct{}  // a cancel request has come
+	returned   map[string]int // by portal: the rows of "rows N" that an Execute with a limit left behind it
 }
 
 func newFakeBackend(conn net.Conn) *fakeBackend {
 	return &fakeBackend{
 		socket: conn, conn: pgproto3.NewBackend(conn, conn), statements: map[string]string{}, portals: map[string]string{}, status: 'I',
-		release: make(chan struct{}),
+		release: make(chan struct{}), cancelled: make(chan struct{}, 1), returned: map[string]int{},
 	}
 }
 
@@ -95,6 +99,7 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 			return
 		}
 		f.portals[cutName(m.DestinationPortal)] = text
+		delete(f.returned, cutName(m.DestinationPortal))
 		f.conn.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Describe:
 		f.conn.Send(&pgproto3.NoData{})
@@ -104,7 +109,9 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 			f.fail("34000", "portal does not exist")
 			return
 		}
-		f.execute(text)
+		if !f.suspend(m, text) {
+			f.execute(text)
+		}
 	case *pgproto3.Close:
 		if m.ObjectType == 'P' {
 			delete(f.portals, cutName(m.Name))
@@ -185,6 +192,8 @@ func (f *fakeBackend) execute(text string) bool {
 		return f.execute(inner)
 	}
 	switch word {
+	case "rows", "copyout", "endless", "copyendless", "faulty":
+		return f.deliver(word, rest)
 	case "wait":
 		_ = f.conn.Flush()
 		<-f.release
@@ -221,6 +230,68 @@ func (f *fakeBackend) execute(text string) bool {
 		f.conn.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
 	}
 	f.conn.Send(&pgproto3.CommandComplete{CommandTag: []byte(strings.ToUpper(word) + " 1")})
+	return true
+}
+
+// cancel is a cancel request: what goes on for ever ends.
+func (f *fakeBackend) cancel() {
+	select {
+	case f.cancelled <- struct{}{}:
+	default:
+	}
+}
+
+// deliver returns as many rows as the text says, and ends as its word says.
+func (f *fakeBackend) deliver(word, rest string) bool {
+	n, _ := strconv.Atoi(rest)
+	copying := strings.HasPrefix(word, "copy")
+	if copying {
+		f.conn.Send(&pgproto3.CopyOutResponse{ColumnFormatCodes: []uint16{0}})
+	}
+	for range n {
+		f.sendRow(copying)
+	}
+	if strings.HasSuffix(word, "endless") {
+		_ = f.conn.Flush()
+		<-f.cancelled
+		f.fail("57014", "canceling statement due to user request")
+		return false
+	}
+	if word == "faulty" {
+		f.fail("22012", "division by zero")
+		return false
+	}
+	if copying {
+		f.conn.Send(&pgproto3.CopyDone{})
+	}
+	f.conn.Send(&pgproto3.CommandComplete{CommandTag: []byte(strings.ToUpper(word) + " 1")})
+	return true
+}
+
+func (f *fakeBackend) sendRow(copying bool) {
+	if copying {
+		f.conn.Send(&pgproto3.CopyData{Data: []byte("1")})
+		return
+	}
+	f.conn.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("1")}})
+}
+
+// suspend answers an Execute with a limit of a portal that returns rows. It says whether it did.
+func (f *fakeBackend) suspend(m *pgproto3.Execute, text string) bool {
+	word, rest, _ := strings.Cut(text, " ")
+	if word != "rows" || m.MaxRows == 0 {
+		return false
+	}
+	n, _ := strconv.Atoi(rest)
+	for range m.MaxRows {
+		if f.returned[m.Portal] == n {
+			f.conn.Send(&pgproto3.CommandComplete{CommandTag: []byte("ROWS 1")})
+			return true
+		}
+		f.returned[m.Portal]++
+		f.sendRow(false)
+	}
+	f.conn.Send(&pgproto3.PortalSuspended{})
 	return true
 }
 

@@ -23,6 +23,7 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 	s.server.keys.withdraw(s.key)
 	s.farewell(cause)
 	s.closeBackend(ctx, moved.busy)
+	s.discharge()
 	state := s.revoke()
 	if s.admitted != nil {
 		s.record(&audit.SessionEnd{

@@ -25,6 +25,7 @@ type judge struct {
 	event    audit.Statement
 	texts    textCache
 	opinions map[*statement.Sheet]*opinion
+	settles  uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying  entry             // what put the backend into copy-in mode
 	snapshot *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
 	blind    error             // why there is no snapshot, although there is a catalog
@@ -99,6 +100,13 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	body, ok := j.pipe.Body(size)
 	if !ok {
 		return false, nil
+	}
+	switch t {
+	case wire.CopyDone, wire.CopyFail, wire.Flush, wire.Terminate:
+	default:
+		if err := j.awaitBounded(); err != nil {
+			return true, err
+		}
 	}
 	switch t {
 	case wire.Query:

@@ -57,11 +57,15 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if full := j.names.room(j.limits, []nameOp{op}); v.allow && full != nil {
 		v = verdict{denial: full}
 	}
+	v = j.meter(p, v)
 	r, d := j.record(p, v, audit.ProtocolBind, string(name), op.name, began)
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
 	op.portal = &portal{prepared: p, run: r}
+	if err := j.shareExecuted(r, op.portal); err != nil {
+		return err
+	}
 	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: []nameOp{op}}, body)
 }
 
@@ -98,8 +102,12 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 	e := entry{kind: wire.Execute, run: o.run, bound: o.run != nil, ops: ops, mayCopy: j.mayCopy(o.prepared)}
 	if e.run == nil || !v.allow {
 		var d *denial
+		v = j.meter(o.prepared, v)
 		if e.run, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name), began); d != nil {
 			return j.refuseRun(wire.Execute, len(body), d, e.run, "")
+		}
+		if err := j.shareExecuted(e.run, o); err != nil {
+			return err
 		}
 	}
 	o.run = nil
@@ -121,8 +129,10 @@ func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 	if err != nil || skipped {
 		return err
 	}
+	next := j.queue.progress().readyOwed + 1
+	j.bounded(pushed.run, next)
 	j.names.forwarded(pushed.ops)
-	j.noteMoves(moves, j.queue.progress().readyOwed+1)
+	j.noteMoves(moves, next)
 	return j.awaitCopy(pushed)
 }
 

@@ -29,9 +29,13 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
+	v = j.meter(p, v)
 	r, d := j.record(p, v, audit.ProtocolQuery, "", "", began)
 	if d != nil {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
+	}
+	if err := j.share(r, p, ops); err != nil {
+		return err
 	}
 	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body)}
 	j.announce(moves)
@@ -39,6 +43,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err != nil || skipped {
 		return err
 	}
+	j.bounded(r, pushed.ready)
 	j.noteNames(pushed)
 	j.noteMoves(moves, pushed.ready)
 	return j.awaitCopy(pushed)
@@ -61,6 +66,7 @@ func (j *judge) functionCall(ctx context.Context, body []byte) error {
 	}
 	pushed, skipped, err := j.forward(entry{kind: wire.FunctionCall, run: r}, body)
 	if err == nil && !skipped {
+		j.bounded(r, pushed.ready)
 		j.names.queried(nil, pushed.ready, j.queue.progress().readySeen)
 	}
 	return err

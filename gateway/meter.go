@@ -49,6 +49,9 @@ func (s *sessionMetrics) statement(protocol audit.Protocol, decision audit.Decis
 // denied counts what the client hears instead.
 func (s *sessionMetrics) denied(sqlstate string) { s.metrics.Denials.Inc(sqlstate) }
 
+// limited counts a limit that was reached.
+func (s *sessionMetrics) limited(l limit) { s.metrics.LimitsReached.Inc(string(l)) }
+
 // auditFailed counts an event that could not be written.
 func (s *sessionMetrics) auditFailed() { s.metrics.AuditFailures.Inc() }
 

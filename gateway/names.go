@@ -58,6 +58,8 @@ type portal struct {
 	prepared *prepared
 	hold     bool // DECLARE … WITH HOLD: lives beyond its transaction
 	run      *run // what the Bind wrote to audit, for the first Execute in the same pipeline; nil afterwards
+
+	delivered *caps // what went to the client of it; nil: nothing counts that
 }
 
 // opKind is something that happens to the names of statements and portals.

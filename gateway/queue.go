@@ -254,6 +254,14 @@ func (q *queue) waitReady(number uint64) (skipping bool, err error) {
 	return q.skipping, err
 }
 
+// waitSettled waits until the ReadyForQuery with this number came, or cannot come before the client sends more: the backend discards up
+// to the next Sync, or copies data in.
+func (q *queue) waitSettled(number uint64) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.wait(func() bool { return q.readySeen >= number || q.skipping || q.copying })
+}
+
 // wait waits for something to come true. The lock is held.
 func (q *queue) wait(done func() bool) error {
 	for !done() {

@@ -45,7 +45,9 @@ const (
 	ReasonNotReading
 	ReasonKilled
 	ReasonShutdown
-	ReasonDraining // a new client while the gateway shuts down
+	ReasonCapped          // a statement reached a limit of the policy and could not be cancelled in time
+	ReasonTooManySessions // of the identity
+	ReasonDraining        // a new client while the gateway shuts down
 	ReasonAudit
 	ReasonInternal
 )
@@ -122,6 +124,8 @@ var endings = [...]ending{
 	ReasonNotReading:         {"not_reading", faultClient, "", ""},
 	ReasonKilled:             {"killed", faultNone, "57P01", "terminating connection due to administrator command"},
 	ReasonShutdown:           {"shutdown", faultNone, "57P01", "terminating connection because the gateway is shutting down"},
+	ReasonCapped:             {"capped", faultPolicy, "53400", "terminating connection because a statement reached a limit of the policy"},
+	ReasonTooManySessions:    {"too_many_sessions", faultPolicy, "53300", "too many sessions"},
 	ReasonDraining:           {"draining", faultNone, "57P03", "the gateway is shutting down"},
 	ReasonAudit:              {"audit", faultGateway, "58030", "terminating connection because its audit trail cannot be written"},
 	ReasonInternal:           {"internal", faultGateway, "XX000", "internal error of the gateway"},

@@ -32,7 +32,11 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 		return nil, unrecorded()
 	}
 	j.metrics.statement(protocol, j.event.Decision, judged)
-	return &run{number: j.number, started: began, judged: judged}, d
+	r = &run{number: j.number, started: began, judged: judged}
+	if d == nil {
+		r.allowance = j.allowance(v)
+	}
+	return r, d
 }
 
 // fillEvent fills in what is not the same for all statements of the session.

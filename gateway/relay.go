@@ -64,6 +64,7 @@ type relay struct {
 	logger   *slog.Logger
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
 
+	hour  *hourly // what the identity's sessions are delivered together; nil: no limit
 	queue *queue
 	names *names
 

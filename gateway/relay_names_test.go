@@ -197,7 +197,13 @@ func TestRelayBoundsPortals(t *testing.T) {
 // check sends the exchange and compares answers, executions and trail.
 func (x exchange) check(t *testing.T) {
 	t.Helper()
-	b := start(t, nil)
+	x.checkWith(t, nil)
+}
+
+// checkWith does it in a session that change has altered.
+func (x exchange) checkWith(t *testing.T, change func(r *relay)) {
+	t.Helper()
+	b := start(t, change)
 	b.send(x.send...)
 	got := b.receive(x.ready)
 	if diff := cmp.Diff(x.want, strings.Join(got, " ")); diff != "" {

@@ -25,12 +25,16 @@ type reporter struct {
 	bound       map[string]*run // by portal: what was bound in this pipeline
 	fatal       string          // SQLSTATE of a FATAL that the backend sent; it closes next
 	outcome     audit.Outcome
-	writeBy     time.Time // the client's write deadline, renewed when a second of it is used up
+	interrupt   chan struct{} // closed when a cancel of our own has been delivered; nil: there is none
+	writeBy     time.Time     // the client's write deadline, renewed when a second of it is used up
 	rows        uint64
 }
 
 // run relays until the backend ends, or the relay does, and tells the client why. It always returns an error.
-func (r *reporter) run() error { return r.farewell(asSessionError(r.answers())) }
+func (r *reporter) run() error {
+	defer r.awaitInterrupt()
+	return r.farewell(asSessionError(r.answers()))
+}
 
 // answers relays what the backend says.
 func (r *reporter) answers() error {
@@ -120,12 +124,9 @@ func (r *reporter) step() error {
 // message disposes of one message. whole is false when more of it must be read first.
 func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
 	switch t {
-	case wire.DataRow, wire.CopyData:
-		r.asked().run.count(size)
-		r.rows++
-		r.pipe.Accept(size)
-		return true, nil
-	case wire.NoticeResponse, wire.ParameterDescription, wire.CopyOutResponse, wire.FunctionCallResponse:
+	case wire.DataRow, wire.CopyData, wire.FunctionCallResponse:
+		return true, r.row(size)
+	case wire.NoticeResponse, wire.ParameterDescription, wire.CopyOutResponse:
 		r.pipe.Accept(size)
 		return true, nil
 	case wire.RowDescription, wire.NoData:
@@ -143,6 +144,12 @@ func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
 
 // inspect disposes of the messages that carry state.
 func (r *reporter) inspect(t wire.Type, body []byte) error {
+	switch t {
+	case wire.CopyDone, wire.CommandComplete, wire.PortalSuspended, wire.ReadyForQuery:
+		if err := r.checkCut(); err != nil {
+			return err
+		}
+	}
 	switch t {
 	case wire.ParameterStatus:
 		if err := r.parameterStatus(body); err != nil {
@@ -311,7 +318,9 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 	sqlstate := string(wire.Field(body, 'C'))
 	if severity := wire.Field(body, 'V'); string(severity) == "FATAL" || string(severity) == "PANIC" {
 		r.fatal = sqlstate
-		r.asked().run.failed(audit.StatusError, sqlstate)
+		if run := r.asked().run; run == nil || run.cut == nil {
+			run.failed(audit.StatusError, sqlstate)
+		}
 		r.pipe.Accept(size)
 		return true, nil
 	}
@@ -332,11 +341,13 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) error {
 	if e.denial != nil && bytes.Contains(body, []byte(e.denial.nonce)) {
 		e.run.failed(audit.StatusDenied, e.denial.sqlstate)
-		if err := r.toClient(r.pipe.Drop(size)); err != nil {
-			return err
-		}
-		r.extendDeadline()
-		return r.toClient(r.pipe.Inject(e.denial.response()))
+		return r.replace(size, e.denial)
+	}
+	if e.run != nil && e.run.cut != nil {
+		r.awaitInterrupt()
+		cut := e.run.cut
+		e.run.cut = nil
+		return r.replace(size, cut)
 	}
 	status := audit.StatusError
 	if sqlstate == "57014" {
@@ -345,6 +356,15 @@ func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) e
 	e.run.failed(status, sqlstate)
 	r.pipe.Accept(size)
 	return nil
+}
+
+// replace sends the client an error of ours in the place of the one at the head.
+func (r *reporter) replace(size int, d *denial) error {
+	if err := r.toClient(r.pipe.Drop(size)); err != nil {
+		return err
+	}
+	r.extendDeadline()
+	return r.toClient(r.pipe.Inject(d.response()))
 }
 
 // failed draws the conclusion of an error: after an extended message the backend discards everything up to the next Sync.

@@ -22,6 +22,9 @@ type run struct {
 	sqlstate    string
 	status      audit.Status // what happened so far; "" is nothing yet
 	done        bool         // its outcome is written
+
+	allowance *allowance // what it may deliver; nil: nothing bounds it
+	cut       *denial    // it reached a limit: nothing more of it is delivered, and this is said in its error's place
 }
 
 // count adds rows and bytes that went to the client.

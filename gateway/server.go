@@ -24,6 +24,7 @@ type Server struct {
 	current        atomic.Pointer[Config]
 	sessionMetrics *sessionMetrics
 	keys           *cancelKeys
+	identities     identities
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}

@@ -44,6 +44,8 @@ type session struct {
 	live atomic.Pointer[relay] // set while the session relays
 	info atomic.Pointer[SessionInfo]
 	user string
+
+	joined bool // to what all sessions of its identity keep to together
 }
 
 // sessionIDBytes makes an id that does not repeat in an audit log's life.
@@ -88,7 +90,10 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 	var g grant
 	var o *opened
 	if err := s.phase(ctx, s.config.Timeouts.Connect, func(ctx context.Context) (err error) {
-		if g, err = s.authorize(ctx, a, id); err == nil {
+		if g, err = s.authorize(ctx, a, id); err != nil {
+			return err
+		}
+		if err = s.oblige(&g); err == nil {
 			o, err = s.open(ctx, a, id, &g)
 		}
 		return err
@@ -149,7 +154,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, log: s.config.Audit, metrics: s.server.sessionMetrics,
-		logger: s.logger, cancel: o.cancel, queue: newQueue(), names: newNames(),
+		logger: s.logger, cancel: o.cancel, hour: g.hour, queue: newQueue(), names: newNames(),
 	}
 	s.publish(id, g, o)
 	s.live.Store(r)

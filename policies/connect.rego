@@ -14,6 +14,10 @@ obligations := object.filter(access.terms, {
 	"max_session_seconds",
 	"idle_timeout_seconds",
 	"statement_timeout_ms",
+	"max_rows",
+	"max_bytes",
+	"max_rows_per_hour",
+	"max_bytes_per_hour",
 })
 
 reasons contains sprintf("%s has no access", [input.identity.user]) if {

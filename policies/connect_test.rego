@@ -26,6 +26,19 @@ test_terms if {
 	dba == {"allow": true, "reasons": [], "role": "admin", "observe": true}
 }
 
+test_obligations if {
+	terms := {
+		"read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2, "statement_timeout_ms": 3, "max_rows": 4, "max_bytes": 5,
+		"max_rows_per_hour": 6, "max_bytes_per_hour": 7,
+	}
+	decision := connect.decision with input as inputs.connect("named@example.com", "app")
+		with data.access as {
+			"accounts": {"named@example.com": {"role": "low"}},
+			"roles": {"low": object.union(terms, {"databases": {"app": {}}})},
+		}
+	decision == object.union(terms, {"allow": true, "reasons": [], "role": "low"})
+}
+
 denied := [
 	["nobody@example.com", "app", "nobody@example.com has no access"],
 	["", "app", " has no access"],

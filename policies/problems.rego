@@ -55,9 +55,7 @@ roles[name] := role if {
 
 problems contains sprintf("role %s: unknown key %s", [name, key]) if {
 	some name, role in roles
-	some key in object.keys(role) - {
-		"databases", "observe", "read_only", "max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms",
-	}
+	some key in (object.keys(role) - {"databases", "observe", "read_only"}) - (durations | amounts)
 }
 
 problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
@@ -75,10 +73,22 @@ problems contains sprintf("role %s: observe and read_only exclude each other", [
 
 problems contains sprintf("role %s: %s is not a positive whole number", [name, key]) if {
 	some name, role in roles
-	some key in ["max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"]
-	value := object.get(role, key, 1)
-	not regex.match(`^[1-9][0-9]{0,7}$`, format_int_or_empty(value))
+	some key in durations
+	not positive(object.get(role, key, 1), 8)
 }
+
+problems contains sprintf("role %s: %s is not a positive whole number", [name, key]) if {
+	some name, role in roles
+	some key in amounts
+	not positive(object.get(role, key, 1), 15)
+}
+
+durations := {"max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"}
+
+amounts := {"max_rows", "max_bytes", "max_rows_per_hour", "max_bytes_per_hour"}
+
+# A whole number of so many digits, and not 0.
+positive(value, digits) if regex.match(sprintf(`^[1-9][0-9]{0,%d}$`, [digits - 1]), format_int_or_empty(value))
 
 format_int_or_empty(value) := format_int(value, 10) if {
 	is_number(value)
@@ -122,10 +132,17 @@ database_problems(grants) := ((unknown | shapes) | (fields | unfiltered)) | ((ch
 
 schema_problems(_, grant) := {"not an object"} if not is_object(grant)
 
-schema_problems(schema, grant) := ((unknown | shape) | relations) | ((functions | operators) | (catalog | long)) if {
+schema_problems(schema, grant) := (((unknown | shape) | (relations | terms)) | ((functions | operators) | (catalog | long))) if {
 	is_object(grant)
-	shape := {"relations is not an object" | not is_object(object.get(grant, "relations", {}))}
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grant) - {"relations", "functions", "operators"}}
+	shape := {sprintf("%s is not an object", [key]) |
+		some key in ["relations", "terms"]
+		not is_object(object.get(grant, key, {}))
+	}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grant) - {"relations", "functions", "operators", "terms"}}
+	terms := {sprintf("terms of %s: %s", [relation, problem]) |
+		some relation, said in object.get(grant, "terms", {})
+		some problem in terms_problems(said)
+	}
 	relations := {sprintf("relation %s: not a list of select, insert, update, delete, truncate, lock", [relation]) |
 		some relation, verbs in object.get(grant, "relations", {})
 		not only(verbs, {"select", "insert", "update", "delete", "truncate", "lock"})
@@ -140,6 +157,17 @@ schema_problems(schema, grant) := ((unknown | shape) | relations) | ((functions 
 	long := {"a name is longer than PostgreSQL's 63 bytes" |
 		some name in {relation | some relation, _ in object.get(grant, "relations", {}); is_string(relation)} | {schema}
 		count(base64.encode(name)) > 84
+	}
+}
+
+terms_problems(said) := {"not an object"} if not is_object(said)
+
+terms_problems(said) := unknown | numbers if {
+	is_object(said)
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(said) - {"max_rows", "max_bytes"}}
+	numbers := {sprintf("%s is not a positive whole number", [key]) |
+		some key in ["max_rows", "max_bytes"]
+		not positive(object.get(said, key, 1), 15)
 	}
 }
 

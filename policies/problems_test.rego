@@ -16,6 +16,8 @@ test_shipped_data if count(sallyport.problems) == 0
 
 test_good if {
 	count(found(role({"observe": true, "read_only": false, "max_session_seconds": 60}))) == 0
+	count(found(role({"max_rows": 1, "max_bytes": 100000000000000, "max_rows_per_hour": 1000, "max_bytes_per_hour": 1000}))) == 0
+	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096}, "*": {}}}))) == 0
 	count(found(database({"channels": {"c": ["listen", "notify"]}, "unfiltered": true}))) == 0
 	count(found(schema("s", {"relations": {"*": [], "t": ["select", "lock"]}, "functions": ["f"], "operators": ["+"]}))) == 0
 	count(found(schema("pg_catalog", {"relations": {"pg_locks": ["select"]}}))) == 0
@@ -42,6 +44,14 @@ test_problems if {
 		role({"max_session_seconds": "8h"}),
 		role({"statement_timeout_ms": 1.5}),
 		role({"idle_timeout_seconds": -1}),
+		role({"max_rows": 0}),
+		role({"max_bytes": "1 MB"}),
+		role({"max_rows_per_hour": 1.5}),
+		role({"max_bytes_per_hour": 1000000000000000000}),
+		schema("s", {"terms": []}),
+		schema("s", {"terms": {"t": 100}}),
+		schema("s", {"terms": {"t": {"max_row": 100}}}),
+		schema("s", {"terms": {"t": {"max_rows": 0}}}),
 		role({"databases": []}),
 		database([]),
 		database({"schema": {}}),

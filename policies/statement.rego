@@ -7,10 +7,13 @@ import data.sallyport.commands
 import data.sallyport.functions
 import data.sallyport.relations
 import data.sallyport.settings
+import data.sallyport.terms
 
-decision := {"allow": true, "reasons": []} if observed
+decision := object.union({"allow": true, "reasons": []}, terms.obligations) if observed
 
-else := {"allow": count(reasons) == 0, "reasons": reasons}
+else := object.union({"allow": true, "reasons": reasons}, terms.obligations) if count(reasons) == 0
+
+else := {"allow": false, "reasons": reasons}
 
 # Observed: recorded, not judged. Both the decision that began the session and the data as they are now must say so.
 observed if {

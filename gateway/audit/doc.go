@@ -55,7 +55,7 @@
 // outcome: how it ended
 //
 //	id
-//	status                        completed, error, denied, skipped, prepared, bound, suspended, cancelled, unknown
+//	status                        completed, error, denied, skipped, prepared, bound, suspended, cancelled, capped, unknown
 //	command?                      the command tags
 //	sqlstate?
 //	rows, bytes                   to the client, or copied from it

@@ -59,6 +59,7 @@ const (
 	StatusBound     Status = "bound"     // BindComplete
 	StatusSuspended Status = "suspended" // PortalSuspended: the row limit of an Execute was reached
 	StatusCancelled Status = "cancelled" // ended by a cancel request (57014)
+	StatusCapped    Status = "capped"    // a limit of the policy was reached; Rows and Bytes are what was delivered
 	StatusUnknown   Status = "unknown"   // the session ended first; the backend may or may not have run it
 )
 

@@ -29,6 +29,7 @@ type Metrics struct {
 
 	Statements        Pairs                // protocol, decision
 	Denials           Counters             // sqlstate
+	LimitsReached     Counters             // limit
 	StatementDuration prometheus.Histogram // seconds from the client's message to the end of the answer
 	JudgeDuration     prometheus.Histogram // seconds the gateway took to decide about a statement
 	BytesIn           prometheus.Counter   // from clients
@@ -83,7 +84,9 @@ func (m *Metrics) statements(f factory) {
 	m.Statements = f.pairs("statements_total", "Statements judged.",
 		"protocol", []string{"query", "parse", "bind", "execute", "function_call"}, "decision", []string{"allow", "deny", "observe"})
 	m.Denials = f.counters("denials_total", "Statements denied, by what the client heard.", "sqlstate",
-		"25006", "42501", "42601", "0A000", "08P01", "22021", "54000", "54001", "57P03", "58000", "58030")
+		"25006", "42501", "42601", "0A000", "08P01", "22021", "53400", "54000", "54001", "57P03", "58000", "58030")
+	m.LimitsReached = f.counters("limits_reached_total", "Limits of the policy that were reached.", "limit",
+		"rows", "bytes", "rows_per_hour", "bytes_per_hour")
 	// From the cached decision on loopback (tens of microseconds) to the report that runs for minutes.
 	m.StatementDuration = f.histogram("statement_duration_seconds", "From a statement's message to the end of its answer.",
 		prometheus.ExponentialBuckets(50e-6, 4, 12))

@@ -1,0 +1,236 @@
+package e2e
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+// obliged starts a gateway whose policy says more about the roles: lines of
+// YAML by role.
+func obliged(t *testing.T, terms map[string]string) *stack.Gateway {
+	t.Helper()
+	g := ownGateway(t, nil)
+	path := filepath.Join(g.Policies, "data.yaml")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	for role, lines := range terms {
+		head := "    " + role + ":\n"
+		if strings.Count(text, head) != 1 {
+			t.Fatalf("role %s is not once in the policy's data", role)
+		}
+		text = strings.Replace(text, head, head+"      "+strings.ReplaceAll(lines, "\n", "\n      ")+"\n", 1)
+	}
+	revision := func() string {
+		_, metrics := ask(t, g, http.MethodGet, "/metrics", "")
+		return regexp.MustCompile(`sallyport_policy_revision_info\{.*`).FindString(metrics)
+	}
+	before := revision()
+	write(t, path, text)
+	if err := g.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, func() error {
+		if revision() == before {
+			_, body := ask(t, g, http.MethodGet, "/readyz", "")
+			return errors.New(body)
+		}
+		return nil
+	})
+	return g
+}
+
+// forever is more than can be sent before a cancel comes.
+const forever = "SELECT generate_series(1, 100000000)"
+
+// delivered runs a query and counts its rows.
+func delivered(t *testing.T, conn *pgx.Conn, query string) (rows int, err error) {
+	t.Helper()
+	result, err := conn.Query(t.Context(), query)
+	if err != nil {
+		return 0, err
+	}
+	defer result.Close()
+	for result.Next() {
+		rows++
+	}
+	return rows, result.Err()
+}
+
+// TestCaps: beyond a cap nothing is delivered, and the session goes on.
+func TestCaps(t *testing.T) {
+	g := obliged(t, map[string]string{"readonly": "max_rows: 100\nmax_bytes: 100000"})
+	l := login{gateway: g, account: stack.Analyst, application: "caps"}
+	conn := l.connect(t)
+	usable := func(t *testing.T) {
+		t.Helper()
+		if rows, err := delivered(t, conn, "SELECT generate_series(1, 100)"); rows != 100 || err != nil {
+			t.Fatalf("as many rows as the cap: got %d, %v", rows, err)
+		}
+	}
+	capped := func(t *testing.T, rows int, err error) {
+		t.Helper()
+		if got := sqlstate(t, err); rows != 100 || got != "53400" {
+			t.Errorf("%d rows, SQLSTATE %q, want 100 and 53400: %v", rows, got, err)
+		}
+	}
+	t.Run("a query, each way", func(t *testing.T) {
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeCacheStatement} {
+			result, err := conn.Query(t.Context(), forever, mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows := 0
+			for result.Next() {
+				rows++
+			}
+			capped(t, rows, result.Err())
+			usable(t)
+		}
+	})
+	t.Run("bytes", func(t *testing.T) {
+		rows, err := delivered(t, conn, "SELECT repeat('x', 40000) FROM generate_series(1, 1000000)")
+		if got := sqlstate(t, err); rows != 2 || got != "53400" {
+			t.Errorf("%d rows, SQLSTATE %q", rows, got)
+		}
+		usable(t)
+	})
+	t.Run("in a transaction", func(t *testing.T) {
+		execute(t, conn, "BEGIN")
+		rows, err := delivered(t, conn, forever)
+		capped(t, rows, err)
+		if _, err := conn.Exec(t.Context(), "SELECT 1"); sqlstate(t, err) != "25P02" {
+			t.Errorf("the transaction is not aborted: %v", err)
+		}
+		execute(t, conn, "ROLLBACK")
+		usable(t)
+	})
+	t.Run("in a batch", func(t *testing.T) {
+		batch := &pgx.Batch{}
+		for _, text := range []string{"SELECT 1", forever, "SELECT 2"} {
+			batch.Queue(text)
+		}
+		results := conn.SendBatch(t.Context(), batch)
+		if _, err := results.Exec(); err != nil {
+			t.Errorf("before it: %v", err)
+		}
+		_, err := results.Exec()
+		capped(t, 100, err)
+		if err := results.Close(); sqlstate(t, err) != "53400" {
+			t.Errorf("got %v", err)
+		}
+		usable(t)
+	})
+	t.Run("copied out", func(t *testing.T) {
+		var out bytes.Buffer
+		_, err := conn.PgConn().CopyTo(t.Context(), &out, "COPY ("+forever+") TO STDOUT")
+		capped(t, strings.Count(out.String(), "\n"), err)
+		usable(t)
+	})
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	outcomes := 0
+	for _, e := range ended(t, g, "caps") {
+		if e.Type == "outcome" && e.Status == "capped" {
+			outcomes++
+			if e.SQLState != "53400" || e.Rows > 100 {
+				t.Errorf("%+v", e)
+			}
+		}
+	}
+	if outcomes != 7 {
+		t.Errorf("%d outcomes say capped, want 7", outcomes)
+	}
+}
+
+// TestCapOfCursor: all fetches share it. PostgreSQL runs a FETCH to its end
+// before it sends the first row, so there is nothing left to cancel.
+func TestCapOfCursor(t *testing.T) {
+	g := obliged(t, map[string]string{"readonly": "max_rows: 100"})
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	execute(t, conn, "BEGIN", "DECLARE c CURSOR FOR "+forever, "FETCH 60 FROM c")
+	if rows, err := delivered(t, conn, "FETCH 40 FROM c"); rows != 40 || err != nil {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if rows, err := delivered(t, conn, "FETCH 60 FROM c"); rows != 0 || sqlstate(t, err) != "53400" {
+		t.Errorf("beyond the cap: %d rows, %v", rows, err)
+	}
+	if !conn.IsClosed() {
+		t.Error("the session goes on")
+	}
+}
+
+// TestCapSaysWhy: in psql, for somebody who does not know of it.
+func TestCapSaysWhy(t *testing.T) {
+	g := obliged(t, map[string]string{"readonly": "max_rows: 100"})
+	out, err := psql(t, login{gateway: g, account: stack.Analyst}, forever+";\n")
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"ERROR:  row limit of 100 reached", "DETAIL:  Policy limits", "HINT:  Decision "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is not in\n%s", want, out)
+		}
+	}
+	// Complete before a cancel can come: the session ends.
+	out, err = psql(t, login{gateway: g, account: stack.Analyst}, "SELECT generate_series(1, 101);\n")
+	if err == nil || !strings.Contains(out, "row limit of 100 reached") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestCapsPerHour: all sessions of an identity share the hour.
+func TestCapsPerHour(t *testing.T) {
+	g := obliged(t, map[string]string{"readwrite": "max_rows_per_hour: 150"})
+	one, two := login{gateway: g, account: stack.Engineer}.connect(t), login{gateway: g, account: stack.Engineer}.connect(t)
+	execute(t, two, "BEGIN")
+	if rows, err := delivered(t, one, "SELECT generate_series(1, 100)"); rows != 100 || err != nil {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if rows, err := delivered(t, two, forever); rows != 50 || sqlstate(t, err) != "53400" {
+		t.Errorf("%d rows, %v", rows, err)
+	}
+	execute(t, two, "ROLLBACK")
+	if _, err := one.Exec(t.Context(), "SELECT 1"); sqlstate(t, err) != "53400" {
+		t.Errorf("nothing is left, but: %v", err)
+	}
+	execute(t, login{gateway: g, account: stack.Analyst}.connect(t), "SELECT 1")
+}
+
+// TestReadOnly: what writes is denied whatever is granted and whatever the
+// client sets.
+func TestReadOnly(t *testing.T) {
+	g := obliged(t, map[string]string{"readwrite": "read_only: true"})
+	conn := login{gateway: g, account: stack.Engineer}.connect(t)
+	execute(t, conn, "SELECT count(*) FROM orders", "SET default_transaction_read_only = off")
+	for _, text := range []string{
+		"INSERT INTO orders (customer_id, product, quantity, amount) VALUES (1, 'bell', 1, 1)",
+		"WITH gone AS (DELETE FROM orders WHERE id = 1 RETURNING id) SELECT * FROM gone",
+		"SELECT * FROM orders WHERE id = 1 FOR UPDATE",
+		"EXPLAIN ANALYZE UPDATE orders SET quantity = 2 WHERE id = 1",
+		"PREPARE p AS DELETE FROM orders WHERE id = 1",
+		"COPY orders (customer_id, product, quantity, amount) FROM STDIN",
+	} {
+		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+			if _, err := conn.Exec(t.Context(), text, mode); sqlstate(t, err) != "25006" {
+				t.Errorf("%s: %v", text, err)
+			}
+		}
+	}
+	execute(t, conn, "SELECT count(*) FROM orders")
+}

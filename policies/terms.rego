@@ -1,0 +1,23 @@
+# What a statement that may run must keep to: the sets below, of which the smallest number holds. Any file may add to them.
+package sallyport.terms
+
+import data.sallyport.access
+import data.sallyport.names
+
+obligations := {key: min(numbers) |
+	some key, numbers in {"max_rows": max_rows, "max_bytes": max_bytes}
+	count(numbers) > 0
+}
+
+max_rows contains terms.max_rows if some terms in found
+
+max_bytes contains terms.max_bytes if some terms in found
+
+# What data says about the relations that the text names: about the name, or else about "*".
+found contains terms if {
+	some statement in input.statement.statements
+	some relation in statement.relations
+	some schema in names.schemas(relation)
+	said := access.database.schemas[schema].terms
+	terms := object.get(said, relation.name, object.get(said, "*", {}))
+}

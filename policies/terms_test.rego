@@ -1,0 +1,37 @@
+package sallyport.terms_test
+
+import data.sallyport.inputs_test as inputs
+import data.sallyport.statement
+import data.sallyport.terms
+
+access(said) := {
+	"accounts": {"analyst@example.com": {"role": "readonly"}},
+	"groups": {},
+	"roles": {"readonly": {"databases": {"app": {"schemas": {"app": {"relations": {"*": ["select"]}, "terms": said}}}}}},
+}
+
+reading(names) := {"relations": [inputs.relation("", name, ["select"]) | some name in names]}
+
+test_nothing_said if terms.obligations == {} with input as inputs.statement("analyst@example.com", reading(["orders"]))
+
+test_smallest_holds if {
+	said := {"customers": {"max_rows": 100, "max_bytes": 4096}, "orders": {"max_rows": 500}}
+	decision := statement.decision with input as inputs.statement("analyst@example.com", reading(["customers", "orders"]))
+		with data.access as access(said)
+	decision == {"allow": true, "reasons": set(), "max_rows": 100, "max_bytes": 4096}
+}
+
+test_everything_else if {
+	said := {"customers": {"max_rows": 100}, "*": {"max_rows": 1000}}
+	other := terms.obligations with input as inputs.statement("analyst@example.com", reading(["orders"])) with data.access as access(said)
+	other == {"max_rows": 1000}
+	named := terms.obligations with input as inputs.statement("analyst@example.com", reading(["customers"])) with data.access as access(said)
+	named == {"max_rows": 100}
+}
+
+test_denied if {
+	said := {"*": {"max_rows": 1000}}
+	decision := statement.decision with input as inputs.statement("analyst@example.com", reading(["orders"])) with data.access as access(said)
+		with input.statement.complete as false
+	object.keys(decision) == {"allow", "reasons"}
+}

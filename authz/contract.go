@@ -84,4 +84,6 @@ type StatementDecision struct {
 	ReadOnly bool   `json:"read_only"` // it must not write
 	MaxRows  uint64 `json:"max_rows"`  // as in ConnectDecision, for this text; the smaller one holds
 	MaxBytes uint64 `json:"max_bytes"`
+
+	Warnings []string `json:"warn"` // what the client is told, each as a WARNING before the statement's first answer
 }

@@ -107,16 +107,23 @@ func (d *document) number(key string, most int64) int64 {
 
 // reasons reads the list of reasons, bounded and printable: they carry names a client chose.
 func (d *document) reasons() []string {
-	value, ok := d.take("reasons")
-	if !ok {
+	if _, ok := d.fields["reasons"]; !ok {
 		d.fail("reasons is missing")
+	}
+	return d.texts("reasons")
+}
+
+// texts reads a list of texts, bounded and printable; nil when it is missing.
+func (d *document) texts(key string) []string {
+	value, ok := d.take(key)
+	if !ok {
 		return nil
 	}
-	reasons, err := texts(value)
+	list, err := texts(value)
 	if err != nil {
-		d.fail("reasons: %w", err)
+		d.fail("%s: %w", key, err)
 	}
-	return reasons
+	return list
 }
 
 func texts(value any) ([]string, error) {
@@ -194,6 +201,7 @@ func decodeStatement(value any) (*StatementDecision, error) {
 		ReadOnly: d.boolean("read_only", false),
 		MaxRows:  d.count("max_rows"),
 		MaxBytes: d.count("max_bytes"),
+		Warnings: d.texts("warn"),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err

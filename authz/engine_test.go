@@ -97,6 +97,7 @@ func TestNewRefuses(t *testing.T) {
 		"negative amount":     {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"max_rows\": -1}"), "max_rows"},
 		"huge amount":         {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_bytes\": 1e30}"), "max_bytes"},
 		"amount is text":      {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_rows\": \"100\"}"), "max_rows is not a number"},
+		"warn is text":        {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"warn\": \"careful\"}"), "warn: not a set or array"},
 		"a typo in a denial":  {connectPolicy("decision := {\"allow\": false, \"reasons\": [], \"rol\": \"r\"}"), "unknown key rol"},
 		"data over rules":     {map[string]string{"data.yaml": "sallyport: {statement: {decision: {allow: true, reasons: []}}}"}, "belongs to the Rego packages"},
 		"rules over data":     {map[string]string{"lib.rego": "package lib\nx := 1", "data.json": `{"lib": {"x": 2}}`}, "conflict"},
@@ -190,8 +191,10 @@ func TestStatement(t *testing.T) {
 			StatementDecision{Allow: true, Reasons: []string{}},
 		},
 		"everything": {
-			`{"allow": true, "reasons": ["on call"], "read_only": true, "max_rows": 1000, "max_bytes": 2}`,
-			StatementDecision{Allow: true, Reasons: []string{"on call"}, ReadOnly: true, MaxRows: 1000, MaxBytes: 2},
+			`{"allow": true, "reasons": ["on call"], "read_only": true, "max_rows": 1000, "max_bytes": 2, "warn": {"b", "a\n"}}`,
+			StatementDecision{
+				Allow: true, Reasons: []string{"on call"}, ReadOnly: true, MaxRows: 1000, MaxBytes: 2, Warnings: []string{"a\ufffd", "b"},
+			},
 		},
 		"a denial obliges to nothing": {
 			`{"allow": false, "reasons": ["no"], "read_only": true}`,

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -13,13 +14,16 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/sallyport/sallyport/e2e/stack"
 )
 
 // obliged starts a gateway whose policy says more about the roles: lines of
 // YAML by role.
-func obliged(t *testing.T, terms map[string]string) *stack.Gateway {
+//
+// replace are further pairs of old and new text.
+func obliged(t *testing.T, terms map[string]string, replace ...string) *stack.Gateway {
 	t.Helper()
 	g := ownGateway(t, nil)
 	path := filepath.Join(g.Policies, "data.yaml")
@@ -35,6 +39,7 @@ func obliged(t *testing.T, terms map[string]string) *stack.Gateway {
 		}
 		text = strings.Replace(text, head, head+"      "+strings.ReplaceAll(lines, "\n", "\n      ")+"\n", 1)
 	}
+	text = strings.NewReplacer(replace...).Replace(text)
 	revision := func() string {
 		_, metrics := ask(t, g, http.MethodGet, "/metrics", "")
 		return regexp.MustCompile(`sallyport_policy_revision_info\{.*`).FindString(metrics)
@@ -233,4 +238,39 @@ func TestReadOnly(t *testing.T) {
 		}
 	}
 	execute(t, conn, "SELECT count(*) FROM orders")
+}
+
+// TestWarnings: a statement is allowed, and the client told something.
+func TestWarnings(t *testing.T) {
+	g := obliged(t, nil, `            app:`, `            app:
+              terms: {customers: {warn: personal data, max_rows: 5}}`)
+	out, err := psql(t, login{gateway: g, account: stack.Analyst}, "SELECT id FROM customers WHERE id = 1;\nSELECT count(*) FROM orders;\n")
+	if err != nil || strings.Count(out, "WARNING:  personal data") != 1 || strings.Index(out, "WARNING") > strings.Index(out, "id") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	config, err := pgx.ParseConfig(login{gateway: g, account: stack.Analyst}.dsn(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	warnings := 0
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.Severity == "WARNING" && n.Code == "01000" && n.Message == "personal data" {
+			warnings++
+		}
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
+	batch := &pgx.Batch{}
+	for _, text := range []string{"SELECT count(*) FROM orders", "SELECT name FROM customers LIMIT 1", "SELECT count(*) FROM orders"} {
+		batch.Queue(text)
+	}
+	if err := conn.SendBatch(t.Context(), batch).Close(); err != nil {
+		t.Error(err)
+	}
+	if warnings != 1 {
+		t.Errorf("%d warnings, want 1", warnings)
+	}
 }

@@ -80,6 +80,6 @@ func (s *session) policySession(a *admitted) authz.Session {
 func (s *session) recordRefusal(id authn.Identity, g grant) {
 	s.record(&audit.Connect{
 		Session: s.id, Identity: auditIdentity(id), Allow: g.Allow, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
-		VaultRole: g.vaultRole, Observe: g.Observe, BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
+		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
 	})
 }

@@ -66,7 +66,7 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if err := j.shareExecuted(r, op.portal); err != nil {
 		return err
 	}
-	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: []nameOp{op}}, body)
+	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: []nameOp{op}, notices: v.terms.notices}, body)
 }
 
 // execute judges an Execute: by what its portal runs, as names resolve now.
@@ -109,6 +109,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		if err := j.shareExecuted(e.run, o); err != nil {
 			return err
 		}
+		e.notices = v.terms.notices
 	}
 	o.run = nil
 	return j.forwardExecute(e, moves, body)

@@ -37,7 +37,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err := j.share(r, p, ops); err != nil {
 		return err
 	}
-	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body)}
+	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body), notices: v.terms.notices}
 	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {

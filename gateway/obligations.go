@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"slices"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -10,16 +13,34 @@ import (
 
 // terms is what an allowed statement must keep to, beside what holds for all of its session.
 type terms struct {
-	caps caps
+	caps    caps
+	notices []byte   // NoticeResponses for the client, before the first answer
+	audited []string // all of it, as the audit log records it
 }
 
 func termsOf(d *authz.StatementDecision) terms {
-	return terms{caps: caps{d.MaxRows, d.MaxBytes}}
+	t := terms{caps: caps{d.MaxRows, d.MaxBytes}, audited: d.Obligations()}
+	for _, warning := range d.Warnings {
+		t.notices = append(t.notices, warningNotice(warning)...)
+	}
+	return t
+}
+
+// warningNotice is a warning of the policy as the client hears it. What client_min_messages says does not matter to it: it is not
+// PostgreSQL's.
+func warningNotice(text string) []byte {
+	b, err := (&pgproto3.NoticeResponse{Severity: "WARNING", SeverityUnlocalized: "WARNING", Code: "01000", Message: text}).Encode(nil)
+	if err != nil { // it is bounded
+		return nil
+	}
+	return b
 }
 
 // both holds the terms of two texts that run together.
 func (t terms) both(other terms) terms {
-	return terms{caps: t.caps.both(other.caps)}
+	return terms{
+		caps: t.caps.both(other.caps), notices: slices.Concat(t.notices, other.notices), audited: slices.Concat(t.audited, other.audited),
+	}
 }
 
 // oblige joins a session to what all sessions of its identity keep to together.

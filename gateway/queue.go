@@ -26,6 +26,7 @@ type entry struct {
 	texts    int       // the bytes of a text that it keeps alive
 	mayCopy  bool      // what it runs may enter copy-in
 	bound    bool      // run is that of the Bind, which is answered before
+	notices  []byte    // what the client is told before the first answer
 	denial   *denial   // the message stands for one that was denied: its error is replaced by this
 	run      *run      // what audit waits to hear the outcome of; nil for messages that run nothing
 	ops      []nameOp  // what it does to names, once the backend has said so

@@ -51,7 +51,10 @@ func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	if p.known.facts != nil {
 		e.Incomplete = !p.known.facts.Complete
 	}
-	e.Reasons, e.PolicyRevision, e.SQLSTATE = v.reasons, v.revision, ""
+	e.Reasons, e.PolicyRevision, e.SQLSTATE, e.Obligations = v.reasons, v.revision, "", nil
+	if d == nil {
+		e.Obligations = v.terms.audited
+	}
 	switch {
 	case d != nil:
 		e.Decision, e.SQLSTATE = audit.DecisionDeny, d.sqlstate

@@ -123,6 +123,11 @@ func (r *reporter) step() error {
 
 // message disposes of one message. whole is false when more of it must be read first.
 func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
+	if r.asked().notices != nil {
+		if err := r.warn(); err != nil {
+			return true, err
+		}
+	}
 	switch t {
 	case wire.DataRow, wire.CopyData, wire.FunctionCallResponse:
 		return true, r.row(size)
@@ -180,6 +185,14 @@ func (r *reporter) inspect(t wire.Type, body []byte) error {
 	}
 	r.pipe.Accept(len(body))
 	return nil
+}
+
+// warn tells the client what policy has to say about the statement that is being answered, before its first answer.
+func (r *reporter) warn() error {
+	notices := r.head.notices
+	r.head.notices = nil
+	r.extendDeadline()
+	return r.toClient(r.pipe.Inject(notices))
 }
 
 // asked is the entry that the backend is answering; the zero entry when it owes nothing.

@@ -18,8 +18,10 @@ func TestContractIsDescribed(t *testing.T) {
 		t.Fatal(err)
 	}
 	readme := string(content)
-	for _, kind := range []reflect.Type{reflect.TypeFor[authz.StatementInput](), reflect.TypeFor[authz.ConnectInput](), reflect.TypeFor[authz.ConnectDecision](),
-		reflect.TypeFor[authz.StatementDecision]()} {
+	for _, kind := range []reflect.Type{
+		reflect.TypeFor[authz.StatementInput](), reflect.TypeFor[authz.ConnectInput](), reflect.TypeFor[authz.ConnectDecision](),
+		reflect.TypeFor[authz.StatementDecision](),
+	} {
 		for _, name := range fieldNames(kind) {
 			if !strings.Contains(readme, "`"+name+"`") && !strings.Contains(readme, "."+name+"`") {
 				t.Errorf("%s: README.md does not describe %s", kind, name)

@@ -162,9 +162,10 @@ schema_problems(schema, grant) := (((unknown | shape) | (relations | terms)) | (
 
 terms_problems(said) := {"not an object"} if not is_object(said)
 
-terms_problems(said) := unknown | numbers if {
+terms_problems(said) := (unknown | numbers) | warning if {
 	is_object(said)
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(said) - {"max_rows", "max_bytes"}}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(said) - {"max_rows", "max_bytes", "warn"}}
+	warning := {"warn is not a text" | not is_string(object.get(said, "warn", ""))}
 	numbers := {sprintf("%s is not a positive whole number", [key]) |
 		some key in ["max_rows", "max_bytes"]
 		not positive(object.get(said, key, 1), 15)

@@ -4,10 +4,19 @@ package sallyport.terms
 import data.sallyport.access
 import data.sallyport.names
 
-obligations := {key: min(numbers) |
+obligations := object.union(limits, warnings)
+
+limits := {key: min(numbers) |
 	some key, numbers in {"max_rows": max_rows, "max_bytes": max_bytes}
 	count(numbers) > 0
 }
+
+warnings := {key: warn |
+	some key in ["warn"]
+	count(warn) > 0
+}
+
+warn contains terms.warn if some terms in found
 
 max_rows contains terms.max_rows if some terms in found
 

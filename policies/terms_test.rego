@@ -21,6 +21,12 @@ test_smallest_holds if {
 	decision == {"allow": true, "reasons": set(), "max_rows": 100, "max_bytes": 4096}
 }
 
+test_warnings if {
+	said := {"customers": {"warn": "personal data"}, "orders": {"warn": "old data"}}
+	both := terms.obligations with input as inputs.statement("analyst@example.com", reading(["customers", "orders"])) with data.access as access(said)
+	both == {"warn": {"personal data", "old data"}}
+}
+
 test_everything_else if {
 	said := {"customers": {"max_rows": 100}, "*": {"max_rows": 1000}}
 	other := terms.obligations with input as inputs.statement("analyst@example.com", reading(["orders"])) with data.access as access(said)

@@ -29,6 +29,7 @@
 //	policy_revision               what decided
 //	role?, vault_role?            the role policy gave, the Vault role it maps to
 //	observe?                      true: everything is recorded, nothing denied
+//	obligations?                  what the session is obliged to: "max_rows=100", "read_only"
 //	backend_host?, backend_database?, backend_role?, backend_pid?
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
@@ -42,6 +43,7 @@
 //	reasons                       what policy said
 //	sqlstate?                     what the client hears when it was denied
 //	policy_revision
+//	obligations?                  what policy obliges this statement to, beside the session: "max_rows=100", "warn=…"
 //	commands                      every command in the text, the nested ones too
 //	relations                     "schema.name access,access (column,column)"
 //	fingerprint?                  of the statement's shape

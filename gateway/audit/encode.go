@@ -100,6 +100,13 @@ func (o *object) list(key string, values []string) {
 	o.buf = append(o.buf, ']')
 }
 
+// some leaves the key out when there are no entries.
+func (o *object) some(key string, values []string) {
+	if len(values) > 0 {
+		o.list(key, values)
+	}
+}
+
 func (o *object) id(session string, number uint64) {
 	o.string("id", session)
 	o.buf = o.buf[:len(o.buf)-1] // reopen the string

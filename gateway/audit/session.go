@@ -41,6 +41,7 @@ type Connect struct {
 	Role           string // the policy's name
 	VaultRole      string // what the database's configuration maps it to
 	Observe        bool
+	Obligations    []string // what policy obliges the session to: "max_rows=100", "read_only"
 
 	BackendHost     string
 	BackendDatabase string
@@ -63,6 +64,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.optional("role", e.Role)
 	o.optional("vault_role", e.VaultRole)
 	o.flag("observe", e.Observe)
+	o.some("obligations", e.Obligations)
 	o.optional("backend_host", e.BackendHost)
 	o.optional("backend_database", e.BackendDatabase)
 	o.optional("backend_role", e.BackendRole)

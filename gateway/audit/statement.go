@@ -26,7 +26,8 @@ type Statement struct {
 	Reasons        []string
 	SQLSTATE       string // what the client hears when it was denied
 	PolicyRevision string
-	Observe        bool // the session observes
+	Obligations    []string // what policy obliges this statement to: "max_rows=100", "warn=…"
+	Observe        bool     // the session observes
 
 	BackendRole string
 	LeaseIDHash string
@@ -48,6 +49,7 @@ func (e *Statement) AppendJSON(dst []byte) []byte {
 	o.list("reasons", e.Reasons)
 	o.optional("sqlstate", e.SQLSTATE)
 	o.string("policy_revision", e.PolicyRevision)
+	o.some("obligations", e.Obligations)
 	o.list("commands", e.Commands)
 	o.list("relations", e.Relations)
 	o.optional("fingerprint", e.Fingerprint)

@@ -31,6 +31,8 @@ type Session struct {
 	Role          string `json:"role"`    // the role the connect decision gave; "" while connecting
 	Observe       bool   `json:"observe"` // the connect decision's observe
 	Replication   string `json:"replication"`
+	Reason        string `json:"reason"`         // why the client says it comes; "" when it does not
+	RequestedRole string `json:"requested_role"` // the role it asks for; "" when it does not
 
 	// SearchPath is the schemas that an unqualified name may resolve in, as pinned on the backend: pg_catalog, which PostgreSQL puts
 	// first by itself, is not among them; pg_temp is when the gateway put it there. Empty while connecting.

@@ -10,7 +10,7 @@ func sampleConnects() map[string]*ConnectInput {
 		"empty": {},
 		"account": {
 			Identity: sampleIdentity(),
-			Session:  Session{ID: "s1", Database: "app", ClientAddress: "192.0.2.1", Application: "psql"},
+			Session:  Session{ID: "s1", Database: "app", ClientAddress: "192.0.2.1", Application: "psql", Reason: "INC-42", RequestedRole: "readonly"},
 		},
 		"replication": {
 			Identity: sampleIdentity(),

@@ -14,32 +14,33 @@ import (
 
 // event is one line of the audit log, as far as tests look at it.
 type event struct {
-	Type        string
-	Session     string
-	Application string `json:"application_name"`
-	ClaimedUser string `json:"claimed_user"`
-	Client      string `json:"client_address"`
-	User        string
-	Method      string
-	Allow       bool
-	ID          string
-	Decision    string
-	Reasons     []string
-	Text        string
-	Protocol    string
-	Status      string
-	Command     string
-	SQLState    string `json:"sqlstate"`
-	Rows        int
-	Reason      string
-	Revocation  string
-	BackendRole string `json:"backend_role"`
-	Lease       string
-	Statements  int
-	Observe     bool
-	Revision    string `json:"policy_revision"`
-	Action      string
-	State       string
+	Type         string
+	Session      string
+	Application  string `json:"application_name"`
+	StatedReason string `json:"stated_reason"`
+	ClaimedUser  string `json:"claimed_user"`
+	Client       string `json:"client_address"`
+	User         string
+	Method       string
+	Allow        bool
+	ID           string
+	Decision     string
+	Reasons      []string
+	Text         string
+	Protocol     string
+	Status       string
+	Command      string
+	SQLState     string `json:"sqlstate"`
+	Rows         int
+	Reason       string
+	Revocation   string
+	BackendRole  string `json:"backend_role"`
+	Lease        string
+	Statements   int
+	Observe      bool
+	Revision     string `json:"policy_revision"`
+	Action       string
+	State        string
 }
 
 // events reads the whole audit log of a gateway. A torn line is an error.

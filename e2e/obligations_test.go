@@ -274,3 +274,50 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("%d warnings, want 1", warnings)
 	}
 }
+
+// TestStatedReason: a role can demand one. It is for the policy and the log;
+// PostgreSQL hears nothing of it.
+func TestStatedReason(t *testing.T) {
+	g := obliged(t, map[string]string{"admin": "require_reason: true"})
+	silent := login{gateway: g, account: stack.DBA}
+	out, err := psql(t, silent, "SELECT 1;\n")
+	if err == nil || !strings.Contains(out, "FATAL:  connection is not permitted by policy") || !strings.Contains(out, "PGOPTIONS='-c sallyport.reason=INC-42'") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	stated := login{
+		gateway: g, account: stack.DBA, application: "stated",
+		options: map[string]string{"options": `-c sallyport.reason=INC-42\ disk\ full`},
+	}
+	conn := stated.connect(t)
+	if got := value(t, conn, "SELECT coalesce(current_setting('sallyport.reason', true), 'unset')"); got != "unset" {
+		t.Errorf("PostgreSQL knows the reason: %s", got)
+	}
+	if _, body := ask(t, g, http.MethodGet, "/sessions", g.AdminToken); !strings.Contains(body, `"stated_reason":"INC-42 disk full"`) {
+		t.Errorf("/sessions: %s", body)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range ended(t, g, "stated") {
+		if (e.Type == "session_start" || e.Type == "connect") && e.StatedReason != "INC-42 disk full" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestRequestedRole: an account has the roles it is given, and asks for any
+// but its own.
+func TestRequestedRole(t *testing.T) {
+	g := obliged(t, nil, "analyst@example.com: {role: readonly}", "analyst@example.com: {role: readonly, roles: [readwrite]}")
+	asking := func(role string) login {
+		return login{gateway: g, account: stack.Analyst, application: "as " + role, options: map[string]string{"options": "-c sallyport.role=" + role}}
+	}
+	const write = "UPDATE orders SET quantity = quantity WHERE id = 1"
+	if _, err := (login{gateway: g, account: stack.Analyst}).connect(t).Exec(t.Context(), write); sqlstate(t, err) != "42501" {
+		t.Errorf("without asking: %v", err)
+	}
+	execute(t, asking("readwrite").connect(t), write)
+	if _, err := asking("admin").open(t); err == nil || !strings.Contains(err.Error(), "42501") {
+		t.Errorf("a role that it does not have: %v", err)
+	}
+}

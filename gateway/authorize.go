@@ -30,6 +30,9 @@ func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity)
 		policy: s.config.Policy.Policy(), // the one that decides, or an older one: then the first statement asks again
 		input:  authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)},
 	}
+	if _, err := requestOf(a.startup); err != nil {
+		return g, err
+	}
 	d, err := s.config.Policy.Connect(ctx, &g.input)
 	if err != nil {
 		return g, fail(ReasonPolicyFailed, err)
@@ -70,7 +73,9 @@ func auditIdentity(id authn.Identity) audit.Identity {
 
 // policySession is the session as policies see it while it connects.
 func (s *session) policySession(a *admitted) authz.Session {
+	asked, _ := requestOf(a.startup) // authorize has refused what is wrong with it
 	return authz.Session{
+		Reason: asked.reason, RequestedRole: asked.role,
 		ID: s.id, Database: a.startup.database, ClientAddress: addressOf(s.client).String(),
 		Application: clip(a.startup.parameter("application_name")), Replication: wantsReplication(a.startup), SearchPath: []string{},
 	}
@@ -79,6 +84,7 @@ func (s *session) policySession(a *admitted) authz.Session {
 // recordRefusal writes the connect decision of a session that came to nothing: refused by policy, or for want of what policy gave.
 func (s *session) recordRefusal(id authn.Identity, g grant) {
 	s.record(&audit.Connect{
+		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: g.Allow, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
 	})

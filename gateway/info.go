@@ -22,6 +22,8 @@ type SessionInfo struct {
 	Expires       time.Time // the identity's end; zero: none
 	State         string    // "active", "idle", "idle in transaction", as in pg_stat_activity
 	Statements    uint64
+	StatedReason  string   // why the client says it came
+	Obligations   []string // what policy obliges it to: "max_rows=100", "read_only"
 }
 
 // publish makes the session visible to operators.
@@ -30,6 +32,7 @@ func (s *session) publish(id authn.Identity, g grant, o *opened) {
 		ID: s.id, User: id.User, Method: string(id.Method), Database: s.admitted.startup.database,
 		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
 		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Started: s.started, Expires: id.Expires,
+		StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),
 	})
 }
 

@@ -48,6 +48,7 @@ func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *g
 	o.config.Address = o.session.Address // a cancel must reach this very server
 	o.pins = pinned(o.session.Parameters)
 	if err := s.append(&audit.Connect{
+		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), BackendHost: o.session.Host, BackendDatabase: o.config.Database,
 		BackendRole: lease.Username, BackendPID: o.session.PID, LeaseIDHash: g.leaseHash, LeaseExpires: lease.Expires,

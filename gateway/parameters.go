@@ -85,6 +85,9 @@ func startupParameters(s *startup, g grant, d Database, sessionID string) ([]bac
 	set := map[string]string{}
 	for _, p := range wanted {
 		name := strings.ToLower(p.Name)
+		if isOwn(name) {
+			continue
+		}
 		if unique[name] { // within options: a second opinion on who connects to what
 			return nil, failf(ReasonParameter, "option %q is not permitted", name)
 		}

@@ -131,7 +131,9 @@ func timedOut(err error) bool {
 func (s *session) begin(a *admitted) error {
 	s.admitted, s.user = a, a.startup.user
 	state := a.conn.ConnectionState()
+	asked, _ := requestOf(a.startup) // what is wrong with it is told to who has logged in
 	err := s.append(&audit.SessionStart{
+		StatedReason: asked.reason, RequestedRole: asked.role,
 		Session: s.id, User: a.startup.user, Database: a.startup.database, ClientAddress: hostOf(s.client),
 		Application: clip(a.startup.parameter("application_name")), TLSVersion: tls.VersionName(state.Version),
 		TLSCipher: tls.CipherSuiteName(state.CipherSuite), ProtocolVersion: a.startup.version(),

@@ -32,7 +32,21 @@ method_refused if {
 	count(access.roles) == 0
 }
 
-reasons contains sprintf("the groups of %s give more than one role", [input.identity.user]) if count(access.roles) > 1
+reasons contains sprintf("the groups of %s give more than one role", [input.identity.user]) if {
+	count(access.roles) > 1
+	access.requested == ""
+}
+
+reasons contains sprintf("role %s may not be requested by %s", [access.requested, input.identity.user]) if {
+	access.requested != ""
+	count(access.roles) > 0
+	not access.requested in access.requestable
+}
+
+reasons contains sprintf("role %s takes a reason: PGOPTIONS='-c sallyport.reason=INC-42'", [access.role]) if {
+	access.terms.require_reason
+	input.session.reason == ""
+}
 
 reasons contains sprintf("role %s is not defined", [access.role]) if {
 	access.role != ""

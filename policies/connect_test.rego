@@ -93,6 +93,62 @@ test_named_account_has_no_groups if {
 	decision.role == "low"
 }
 
+requests := {
+	"accounts": {
+		"ana@example.com": {"role": "low", "roles": ["high"]},
+		"bob@example.com": {"role": "low", "roles": ["high"], "methods": ["oidc"]},
+	},
+	"groups": {"data": "low", "ops": "high"},
+	"roles": {"low": {"databases": {"app": {}}}, "high": {"require_reason": true, "databases": {"app": {}}}, "other": {"databases": {"app": {}}}},
+}
+
+requesting(user, session) := decision if {
+	input_document := inputs.connect(user, "app")
+	decision := connect.decision with input as object.union(input_document, {"session": object.union(input_document.session, session)})
+		with data.access as requests
+}
+
+test_requested_role if {
+	requesting("ana@example.com", {}).role == "low"
+	requesting("ana@example.com", {"requested_role": "low"}).role == "low"
+	requesting("ana@example.com", {"requested_role": "high", "reason": "INC-42"}).role == "high"
+}
+
+test_role_that_may_not_be_requested if {
+	requesting("ana@example.com", {"requested_role": "other"}) == {
+		"allow": false,
+		"reasons": {"role other may not be requested by ana@example.com"},
+	}
+	requesting("nobody@example.com", {"requested_role": "high"}) == {"allow": false, "reasons": {"nobody@example.com has no access"}}
+}
+
+test_requested_role_needs_the_method if {
+	decision := connect.decision with input as inputs.connect("bob@example.com", "app") with input.session.requested_role as "high"
+		with input.identity.method as "scram-sha-256"
+		with data.access as requests
+	decision == {"allow": false, "reasons": {"bob@example.com may not authenticate by scram-sha-256"}}
+}
+
+# Groups that give several roles leave the choice to who comes; they give no other.
+test_role_of_one_of_the_groups if {
+	decision := connect.decision with input as inputs.connect("any@example.com", "app") with input.identity.groups as ["data", "ops"]
+		with input.session.requested_role as "low"
+		with data.access as requests
+	decision.role == "low"
+	other := connect.decision with input as inputs.connect("any@example.com", "app") with input.identity.groups as ["data"]
+		with input.session.requested_role as "high"
+		with input.session.reason as "INC-42"
+		with data.access as requests
+	not other.allow
+}
+
+test_required_reason if {
+	requesting("ana@example.com", {"requested_role": "high"}) == {
+		"allow": false,
+		"reasons": {"role high takes a reason: PGOPTIONS='-c sallyport.reason=INC-42'"},
+	}
+}
+
 test_no_data if {
 	decision := connect.decision with input as inputs.connect("analyst@example.com", "app") with data.access as {}
 	not decision.allow

@@ -5,7 +5,7 @@ identity(user) := {"user": user, "method": "oidc", "issuer": "https://issuer.exa
 
 session(role) := {
 	"id": "s", "database": "app", "client_address": "192.0.2.1", "application_name": "", "role": role, "observe": false,
-	"replication": "", "search_path": ["app", "pg_temp"],
+	"replication": "", "reason": "", "requested_role": "", "search_path": ["app", "pg_temp"],
 }
 
 connect(user, database) := {

@@ -30,8 +30,8 @@ account_problems(account) := {"not an object"} if not is_object(account)
 
 account_problems(account) := problems_found if {
 	is_object(account)
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(account) - {"role", "methods"}}
-	roles := {"its role is not defined" | not defined(object.get(account, "role", null))}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(account) - {"role", "roles", "methods"}}
+	roles := {"its role is not defined" | not defined(object.get(account, "role", null))} | {"roles is not a list of roles" | not roles_only(object.get(account, "roles", []))}
 	methods := {"methods is not a list of names" | not names_only(object.get(account, "methods", []))}
 	problems_found := (unknown | roles) | methods
 }
@@ -42,6 +42,13 @@ problems contains sprintf("group %s: its role is not defined", [name]) if {
 }
 
 defined(role) if data.access.roles[role]
+
+roles_only(list) if {
+	is_array(list)
+	every role in list {
+		defined(role)
+	}
+}
 
 problems contains sprintf("role %s: not an object", [name]) if {
 	some name, role in data.access.roles
@@ -55,12 +62,12 @@ roles[name] := role if {
 
 problems contains sprintf("role %s: unknown key %s", [name, key]) if {
 	some name, role in roles
-	some key in (object.keys(role) - {"databases", "observe", "read_only"}) - (durations | amounts)
+	some key in (object.keys(role) - {"databases", "observe", "read_only", "require_reason"}) - (durations | amounts)
 }
 
 problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
 	some name, role in roles
-	some key in ["observe", "read_only"]
+	some key in ["observe", "read_only", "require_reason"]
 	not is_boolean(object.get(role, key, false))
 }
 

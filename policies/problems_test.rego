@@ -18,6 +18,7 @@ test_good if {
 	count(found(role({"observe": true, "read_only": false, "max_session_seconds": 60}))) == 0
 	count(found(role({"max_rows": 1, "max_bytes": 100000000000000, "max_rows_per_hour": 1000, "max_bytes_per_hour": 1000}))) == 0
 	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096, "warn": "careful"}, "*": {}}}))) == 0
+	count(found({"accounts": {"a": {"role": "r", "roles": ["r"]}}, "groups": {}, "roles": {"r": {"databases": {}, "require_reason": true}}})) == 0
 	count(found(database({"channels": {"c": ["listen", "notify"]}, "unfiltered": true}))) == 0
 	count(found(schema("s", {"relations": {"*": [], "t": ["select", "lock"]}, "functions": ["f"], "operators": ["+"]}))) == 0
 	count(found(schema("pg_catalog", {"relations": {"pg_locks": ["select"]}}))) == 0
@@ -37,6 +38,10 @@ test_problems if {
 		{"accounts": {}, "groups": {"g": "nope"}, "roles": {}},
 		{"accounts": {}, "groups": {}, "roles": {"r": {}}},
 		{"accounts": {}, "groups": {}, "roles": {"r": null}},
+		{"accounts": {"a": {"role": "r", "roles": ["nope"]}}, "groups": {}, "roles": {"r": {"databases": {}}}},
+		{"accounts": {"a": {"role": "r", "roles": "r"}}, "groups": {}, "roles": {"r": {"databases": {}}}},
+		{"accounts": {"a": {"roles": ["r"]}}, "groups": {}, "roles": {"r": {"databases": {}}}},
+		role({"require_reason": "yes"}),
 		role({"observ": true}),
 		role({"observe": "yes"}),
 		role({"observe": true, "read_only": true}),

@@ -59,6 +59,9 @@ type SessionInfo struct {
 	Statements    uint64     `json:"statements"`
 	Observe       bool       `json:"observe"`
 	Expires       *time.Time `json:"expires,omitempty"` // when it will be ended at the latest
+	Role          string     `json:"role"`              // the policy's
+	StatedReason  string     `json:"stated_reason,omitempty"`
+	Obligations   []string   `json:"obligations,omitempty"` // what policy obliges it to
 }
 
 // SessionSource knows the running sessions: *gateway.Server.

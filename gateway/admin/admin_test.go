@@ -23,7 +23,7 @@ const token = "a-token-of-some-length"
 type sessions struct{ killed []string }
 
 func (s *sessions) Sessions() []SessionInfo {
-	return []SessionInfo{{ID: "s1", User: "ana", Database: "app", ClientAddress: "::1", State: "idle", Started: time.Unix(0, 0).UTC()}}
+	return []SessionInfo{{ID: "s1", User: "ana", Database: "app", ClientAddress: "::1", State: "idle", Started: time.Unix(0, 0).UTC(), Role: "readonly", Obligations: []string{"max_rows=100"}}}
 }
 
 func (s *sessions) Kill(id string) bool {
@@ -76,7 +76,7 @@ func TestRequests(t *testing.T) {
 		"health":             {"GET", "/healthz", "", 200, "ok\n"},
 		"ready":              {"GET", "/readyz", "", 200, `{"ready":true,"checks":[{"name":"vault","ok":true},{"name":"audit","ok":true}]}` + "\n"},
 		"metrics":            {"GET", "/metrics", "", 200, "metrics"},
-		"sessions":           {"GET", "/sessions", "Bearer " + token, 200, `{"sessions":[{"id":"s1","user":"ana","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false}]}` + "\n"},
+		"sessions":           {"GET", "/sessions", "Bearer " + token, 200, `{"sessions":[{"id":"s1","user":"ana","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false,"role":"readonly","obligations":["max_rows=100"]}]}` + "\n"},
 		"scheme in any case": {"GET", "/sessions", "bearer " + token, 200, ""},
 		"kill":               {"DELETE", "/sessions/s1", "Bearer " + token, 204, ""},
 		"kill nobody":        {"DELETE", "/sessions/s2", "Bearer " + token, 404, "no such session\n"},

@@ -17,6 +17,8 @@
 //	claimed_user, database        what it says; nothing is proved yet
 //	client_address                the peer's, or what the PROXY header of a trusted one says
 //	application_name?
+//	stated_reason?                sallyport.reason
+//	requested_role?               sallyport.role
 //	tls_version?, tls_cipher?
 //	protocol_version?             "3.0"
 //
@@ -25,6 +27,7 @@
 //	user, method                  the account, and "scram-sha-256" or "oidc"
 //	issuer?, subject?             from the token
 //	name?, groups, expires?       from the token
+//	stated_reason?, requested_role?
 //	allow, reasons                the decision
 //	policy_revision               what decided
 //	role?, vault_role?            the role policy gave, the Vault role it maps to

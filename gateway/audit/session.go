@@ -13,6 +13,8 @@ type SessionStart struct {
 	TLSVersion      string // "TLS 1.3"
 	TLSCipher       string
 	ProtocolVersion string // "3.0"
+	StatedReason    string // why the client says it comes
+	RequestedRole   string // the role of the policy that it wants
 }
 
 // AppendJSON implements Event.
@@ -22,6 +24,8 @@ func (e *SessionStart) AppendJSON(dst []byte) []byte {
 	o.string("database", e.Database)
 	o.string("client_address", e.ClientAddress)
 	o.optional("application_name", e.Application)
+	o.optional("stated_reason", e.StatedReason)
+	o.optional("requested_role", e.RequestedRole)
 	o.optional("tls_version", e.TLSVersion)
 	o.optional("tls_cipher", e.TLSCipher)
 	o.optional("protocol_version", e.ProtocolVersion)
@@ -34,6 +38,9 @@ type Connect struct {
 	Time     time.Time // zero: now
 	Session  string
 	Identity Identity
+
+	StatedReason  string // as in SessionStart
+	RequestedRole string
 
 	Allow          bool
 	Reasons        []string
@@ -58,6 +65,8 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.optional("name", e.Identity.Name)
 	o.list("groups", e.Identity.Groups)
 	o.moment("expires", e.Identity.Expires)
+	o.optional("stated_reason", e.StatedReason)
+	o.optional("requested_role", e.RequestedRole)
 	o.bool("allow", e.Allow)
 	o.list("reasons", e.Reasons)
 	o.string("policy_revision", e.PolicyRevision)

@@ -65,6 +65,9 @@ type ConnectDecision struct {
 	MaxBytes        uint64 `json:"max_bytes"`         // …
 	MaxRowsPerHour  uint64 `json:"max_rows_per_hour"` // by all sessions of the identity
 	MaxBytesPerHour uint64 `json:"max_bytes_per_hour"`
+
+	MaxSessions            uint64 `json:"max_sessions"`              // of the identity at once; 0 = no limit
+	MaxStatementsPerSecond uint64 `json:"max_statements_per_second"` // by all sessions of the identity; 0 = no limit
 }
 
 // StatementInput is the input document of a statement decision. The session shares Identity and Session between its statements.

@@ -180,6 +180,9 @@ func decodeConnect(value any) (*ConnectDecision, error) {
 		MaxBytes:         d.count("max_bytes"),
 		MaxRowsPerHour:   d.count("max_rows_per_hour"),
 		MaxBytesPerHour:  d.count("max_bytes_per_hour"),
+		MaxSessions:      d.count("max_sessions"),
+
+		MaxStatementsPerSecond: d.count("max_statements_per_second"),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err

@@ -148,11 +148,11 @@ func TestConnect(t *testing.T) {
 		},
 		"everything": {
 			`{"allow": true, "reasons": ["on call"], "role": "r", "observe": true, "read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2,
-				"statement_timeout_ms": 1500, "max_rows": 1000, "max_bytes": 5000000000, "max_rows_per_hour": 3, "max_bytes_per_hour": 4}`,
+				"statement_timeout_ms": 1500, "max_rows": 1000, "max_bytes": 5000000000, "max_rows_per_hour": 3, "max_bytes_per_hour": 4, "max_sessions": 5, "max_statements_per_second": 6}`,
 			ConnectDecision{
 				Allow: true, Reasons: []string{"on call"}, Role: "r", Observe: true, ReadOnly: true,
 				MaxSession: time.Minute, IdleTimeout: 2 * time.Second, StatementTimeout: 1500 * time.Millisecond,
-				MaxRows: 1000, MaxBytes: 5_000_000_000, MaxRowsPerHour: 3, MaxBytesPerHour: 4,
+				MaxRows: 1000, MaxBytes: 5_000_000_000, MaxRowsPerHour: 3, MaxBytesPerHour: 4, MaxSessions: 5, MaxStatementsPerSecond: 6,
 			},
 		},
 		"a denial grants nothing": {

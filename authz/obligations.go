@@ -35,6 +35,8 @@ func (d *ConnectDecision) Obligations() []string {
 	o.number("max_bytes", d.MaxBytes)
 	o.number("max_rows_per_hour", d.MaxRowsPerHour)
 	o.number("max_bytes_per_hour", d.MaxBytesPerHour)
+	o.number("max_sessions", d.MaxSessions)
+	o.number("max_statements_per_second", d.MaxStatementsPerSecond)
 	return o
 }
 

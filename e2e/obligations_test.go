@@ -321,3 +321,46 @@ func TestRequestedRole(t *testing.T) {
 		t.Errorf("a role that it does not have: %v", err)
 	}
 }
+
+// TestMaxSessions: of one identity; others do not count, and a place that
+// becomes free is free.
+func TestMaxSessions(t *testing.T) {
+	g := obliged(t, map[string]string{"readonly": "max_sessions: 2"})
+	first := login{gateway: g, account: stack.Analyst}.connect(t)
+	login{gateway: g, account: stack.Analyst}.connect(t)
+	login{gateway: g, account: stack.Service}.connect(t)
+	_, err := login{gateway: g, account: stack.Analyst}.open(t)
+	if err == nil || !strings.Contains(err.Error(), "too many sessions of "+stack.Analyst+" (SQLSTATE 53300)") {
+		t.Errorf("got %v, want 53300", err)
+	}
+	if err := first.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 10*time.Second, func() error {
+		conn, err := login{gateway: g, account: stack.Analyst}.open(t)
+		if err != nil {
+			return err
+		}
+		return conn.Close(t.Context())
+	})
+}
+
+// TestMaxStatementsPerSecond: one session is slowed and never denied.
+func TestMaxStatementsPerSecond(t *testing.T) {
+	g := obliged(t, map[string]string{"readonly": "max_statements_per_second: 20"})
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	began := time.Now()
+	for range 30 {
+		execute(t, conn, "SELECT 1")
+	}
+	batch := &pgx.Batch{}
+	for range 10 {
+		batch.Queue("SELECT 1")
+	}
+	if err := conn.SendBatch(t.Context(), batch).Close(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took < 950*time.Millisecond {
+		t.Errorf("40 statements took %v, of which 20 may come at once", took)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -21,7 +23,8 @@ type grant struct {
 	backendRole string // the database role of the lease
 	leaseHash   string
 
-	hour *hourly // nil: no limit per hour
+	hour *hourly       // nil: no limit per hour
+	pace *rate.Limiter // nil: no limit per second
 }
 
 // authorize asks policy about the connection. Whether a database exists is not told to who may not ask.

@@ -50,6 +50,7 @@ const (
 	limitBytes        limit = "bytes"
 	limitRowsPerHour  limit = "rows_per_hour"
 	limitBytesPerHour limit = "bytes_per_hour"
+	limitStatements   limit = "statements_per_second"
 )
 
 // reached is the error that the client hears of a limit.
@@ -68,6 +69,9 @@ func (l limit) reached(bound uint64) *denial {
 	case limitBytesPerHour:
 		d.message = fmt.Sprintf("byte limit of %d per hour reached", bound)
 		d.detail, d.hint = "Policy limits the bytes that all your sessions are delivered in an hour.", "Try again later."
+	case limitStatements:
+		d.message = fmt.Sprintf("limit of %d statements per second reached", bound)
+		d.detail, d.hint = "Policy limits the statements that all your sessions run in a second.", "Send fewer at once."
 	}
 	return d
 }

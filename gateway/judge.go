@@ -25,6 +25,7 @@ type judge struct {
 	event    audit.Statement
 	texts    textCache
 	opinions map[*statement.Sheet]*opinion
+	paused   time.Duration     // what the statement at hand was delayed by its identity's pace
 	settles  uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying  entry             // what put the backend into copy-in mode
 	snapshot *catalog.Snapshot // what the current decision rests on; nil: names are taken as written

@@ -57,7 +57,9 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if full := j.names.room(j.limits, []nameOp{op}); v.allow && full != nil {
 		v = verdict{denial: full}
 	}
-	v = j.meter(p, v)
+	if v, err = j.meter(p, v); err != nil {
+		return err
+	}
 	r, d := j.record(p, v, audit.ProtocolBind, string(name), op.name, began)
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
@@ -102,7 +104,9 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 	e := entry{kind: wire.Execute, run: o.run, bound: o.run != nil, ops: ops, mayCopy: j.mayCopy(o.prepared)}
 	if e.run == nil || !v.allow {
 		var d *denial
-		v = j.meter(o.prepared, v)
+		if v, err = j.meter(o.prepared, v); err != nil {
+			return err
+		}
 		if e.run, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name), began); d != nil {
 			return j.refuseRun(wire.Execute, len(body), d, e.run, "")
 		}

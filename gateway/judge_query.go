@@ -29,7 +29,9 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	v = j.meter(p, v)
+	if v, err = j.meter(p, v); err != nil {
+		return err
+	}
 	r, d := j.record(p, v, audit.ProtocolQuery, "", "", began)
 	if d != nil {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
@@ -60,7 +62,12 @@ func (j *judge) functionCall(ctx context.Context, body []byte) error {
 		v.denial = &denial{sqlstate: "42501", message: "permission denied by policy", detail: v.reasons[0]}
 	}
 	v.observed = v.allow
-	r, d := j.record(&prepared{known: &opinion{}}, v, audit.ProtocolFunctionCall, "", "", began)
+	p := &prepared{known: &opinion{}}
+	v, err := j.meter(p, v)
+	if err != nil {
+		return err
+	}
+	r, d := j.record(p, v, audit.ProtocolFunctionCall, "", "", began)
 	if d != nil {
 		return j.refuseRun(wire.FunctionCall, len(body), d, r, "")
 	}

@@ -52,6 +52,9 @@ func (s *sessionMetrics) denied(sqlstate string) { s.metrics.Denials.Inc(sqlstat
 // limited counts a limit that was reached.
 func (s *sessionMetrics) limited(l limit) { s.metrics.LimitsReached.Inc(string(l)) }
 
+// delayed counts a statement that had to wait for its turn.
+func (s *sessionMetrics) delayed() { s.metrics.StatementsDelayed.Inc() }
+
 // auditFailed counts an event that could not be written.
 func (s *sessionMetrics) auditFailed() { s.metrics.AuditFailures.Inc() }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -45,8 +46,14 @@ func (t terms) both(other terms) terms {
 
 // oblige joins a session to what all sessions of its identity keep to together.
 func (s *session) oblige(g *grant) error {
+	if !s.server.grant(s, g.MaxSessions) {
+		return &sessionError{
+			reason: ReasonTooManySessions, message: "too many sessions of " + s.user,
+			detail: fmt.Sprintf("Policy allows %d at once.", g.MaxSessions), hint: "Decision " + s.id + ". Close one that is no longer used.",
+		}
+	}
 	bound := caps{g.MaxRowsPerHour, g.MaxBytesPerHour}
-	if bound == (caps{}) {
+	if bound == (caps{}) && g.MaxStatementsPerSecond == 0 {
 		return nil
 	}
 	who, err := s.server.identities.join(s.user, time.Now())
@@ -54,30 +61,87 @@ func (s *session) oblige(g *grant) error {
 		return fail(ReasonTooManySessions, err)
 	}
 	s.joined = true
-	g.hour = &hourly{hour: &who.hour, bound: bound}
+	if bound != (caps{}) {
+		g.hour = &hourly{hour: &who.hour, bound: bound}
+	}
+	if g.MaxStatementsPerSecond > 0 {
+		g.pace = s.server.identities.pace(who, g.MaxStatementsPerSecond)
+	}
 	return nil
 }
 
 // discharge ends what oblige began.
 func (s *session) discharge() {
+	s.server.ungrant(s)
 	if s.joined {
 		s.server.identities.leave(s.user, time.Now())
 		s.joined = false
 	}
 }
 
-// meter denies what is allowed but has nothing left of its identity's hour. Other limits are kept when rows come; this one would end
+// meter holds a statement to what its identity may do in an hour and in a second. It may take a while. What policy has denied already
+// stays denied for that reason.
+func (j *judge) meter(p *prepared, v verdict) (verdict, error) {
+	if j.hour == nil && j.pace == nil || j.unmetered(p) {
+		return v, nil
+	}
+	var reached *denial
+	if v.allow {
+		reached = j.usedUp()
+	}
+	if reached == nil {
+		var err error
+		if reached, err = j.keepPace(); err != nil {
+			return v, err
+		}
+	}
+	if reached == nil || !v.allow {
+		return v, nil
+	}
+	return verdict{revision: v.revision, denial: reached}, nil
+}
+
+// usedUp says what the client hears when nothing is left of its identity's hour. Other caps are kept when rows come; this one would end
 // every session that asks for a single row, for that is complete before it can be cancelled.
-func (j *judge) meter(p *prepared, v verdict) verdict {
-	if j.hour == nil || !v.allow || j.unmetered(p) {
-		return v
+func (j *judge) usedUp() *denial {
+	if j.hour == nil {
+		return nil
 	}
 	l, bound := j.hour.usedUp(time.Now())
 	if l == limitNone {
-		return v
+		return nil
 	}
 	j.metrics.limited(l)
-	return verdict{revision: v.revision, denial: l.reached(bound)}
+	return l.reached(bound)
+}
+
+// maxDelay is how long a statement waits for its turn. A single session never waits longer than for one statement; more than this
+// comes of many sessions, and they would all hang.
+const maxDelay = time.Second
+
+// keepPace delays a statement that comes too soon after the ones before. When it would have to wait too long, it says what the client
+// hears.
+func (j *judge) keepPace() (*denial, error) {
+	if j.pace == nil {
+		return nil, nil
+	}
+	now := time.Now()
+	turn := j.pace.ReserveN(now, 1)
+	delay := turn.DelayFrom(now)
+	if delay > maxDelay {
+		turn.CancelAt(now)
+		j.metrics.limited(limitStatements)
+		return limitStatements.reached(uint64(j.pace.Burst())), nil // #nosec -- not negative
+	}
+	if delay == 0 {
+		return nil, nil
+	}
+	j.metrics.delayed()
+	j.paused = delay
+	if err := j.flush(); err != nil { // what was sent before it goes on
+		return nil, err
+	}
+	return nil, j.queue.pause(delay)
 }
 
 // unmetered says whether a text must not be denied or delayed by limits: what ends a transaction, and anything in one that has failed.

@@ -3,9 +3,12 @@ package gateway
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
+	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/authz"
 )
@@ -85,4 +88,125 @@ func TestRelayWarningComesBetweenMessages(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	b.end()
+}
+
+// TestRelayDelaysWhatComesTooSoon: two statements may come at once, the others one in twenty milliseconds. What ends a transaction is
+// not counted.
+func TestRelayDelaysWhatComesTooSoon(t *testing.T) {
+	b := start(t, func(r *relay) { r.pace = rate.NewLimiter(50, 2) })
+	began := time.Now()
+	b.send(query("select"), query("select"), parse("", "select"), bind("", ""), execute(""), syncMessage, query("select"))
+	b.receive(4)
+	if took := time.Since(began); took < 35*time.Millisecond {
+		t.Errorf("four statements took %v", took)
+	}
+	b.end()
+	for _, line := range b.log.lines() {
+		if !strings.HasSuffix(line, "select = allow → completed") {
+			t.Error(line)
+		}
+	}
+}
+
+// TestRelayDeniesWhatWouldWaitTooLong: other sessions of the identity have booked the next seconds.
+func TestRelayDeniesWhatWouldWaitTooLong(t *testing.T) {
+	pace := rate.NewLimiter(1, 1)
+	b := start(t, func(r *relay) { r.pace = pace })
+	b.send(query("begin"))
+	b.receive(1)
+	pace.ReserveN(time.Now(), 1)
+	pace.ReserveN(time.Now(), 1)
+	b.send(query("select"), parse("", "select"), bind("", ""), execute(""), syncMessage, query("rollback"))
+	if got, want := strings.Join(b.receive(3), " "), "E53400 ZE 1 E53400 ZE ROLLBACK 1 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.send(query("forbidden"))
+	if got, want := strings.Join(b.receive(1), " "), "E42501 ZI"; got != want {
+		t.Errorf("what is denied anyway: got %s, want %s", got, want)
+	}
+	b.end()
+	if ran := strings.Join(b.backend.executed(), " "); ran != "begin rollback" {
+		t.Errorf("the backend ran %q", ran)
+	}
+}
+
+// TestRelayFailedTransactionIsNotDelayed: all it can hear is that it has failed, and the way out.
+func TestRelayFailedTransactionIsNotDelayed(t *testing.T) {
+	pace := rate.NewLimiter(1, 2)
+	b := start(t, func(r *relay) { r.pace = pace })
+	for _, text := range []string{"begin", "fail"} {
+		b.send(query(text))
+		b.receive(1)
+	}
+	pace.ReserveN(time.Now(), 2)
+	for _, text := range []string{"select", "commit"} {
+		b.send(query(text))
+		if got := b.receive(1); strings.HasPrefix(got[0], "E53400") {
+			t.Errorf("%s: got %q", text, got)
+		}
+	}
+	b.end()
+}
+
+func TestQueuePauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue()
+		began := time.Now()
+		if err := q.pause(time.Second); err != nil || time.Since(began) != time.Second {
+			t.Errorf("paused for %v, %v", time.Since(began), err)
+		}
+		time.AfterFunc(time.Second, q.end)
+		began = time.Now()
+		if err := q.pause(time.Minute); err == nil || time.Since(began) != time.Second {
+			t.Errorf("the end of the relay came after a second; paused for %v, %v", time.Since(began), err)
+		}
+	})
+}
+
+func TestIdentityKeepsItsPace(t *testing.T) {
+	now := time.Now()
+	var all identities
+	who, err := all.join("ana", now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pace := all.pace(who, 10)
+	if all.pace(who, 10) != pace || all.pace(who, 20) == pace {
+		t.Error("sessions with the same limit share it, and no others")
+	}
+	pace.ReserveN(now, 10)
+	all.leave("ana", now)
+	if all.known["ana"] != who {
+		t.Error("who leaves and comes back begins afresh")
+	}
+	all.sweep(now.Add(time.Second))
+	if all.known["ana"] != nil {
+		t.Error("kept for nothing")
+	}
+}
+
+func TestSessionsOfAnIdentity(t *testing.T) {
+	server := &Server{sessions: map[*session]struct{}{}}
+	enter := func(user string, most uint64) (*session, bool) {
+		s := &session{user: user}
+		server.sessions[s] = struct{}{}
+		return s, server.grant(s, most)
+	}
+	first, ok := enter("ana", 0)
+	if !ok {
+		t.Error("without a limit there is one")
+	}
+	if _, ok := enter("ana", 2); !ok {
+		t.Error("the second of two is refused")
+	}
+	if _, ok := enter("ana", 2); ok {
+		t.Error("a third is let in")
+	}
+	if _, ok := enter("bob", 1); !ok {
+		t.Error("others count")
+	}
+	server.ungrant(first)
+	if _, ok := enter("ana", 2); !ok {
+		t.Error("the place of one that left is not free")
+	}
 }

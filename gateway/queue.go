@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/wire"
 )
@@ -261,6 +262,21 @@ func (q *queue) waitSettled(number uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.wait(func() bool { return q.readySeen >= number || q.skipping || q.copying })
+}
+
+// pause waits for a time, or until the relay ends.
+func (q *queue) pause(d time.Duration) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	over := false
+	timer := time.AfterFunc(d, func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		over = true
+		q.moved.Broadcast()
+	})
+	defer timer.Stop()
+	return q.wait(func() bool { return over })
 }
 
 // wait waits for something to come true. The lock is held.

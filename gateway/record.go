@@ -27,7 +27,8 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	}
 	j.fillEvent(p, v, d)
 	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, began
-	judged := elapsed(began)
+	judged := elapsed(began) - j.paused
+	j.paused = 0
 	if err := j.appendEvent(); err != nil {
 		return nil, unrecorded()
 	}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -64,7 +66,8 @@ type relay struct {
 	logger   *slog.Logger
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
 
-	hour  *hourly // what the identity's sessions are delivered together; nil: no limit
+	hour  *hourly       // what the identity's sessions are delivered together; nil: no limit
+	pace  *rate.Limiter // what they may ask for; nil: no limit
 	queue *queue
 	names *names
 

@@ -139,6 +139,32 @@ func (s *Server) enter(session *session) error {
 	return nil
 }
 
+// grant counts a session as one of its identity, unless that has as many as it may; most 0 is no limit.
+func (s *Server) grant(session *session, most uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if most > 0 {
+		var count uint64
+		for other := range s.sessions {
+			if other.granted && other.user == session.user {
+				count++
+			}
+		}
+		if count >= most {
+			return false
+		}
+	}
+	session.granted = true
+	return true
+}
+
+// ungrant ends that; its credential may live on for a moment.
+func (s *Server) ungrant(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	session.granted = false
+}
+
 // unwait takes a session off those that wait.
 func (s *Server) unwait(session *session) {
 	if session.place != nil {

@@ -45,7 +45,8 @@ type session struct {
 	info atomic.Pointer[SessionInfo]
 	user string
 
-	joined bool // to what all sessions of its identity keep to together
+	joined  bool // to what all sessions of its identity keep to together
+	granted bool // it counts as one of its identity; under the server's lock
 }
 
 // sessionIDBytes makes an id that does not repeat in an audit log's life.
@@ -156,7 +157,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, log: s.config.Audit, metrics: s.server.sessionMetrics,
-		logger: s.logger, cancel: o.cancel, hour: g.hour, queue: newQueue(), names: newNames(),
+		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, queue: newQueue(), names: newNames(),
 	}
 	s.publish(id, g, o)
 	s.live.Store(r)

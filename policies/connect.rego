@@ -18,6 +18,8 @@ obligations := object.filter(access.terms, {
 	"max_bytes",
 	"max_rows_per_hour",
 	"max_bytes_per_hour",
+	"max_sessions",
+	"max_statements_per_second",
 })
 
 reasons contains sprintf("%s has no access", [input.identity.user]) if {

@@ -92,7 +92,7 @@ problems contains sprintf("role %s: %s is not a positive whole number", [name, k
 
 durations := {"max_session_seconds", "idle_timeout_seconds", "statement_timeout_ms"}
 
-amounts := {"max_rows", "max_bytes", "max_rows_per_hour", "max_bytes_per_hour"}
+amounts := {"max_rows", "max_bytes", "max_rows_per_hour", "max_bytes_per_hour", "max_sessions", "max_statements_per_second"}
 
 # A whole number of so many digits, and not 0.
 positive(value, digits) if regex.match(sprintf(`^[1-9][0-9]{0,%d}$`, [digits - 1]), format_int_or_empty(value))

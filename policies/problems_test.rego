@@ -50,6 +50,8 @@ test_problems if {
 		role({"statement_timeout_ms": 1.5}),
 		role({"idle_timeout_seconds": -1}),
 		role({"max_rows": 0}),
+		role({"max_sessions": 0}),
+		role({"max_statements_per_second": 0.5}),
 		role({"max_bytes": "1 MB"}),
 		role({"max_rows_per_hour": 1.5}),
 		role({"max_bytes_per_hour": 1000000000000000000}),

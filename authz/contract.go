@@ -90,5 +90,7 @@ type StatementDecision struct {
 	MaxRows  uint64 `json:"max_rows"`  // as in ConnectDecision, for this text; the smaller one holds
 	MaxBytes uint64 `json:"max_bytes"`
 
+	StatementTimeout time.Duration `json:"-"` // from statement_timeout_ms; 0 = none of its own
+
 	Warnings []string `json:"warn"` // what the client is told, each as a WARNING before the statement's first answer
 }

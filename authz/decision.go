@@ -205,6 +205,8 @@ func decodeStatement(value any) (*StatementDecision, error) {
 		MaxRows:  d.count("max_rows"),
 		MaxBytes: d.count("max_bytes"),
 		Warnings: d.texts("warn"),
+
+		StatementTimeout: d.duration("statement_timeout_ms", time.Millisecond),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err

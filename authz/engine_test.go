@@ -191,9 +191,10 @@ func TestStatement(t *testing.T) {
 			StatementDecision{Allow: true, Reasons: []string{}},
 		},
 		"everything": {
-			`{"allow": true, "reasons": ["on call"], "read_only": true, "max_rows": 1000, "max_bytes": 2, "warn": {"b", "a\n"}}`,
+			`{"allow": true, "reasons": ["on call"], "read_only": true, "max_rows": 1000, "max_bytes": 2, "statement_timeout_ms": 1500, "warn": {"b", "a\n"}}`,
 			StatementDecision{
 				Allow: true, Reasons: []string{"on call"}, ReadOnly: true, MaxRows: 1000, MaxBytes: 2, Warnings: []string{"a\ufffd", "b"},
+				StatementTimeout: 1500 * time.Millisecond,
 			},
 		},
 		"a denial obliges to nothing": {

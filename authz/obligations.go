@@ -46,6 +46,7 @@ func (d *StatementDecision) Obligations() []string {
 	o.flag("read_only", d.ReadOnly)
 	o.number("max_rows", d.MaxRows)
 	o.number("max_bytes", d.MaxBytes)
+	o.duration("statement_timeout_ms", d.StatementTimeout, time.Millisecond)
 	for _, warning := range d.Warnings {
 		o = append(o, "warn="+warning)
 	}

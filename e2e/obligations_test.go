@@ -364,3 +364,26 @@ func TestMaxStatementsPerSecond(t *testing.T) {
 		t.Errorf("40 statements took %v, of which 20 may come at once", took)
 	}
 }
+
+// TestStatementTimeout: of one statement, whatever the client sets.
+func TestStatementTimeout(t *testing.T) {
+	g := obliged(t, nil, `            app:`, `            app:
+              terms: {customers: {statement_timeout_ms: 200}}`)
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	execute(t, conn, "SET statement_timeout = 0")
+	const slow = "SELECT count(*) FROM customers a, customers b, customers c, customers d, customers e"
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+		_, err := conn.Exec(t.Context(), slow, mode)
+		if got := sqlstate(t, err); got != "57014" || !strings.Contains(err.Error(), "canceling statement due to statement timeout") {
+			t.Errorf("%v: %v", mode, err)
+		}
+		execute(t, conn, "SELECT count(*) FROM customers", "SELECT count(*) FROM orders")
+	}
+	batch := &pgx.Batch{}
+	for _, text := range []string{"SELECT count(*) FROM orders", "SELECT count(*) FROM customers", "SELECT count(*) FROM orders"} {
+		batch.Queue(text)
+	}
+	if err := conn.SendBatch(t.Context(), batch).Close(); err != nil {
+		t.Error(err)
+	}
+}

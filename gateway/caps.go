@@ -51,6 +51,7 @@ const (
 	limitRowsPerHour  limit = "rows_per_hour"
 	limitBytesPerHour limit = "bytes_per_hour"
 	limitStatements   limit = "statements_per_second"
+	limitTimeout      limit = "statement_timeout"
 )
 
 // reached is the error that the client hears of a limit.

@@ -25,6 +25,7 @@ type judge struct {
 	event    audit.Statement
 	texts    textCache
 	opinions map[*statement.Sheet]*opinion
+	timed    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	paused   time.Duration     // what the statement at hand was delayed by its identity's pace
 	settles  uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying  entry             // what put the backend into copy-in mode
@@ -106,6 +107,9 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	case wire.CopyDone, wire.CopyFail, wire.Flush, wire.Terminate:
 	default:
 		if err := j.awaitBounded(); err != nil {
+			return true, err
+		}
+		if err := j.awaitTimed(); err != nil {
 			return true, err
 		}
 	}

@@ -129,6 +129,9 @@ func executeOps(p *prepared) []nameOp {
 
 // forwardExecute forwards an Execute with what its SQL does to names.
 func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
+	if err := j.alone(e.run); err != nil {
+		return err
+	}
 	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
@@ -138,6 +141,9 @@ func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 	j.bounded(pushed.run, next)
 	j.names.forwarded(pushed.ops)
 	j.noteMoves(moves, next)
+	if err := j.startDeadline(pushed); err != nil {
+		return err
+	}
 	return j.awaitCopy(pushed)
 }
 

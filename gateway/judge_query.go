@@ -40,6 +40,9 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 		return err
 	}
 	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body), notices: v.terms.notices}
+	if err := j.alone(r); err != nil {
+		return err
+	}
 	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
@@ -48,6 +51,9 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	j.bounded(r, pushed.ready)
 	j.noteNames(pushed)
 	j.noteMoves(moves, pushed.ready)
+	if err := j.startDeadline(pushed); err != nil {
+		return err
+	}
 	return j.awaitCopy(pushed)
 }
 

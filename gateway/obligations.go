@@ -15,12 +15,13 @@ import (
 // terms is what an allowed statement must keep to, beside what holds for all of its session.
 type terms struct {
 	caps    caps
-	notices []byte   // NoticeResponses for the client, before the first answer
-	audited []string // all of it, as the audit log records it
+	timeout time.Duration // 0: none of its own
+	notices []byte        // NoticeResponses for the client, before the first answer
+	audited []string      // all of it, as the audit log records it
 }
 
 func termsOf(d *authz.StatementDecision) terms {
-	t := terms{caps: caps{d.MaxRows, d.MaxBytes}, audited: d.Obligations()}
+	t := terms{caps: caps{d.MaxRows, d.MaxBytes}, timeout: d.StatementTimeout, audited: d.Obligations()}
 	for _, warning := range d.Warnings {
 		t.notices = append(t.notices, warningNotice(warning)...)
 	}
@@ -40,7 +41,7 @@ func warningNotice(text string) []byte {
 // both holds the terms of two texts that run together.
 func (t terms) both(other terms) terms {
 	return terms{
-		caps: t.caps.both(other.caps), notices: slices.Concat(t.notices, other.notices), audited: slices.Concat(t.audited, other.audited),
+		caps: t.caps.both(other.caps), timeout: tighter(t.timeout, other.timeout), notices: slices.Concat(t.notices, other.notices), audited: slices.Concat(t.audited, other.audited),
 	}
 }
 

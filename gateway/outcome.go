@@ -60,6 +60,7 @@ func (r *reporter) report(run *run) error {
 	if run == nil || run.done {
 		return nil
 	}
+	run.deadline.stop()
 	run.done = true
 	run.rows += uint64(r.copiedRows.Swap(0))   // #nosec -- counts
 	run.bytes += uint64(r.copiedBytes.Swap(0)) // #nosec -- counts

@@ -264,6 +264,13 @@ func (q *queue) waitSettled(number uint64) error {
 	return q.wait(func() bool { return q.readySeen >= number || q.skipping || q.copying })
 }
 
+// waitAnswered waits until everything was answered that was pushed, or is not going to be: the backend discards or copies.
+func (q *queue) waitAnswered() error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.wait(func() bool { return q.count == 0 || q.skipping || q.copying })
+}
+
 // pause waits for a time, or until the relay ends.
 func (q *queue) pause(d time.Duration) error {
 	q.mu.Lock()

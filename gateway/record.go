@@ -36,6 +36,9 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	r = &run{number: j.number, started: began, judged: judged}
 	if d == nil {
 		r.allowance = j.allowance(v)
+		if v.terms.timeout > 0 {
+			r.deadline = &deadline{after: v.terms.timeout}
+		}
 	}
 	return r, d
 }

@@ -362,11 +362,15 @@ func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) e
 		e.run.cut = nil
 		return r.replace(size, cut)
 	}
-	status := audit.StatusError
-	if sqlstate == "57014" {
-		status = audit.StatusCancelled
+	if sqlstate != "57014" {
+		e.run.failed(audit.StatusError, sqlstate)
+		r.pipe.Accept(size)
+		return nil
 	}
-	e.run.failed(status, sqlstate)
+	e.run.failed(audit.StatusCancelled, sqlstate)
+	if e.run != nil && e.run.deadline.stop() {
+		return r.replace(size, r.timedOut(e.run))
+	}
 	r.pipe.Accept(size)
 	return nil
 }

@@ -24,6 +24,7 @@ type run struct {
 	done        bool         // its outcome is written
 
 	allowance *allowance // what it may deliver; nil: nothing bounds it
+	deadline  *deadline  // nil: none of its own
 	cut       *denial    // it reached a limit: nothing more of it is delivered, and this is said in its error's place
 }
 

@@ -171,11 +171,11 @@ terms_problems(said) := {"not an object"} if not is_object(said)
 
 terms_problems(said) := (unknown | numbers) | warning if {
 	is_object(said)
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(said) - {"max_rows", "max_bytes", "warn"}}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(said) - {"max_rows", "max_bytes", "statement_timeout_ms", "warn"}}
 	warning := {"warn is not a text" | not is_string(object.get(said, "warn", ""))}
 	numbers := {sprintf("%s is not a positive whole number", [key]) |
-		some key in ["max_rows", "max_bytes"]
-		not positive(object.get(said, key, 1), 15)
+		some key, digits in {"max_rows": 15, "max_bytes": 15, "statement_timeout_ms": 8}
+		not positive(object.get(said, key, 1), digits)
 	}
 }
 

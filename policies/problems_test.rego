@@ -17,7 +17,7 @@ test_shipped_data if count(sallyport.problems) == 0
 test_good if {
 	count(found(role({"observe": true, "read_only": false, "max_session_seconds": 60}))) == 0
 	count(found(role({"max_rows": 1, "max_bytes": 100000000000000, "max_rows_per_hour": 1000, "max_bytes_per_hour": 1000}))) == 0
-	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096, "warn": "careful"}, "*": {}}}))) == 0
+	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096, "statement_timeout_ms": 500, "warn": "careful"}, "*": {}}}))) == 0
 	count(found({"accounts": {"a": {"role": "r", "roles": ["r"]}}, "groups": {}, "roles": {"r": {"databases": {}, "require_reason": true}}})) == 0
 	count(found(database({"channels": {"c": ["listen", "notify"]}, "unfiltered": true}))) == 0
 	count(found(schema("s", {"relations": {"*": [], "t": ["select", "lock"]}, "functions": ["f"], "operators": ["+"]}))) == 0
@@ -60,6 +60,7 @@ test_problems if {
 		schema("s", {"terms": {"t": {"max_row": 100}}}),
 		schema("s", {"terms": {"t": {"max_rows": 0}}}),
 		schema("s", {"terms": {"t": {"warn": ["careful"]}}}),
+		schema("s", {"terms": {"t": {"statement_timeout_ms": "5s"}}}),
 		role({"databases": []}),
 		database([]),
 		database({"schema": {}}),

@@ -7,7 +7,7 @@ import data.sallyport.names
 obligations := object.union(limits, warnings)
 
 limits := {key: min(numbers) |
-	some key, numbers in {"max_rows": max_rows, "max_bytes": max_bytes}
+	some key, numbers in {"max_rows": max_rows, "max_bytes": max_bytes, "statement_timeout_ms": statement_timeout_ms}
 	count(numbers) > 0
 }
 
@@ -19,6 +19,8 @@ warnings := {key: warn |
 warn contains terms.warn if some terms in found
 
 max_rows contains terms.max_rows if some terms in found
+
+statement_timeout_ms contains terms.statement_timeout_ms if some terms in found
 
 max_bytes contains terms.max_bytes if some terms in found
 

@@ -15,10 +15,10 @@ reading(names) := {"relations": [inputs.relation("", name, ["select"]) | some na
 test_nothing_said if terms.obligations == {} with input as inputs.statement("analyst@example.com", reading(["orders"]))
 
 test_smallest_holds if {
-	said := {"customers": {"max_rows": 100, "max_bytes": 4096}, "orders": {"max_rows": 500}}
+	said := {"customers": {"max_rows": 100, "max_bytes": 4096}, "orders": {"max_rows": 500, "statement_timeout_ms": 900}}
 	decision := statement.decision with input as inputs.statement("analyst@example.com", reading(["customers", "orders"]))
 		with data.access as access(said)
-	decision == {"allow": true, "reasons": set(), "max_rows": 100, "max_bytes": 4096}
+	decision == {"allow": true, "reasons": set(), "max_rows": 100, "max_bytes": 4096, "statement_timeout_ms": 900}
 }
 
 test_warnings if {

@@ -87,7 +87,7 @@ func (m *Metrics) statements(f factory) {
 	m.Denials = f.counters("denials_total", "Statements denied, by what the client heard.", "sqlstate",
 		"25006", "42501", "42601", "0A000", "08P01", "22021", "53400", "54000", "54001", "57P03", "58000", "58030")
 	m.LimitsReached = f.counters("limits_reached_total", "Limits of the policy that were reached.", "limit",
-		"rows", "bytes", "rows_per_hour", "bytes_per_hour", "statements_per_second")
+		"rows", "bytes", "rows_per_hour", "bytes_per_hour", "statements_per_second", "statement_timeout")
 	m.StatementsDelayed = f.counter("statements_delayed_total", "Statements that had to wait because of a limit per second.")
 	// From the cached decision on loopback (tens of microseconds) to the report that runs for minutes.
 	m.StatementDuration = f.histogram("statement_duration_seconds", "From a statement's message to the end of its answer.",

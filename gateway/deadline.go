@@ -1,0 +1,110 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+)
+
+// deadline cancels a statement that takes longer than its decision allows. The judge starts it, the reporter stops it. Its cancel must
+// hit nothing else, so such a statement runs alone: it is forwarded when everything before it is answered (judge.alone), and nothing
+// is forwarded behind it before it is answered itself (judge.awaitTimed).
+type deadline struct {
+	after time.Duration
+
+	mu    sync.Mutex
+	over  bool
+	up    bool // the time was up before it was over
+	timer *time.Timer
+	fired chan struct{} // closed when the cancel has been delivered
+}
+
+// start begins to count, unless the statement is over already.
+func (d *deadline) start(r *relay) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return
+	}
+	d.fired = make(chan struct{})
+	d.timer = time.AfterFunc(d.after, func() {
+		defer close(d.fired)
+		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+		defer cancel()
+		if _, err := r.cancelRunning(ctx); err != nil {
+			r.logger.Warn("statement whose time is up could not be cancelled", "error", err)
+		}
+	})
+}
+
+// stop ends the counting. When the time was up it waits until the cancel has been delivered, and says so.
+func (d *deadline) stop() (up bool) {
+	if d == nil {
+		return false
+	}
+	d.mu.Lock()
+	timer, again := d.timer, d.over
+	d.over = true
+	d.mu.Unlock()
+	if !again && timer != nil && !timer.Stop() {
+		<-d.fired
+		d.up = true
+	}
+	return d.up
+}
+
+// timedOut is the error of a statement whose time is up, in PostgreSQL's words.
+func (r *reporter) timedOut(run *run) *denial {
+	r.metrics.limited(limitTimeout)
+	d := &denial{
+		sqlstate: "57014", message: "canceling statement due to statement timeout", named: true,
+		detail: "Policy limits this statement to " + run.deadline.after.String() + ".",
+	}
+	return d.decided(audit.StatementID(r.id, run.number))
+}
+
+// alone waits, before a statement with a deadline, until everything before it is answered, or what comes is discarded.
+func (j *judge) alone(run *run) error {
+	if run == nil || run.deadline == nil {
+		return nil
+	}
+	if busy, _ := j.queue.busy(); !busy {
+		return nil
+	}
+	if err := j.askForAnswers(); err != nil {
+		return err
+	}
+	return j.queue.waitAnswered()
+}
+
+// startDeadline begins to count the time of what was forwarded.
+func (j *judge) startDeadline(e entry) error {
+	if e.run == nil || e.run.deadline == nil {
+		return nil
+	}
+	j.timed = e.position
+	if err := j.flush(); err != nil {
+		return err
+	}
+	e.run.deadline.start(j.relay)
+	return nil
+}
+
+// awaitTimed waits, before anything else is forwarded, until a statement with a deadline is answered.
+func (j *judge) awaitTimed() error {
+	if j.timed == 0 {
+		return nil
+	}
+	if err := j.askForAnswers(); err != nil {
+		return err
+	}
+	if err := j.queue.waitCopyOrDone(j.timed); err != nil {
+		return err
+	}
+	if !j.queue.isCopying() {
+		j.timed = 0
+	}
+	return nil
+}

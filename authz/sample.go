@@ -63,6 +63,7 @@ func sampleStatements() map[string]*StatementInput {
 	}
 	samples := make(map[string]*StatementInput, len(sheets)+1)
 	session := Session{ID: "s1", Database: "app", ClientAddress: "192.0.2.1", Application: "psql", Role: "readonly", SearchPath: []string{"app", "pg_temp"}}
+	session.Reason, session.RequestedRole = "INC-42", "readonly"
 	for name, sheet := range sheets {
 		samples[name] = &StatementInput{Identity: sampleIdentity(), Session: session, Statement: sheet}
 	}

@@ -63,9 +63,9 @@ func obliged(t *testing.T, terms map[string]string, replace ...string) *stack.Ga
 const forever = "SELECT generate_series(1, 100000000)"
 
 // delivered runs a query and counts its rows.
-func delivered(t *testing.T, conn *pgx.Conn, query string) (rows int, err error) {
+func delivered(t *testing.T, conn *pgx.Conn, query string, args ...any) (rows int, err error) {
 	t.Helper()
-	result, err := conn.Query(t.Context(), query)
+	result, err := conn.Query(t.Context(), query, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -76,77 +76,61 @@ func delivered(t *testing.T, conn *pgx.Conn, query string) (rows int, err error)
 	return rows, result.Err()
 }
 
+// limited is an analyst's session whose statements deliver a hundred rows.
+type limited struct{ *pgx.Conn }
+
+// usable delivers as many rows as the cap.
+func (l limited) usable(t *testing.T) {
+	t.Helper()
+	if rows, err := delivered(t, l.Conn, "SELECT generate_series(1, 100)"); rows != 100 || err != nil {
+		t.Fatalf("as many rows as the cap: got %d, %v", rows, err)
+	}
+}
+
+// stopped is what becomes of a statement that would deliver more.
+func stopped(t *testing.T, rows int, err error) {
+	t.Helper()
+	if got := sqlstate(t, err); rows != 100 || got != "53400" {
+		t.Errorf("%d rows, SQLSTATE %q, want 100 and 53400: %v", rows, got, err)
+	}
+}
+
 // TestCaps: beyond a cap nothing is delivered, and the session goes on.
 func TestCaps(t *testing.T) {
 	g := obliged(t, map[string]string{"readonly": "max_rows: 100\nmax_bytes: 100000"})
-	l := login{gateway: g, account: stack.Analyst, application: "caps"}
-	conn := l.connect(t)
-	usable := func(t *testing.T) {
-		t.Helper()
-		if rows, err := delivered(t, conn, "SELECT generate_series(1, 100)"); rows != 100 || err != nil {
-			t.Fatalf("as many rows as the cap: got %d, %v", rows, err)
-		}
+	l := limited{login{gateway: g, account: stack.Analyst, application: "caps"}.connect(t)}
+	for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeCacheStatement} {
+		t.Run(mode.String(), func(t *testing.T) {
+			rows, err := delivered(t, l.Conn, forever, mode)
+			stopped(t, rows, err)
+			l.usable(t)
+		})
 	}
-	capped := func(t *testing.T, rows int, err error) {
-		t.Helper()
-		if got := sqlstate(t, err); rows != 100 || got != "53400" {
-			t.Errorf("%d rows, SQLSTATE %q, want 100 and 53400: %v", rows, got, err)
-		}
-	}
-	t.Run("a query, each way", func(t *testing.T) {
-		for _, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec, pgx.QueryExecModeCacheStatement} {
-			result, err := conn.Query(t.Context(), forever, mode)
-			if err != nil {
-				t.Fatal(err)
-			}
-			rows := 0
-			for result.Next() {
-				rows++
-			}
-			capped(t, rows, result.Err())
-			usable(t)
-		}
-	})
 	t.Run("bytes", func(t *testing.T) {
-		rows, err := delivered(t, conn, "SELECT repeat('x', 40000) FROM generate_series(1, 1000000)")
+		rows, err := delivered(t, l.Conn, "SELECT repeat('x', 40000) FROM generate_series(1, 1000000)")
 		if got := sqlstate(t, err); rows != 2 || got != "53400" {
 			t.Errorf("%d rows, SQLSTATE %q", rows, got)
 		}
-		usable(t)
+		l.usable(t)
 	})
 	t.Run("in a transaction", func(t *testing.T) {
-		execute(t, conn, "BEGIN")
-		rows, err := delivered(t, conn, forever)
-		capped(t, rows, err)
-		if _, err := conn.Exec(t.Context(), "SELECT 1"); sqlstate(t, err) != "25P02" {
+		execute(t, l.Conn, "BEGIN")
+		rows, err := delivered(t, l.Conn, forever)
+		stopped(t, rows, err)
+		if _, err := l.Exec(t.Context(), "SELECT 1"); sqlstate(t, err) != "25P02" {
 			t.Errorf("the transaction is not aborted: %v", err)
 		}
-		execute(t, conn, "ROLLBACK")
-		usable(t)
+		execute(t, l.Conn, "ROLLBACK")
+		l.usable(t)
 	})
-	t.Run("in a batch", func(t *testing.T) {
-		batch := &pgx.Batch{}
-		for _, text := range []string{"SELECT 1", forever, "SELECT 2"} {
-			batch.Queue(text)
-		}
-		results := conn.SendBatch(t.Context(), batch)
-		if _, err := results.Exec(); err != nil {
-			t.Errorf("before it: %v", err)
-		}
-		_, err := results.Exec()
-		capped(t, 100, err)
-		if err := results.Close(); sqlstate(t, err) != "53400" {
-			t.Errorf("got %v", err)
-		}
-		usable(t)
-	})
+	t.Run("in a batch", l.batch)
 	t.Run("copied out", func(t *testing.T) {
 		var out bytes.Buffer
-		_, err := conn.PgConn().CopyTo(t.Context(), &out, "COPY ("+forever+") TO STDOUT")
-		capped(t, strings.Count(out.String(), "\n"), err)
-		usable(t)
+		_, err := l.PgConn().CopyTo(t.Context(), &out, "COPY ("+forever+") TO STDOUT")
+		stopped(t, strings.Count(out.String(), "\n"), err)
+		l.usable(t)
 	})
-	if err := conn.Close(t.Context()); err != nil {
+	if err := l.Close(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	outcomes := 0
@@ -161,6 +145,30 @@ func TestCaps(t *testing.T) {
 	if outcomes != 7 {
 		t.Errorf("%d outcomes say capped, want 7", outcomes)
 	}
+}
+
+func (l limited) batch(t *testing.T) {
+	batch := &pgx.Batch{}
+	for _, text := range []string{"SELECT 1", forever, "SELECT 2"} {
+		batch.Queue(text)
+	}
+	results := l.SendBatch(t.Context(), batch)
+	if _, err := results.Exec(); err != nil {
+		t.Errorf("before it: %v", err)
+	}
+	result, err := results.Query()
+	rows := 0
+	if err == nil {
+		for result.Next() {
+			rows++
+		}
+		err = result.Err()
+	}
+	stopped(t, rows, err)
+	if err := results.Close(); sqlstate(t, err) != "53400" {
+		t.Errorf("got %v", err)
+	}
+	l.usable(t)
 }
 
 // TestCapOfCursor: all fetches share it. PostgreSQL runs a FETCH to its end

@@ -52,6 +52,14 @@ func TestRelayCaps(t *testing.T) {
 			send: []pgproto3.FrontendMessage{query("rows 2; endless 2")}, ready: 1,
 			want: "D D ROWS 1 D E53400 ZI", ran: "rows 2 endless 2", trail: []string{"query rows 2; endless 2 = allow → capped 53400"},
 		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { tt.checkWith(t, capped) })
+	}
+}
+
+func TestRelayCapsInPipelines(t *testing.T) {
+	tests := map[string]exchange{
 		"in a pipeline": {
 			send: []pgproto3.FrontendMessage{
 				parse("", "rows 3"), bind("", ""), execute(""), parse("", "endless 4"), bind("", ""), execute(""),
@@ -82,6 +90,14 @@ func TestRelayCaps(t *testing.T) {
 			ready: 1, want: "1 2 D D s D ROWS 1 ZI",
 			trail: []string{"bind rows 3 = allow → suspended", "execute rows 3 = allow → completed"},
 		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { tt.checkWith(t, capped) })
+	}
+}
+
+func TestRelayCapsOfCopiesAndCursors(t *testing.T) {
+	tests := map[string]exchange{
 		"as much copied out as the cap": {
 			send: []pgproto3.FrontendMessage{query("copyout 3")}, ready: 1,
 			want: "H d d d c COPYOUT 1 ZI", ran: "copyout 3", trail: []string{"query copyout 3 = allow → completed"},

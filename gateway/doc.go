@@ -29,6 +29,9 @@
 // A message that is denied is replaced by one that must fail (denial.go): the backend then does what it does after any error, and the
 // reporter puts the denial in the place of that error. Gateway, client and backend cannot disagree about the transaction.
 //
+// A statement that reaches a cap is cut off (caps.go): nothing more of it is delivered, the backend is asked to cancel it, and its error
+// is replaced likewise. The same goes for one whose time is up (deadline.go). How such a cancel hits nothing else is in interrupt.go.
+//
 // What a statement or portal name means is known by names.go: committed when the backend has said so, pending within a pipeline,
 // settling between a Sync and its ReadyForQuery.
 //

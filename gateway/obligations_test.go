@@ -210,3 +210,16 @@ func TestSessionsOfAnIdentity(t *testing.T) {
 		t.Error("the place of one that left is not free")
 	}
 }
+
+// TestUnlimitedStatementsCostNothing: who has no limits pays for none.
+func TestUnlimitedStatementsCostNothing(t *testing.T) {
+	j := &judge{relay: &relay{queue: newQueue()}}
+	p, v := &prepared{known: &opinion{}}, verdict{allow: true}
+	if got := testing.AllocsPerRun(100, func() {
+		if _, err := j.meter(p, v); err != nil || j.allowance(v) != nil || j.awaitBounded() != nil || j.awaitTimed() != nil {
+			t.Fatal("limited")
+		}
+	}); got != 0 {
+		t.Errorf("%v allocations a statement", got)
+	}
+}

@@ -71,7 +71,7 @@ type Outcome struct {
 	Status        Status
 	Command       string // the command tags of CommandComplete, joined by "; "
 	SQLSTATE      string // of the ErrorResponse
-	Rows          uint64 // DataRow and CopyData messages to the client, CopyData messages from it
+	Rows          uint64 // DataRow, CopyData and FunctionCallResponse messages to the client, CopyData messages from it
 	Bytes         uint64 // bytes of those messages
 	Duration      time.Duration
 	JudgeDuration time.Duration // the part of Duration that the gateway took to decide

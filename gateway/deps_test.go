@@ -30,7 +30,6 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/backend":     nil,
 		"gateway/catalog":     {"authz/statement"},
 		"gateway/credentials": nil,
-		"gateway/catalog":     {"authz/statement"},
 		"gateway": {
 			"authn", "authn/oidc", "authn/scram", "authz", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
 			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/catalog", "gateway/metrics", "gateway/wire", "tlsutil",

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/open-policy-agent/opa/v1/rego"
 )
 
 // defaultTimeout bounds one evaluation. The default policy takes well under a millisecond; what takes half a second is a policy that
@@ -59,6 +61,23 @@ type Status struct {
 
 // New loads the policy and checks it on sample inputs. A directory without a valid policy is an error: there is no default.
 func New(cfg Config) (*Engine, error) {
+	e, err := newEngine(cfg)
+	if err != nil {
+		return nil, err
+	}
+	policy, err := e.load()
+	if err != nil {
+		return nil, err
+	}
+	e.adopt(policy)
+	if cfg.InsecureAllowNetwork {
+		e.cfg.Logger.Warn("policies may use the network", "directory", cfg.Directory)
+	}
+	return e, nil
+}
+
+// newEngine checks the configuration; it has no policy yet.
+func newEngine(cfg Config) (*Engine, error) {
 	if cfg.Directory == "" {
 		return nil, errors.New("policy directory is not set")
 	}
@@ -76,16 +95,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe policy input: %w", err)
 	}
-	e := &Engine{cfg: cfg, codec: codec}
-	policy, err := e.load()
-	if err != nil {
-		return nil, err
-	}
-	e.adopt(policy)
-	if cfg.InsecureAllowNetwork {
-		cfg.Logger.Warn("policies may use the network", "directory", cfg.Directory)
-	}
-	return e, nil
+	return &Engine{cfg: cfg, codec: codec}, nil
 }
 
 // Policy is the policy in use.
@@ -109,10 +119,10 @@ func (e *Engine) Statement(ctx context.Context, input *StatementInput) (*Stateme
 	return e.statementBy(ctx, e.Policy(), input)
 }
 
-func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput) (*ConnectDecision, error) {
+func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput, options ...rego.EvalOption) (*ConnectDecision, error) {
 	in := *input
 	in.Version, in.Action = ContractVersion, "connect"
-	document, err := p.evaluate(ctx, p.connect, e.codec.connect(&in), e.cfg.Timeout)
+	document, err := p.evaluate(ctx, p.connect, e.codec.connect(&in), e.cfg.Timeout, options...)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", connectQuery, err)
 	}
@@ -124,13 +134,13 @@ func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput) 
 	return decision, nil
 }
 
-func (e *Engine) statementBy(ctx context.Context, p *Policy, input *StatementInput) (*StatementDecision, error) {
+func (e *Engine) statementBy(ctx context.Context, p *Policy, input *StatementInput, options ...rego.EvalOption) (*StatementDecision, error) {
 	if input.Statement == nil {
 		return nil, errors.New("statement decision without a fact sheet")
 	}
 	in := *input
 	in.Version, in.Action = ContractVersion, "statement"
-	document, err := p.evaluate(ctx, p.statement, e.codec.statement(&in), e.cfg.Timeout)
+	document, err := p.evaluate(ctx, p.statement, e.codec.statement(&in), e.cfg.Timeout, options...)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", statementQuery, err)
 	}
@@ -161,17 +171,35 @@ func (e *Engine) load() (*Policy, error) {
 // check evaluates both decisions on inputs of every kind a gateway asks about, so that a policy with a typo in its decision document
 // is refused when it is loaded and not when the first client comes.
 func (e *Engine) check(p *Policy) error {
-	connects := sampleConnects()
-	for _, name := range slices.Sorted(maps.Keys(connects)) {
-		if _, err := e.connectBy(context.Background(), p, connects[name]); err != nil {
-			return fmt.Errorf("sample %q: %w", name, err)
-		}
-	}
-	statements := sampleStatements()
-	for _, name := range slices.Sorted(maps.Keys(statements)) {
-		if _, err := e.statementBy(context.Background(), p, statements[name]); err != nil {
-			return fmt.Errorf("sample %q: %w", name, err)
+	for _, sample := range e.samples(p) {
+		if err := sample.ask(); err != nil {
+			return fmt.Errorf("sample %q: %w", sample.name, err)
 		}
 	}
 	return nil
+}
+
+// sample is a question that a policy must have an answer to.
+type sample struct {
+	name, query string
+	ask         func() error
+}
+
+func (e *Engine) samples(p *Policy) []sample {
+	var all []sample
+	connects := sampleConnects()
+	for _, name := range slices.Sorted(maps.Keys(connects)) {
+		all = append(all, sample{name, connectQuery, func() error {
+			_, err := e.connectBy(context.Background(), p, connects[name])
+			return err
+		}})
+	}
+	statements := sampleStatements()
+	for _, name := range slices.Sorted(maps.Keys(statements)) {
+		all = append(all, sample{name, statementQuery, func() error {
+			_, err := e.statementBy(context.Background(), p, statements[name])
+			return err
+		}})
+	}
+	return all
 }

@@ -101,7 +101,7 @@ func TestNewRefuses(t *testing.T) {
 		"a typo in a denial":  {connectPolicy("decision := {\"allow\": false, \"reasons\": [], \"rol\": \"r\"}"), "unknown key rol"},
 		"data over rules":     {map[string]string{"data.yaml": "sallyport: {statement: {decision: {allow: true, reasons: []}}}"}, "belongs to the Rego packages"},
 		"rules over data":     {map[string]string{"lib.rego": "package lib\nx := 1", "data.json": `{"lib": {"x": 2}}`}, "conflict"},
-		"data given twice":    {map[string]string{"a.yaml": "x: {y: 1}", "b.json": `{"x": {"y": 2}}`}, "data x.y is already given"},
+		"data given twice":    {map[string]string{"a.yaml": "x: {y: 1}", "b.json": `{"x": {"y": 2}}`}, "b.json:1: x.y: is already given"},
 		"key given twice":     {map[string]string{"a.yaml": "x: 1\nx: 2"}, "already defined"},
 		"JSON key twice":      {map[string]string{"a.json": `{"x": 1, "x": 2}`}, "already defined"},
 		"data is a list":      {map[string]string{"a.yaml": "- x"}, "a.yaml"},

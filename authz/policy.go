@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -32,8 +33,10 @@ type Policy struct {
 	revision  string
 	files     []string
 	cacheable bool
+	compiler  *ast.Compiler
 	connect   rego.PreparedEvalQuery
 	statement rego.PreparedEvalQuery
+	problems  *rego.PreparedEvalQuery // nil: the policy has no word on its data
 }
 
 // Revision identifies the files the policy was made of: a short hash of their names and contents.
@@ -42,21 +45,37 @@ func (p *Policy) Revision() string { return p.revision }
 // Cacheable says that a statement decision depends on nothing but its input: no clock, no network, no randomness.
 func (p *Policy) Cacheable() bool { return p.cacheable }
 
-// compile makes a policy of its source. Compilation is strict (unused variables and imports are errors), and the type checker knows
-// the input document: a field that does not exist is an error here, not a rule that never holds.
+// compile makes a policy of its source.
 func compile(s source, network bool) (*Policy, error) {
-	capabilities := policyCapabilities(network)
+	p, err := s.compile(policyCapabilities(network), ast.CompileErrorLimitDefault)
+	if err != nil {
+		return nil, err
+	}
+	if p.problems == nil {
+		return p, nil
+	}
+	found, err := p.findProblems()
+	if err != nil {
+		return nil, err
+	}
+	if len(found) > 0 {
+		return nil, fmt.Errorf("policy data: %s", strings.Join(found, "; "))
+	}
+	return p, nil
+}
+
+// compile readies the queries; what the policy finds wrong with its data is not asked yet. Compilation is strict (unused variables and
+// imports are errors), and the type checker knows the input document: a field that does not exist is an error here, not a rule that
+// never holds.
+func (s source) compile(capabilities *ast.Capabilities, errorLimit int) (*Policy, error) {
 	modules, err := parseModules(s.modules, capabilities)
 	if err != nil {
 		return nil, err
 	}
-	store := inmem.NewFromObjectWithOpts(s.data, inmem.OptReturnASTValuesOnRead(true))
-	schemas := ast.NewSchemaSet()
-	schemas.Put(ast.SchemaRootRef, inputSchema())
-
-	compiler := ast.NewCompiler().WithCapabilities(capabilities).WithStrict(true).WithSchemas(schemas)
-	err = storage.Txn(context.Background(), store, storage.TransactionParams{}, func(txn storage.Transaction) error {
-		compiler.WithPathConflictsCheck(storage.NonEmpty(context.Background(), store, txn)).Compile(modules)
+	store := s.store()
+	compiler := newCompiler(capabilities).SetErrorLimit(errorLimit)
+	err = inStore(store, compiler, func(storage.Transaction) error {
+		compiler.Compile(modules)
 		return nil
 	})
 	if err != nil {
@@ -65,7 +84,7 @@ func compile(s source, network bool) (*Policy, error) {
 	if compiler.Failed() {
 		return nil, compiler.Errors
 	}
-	p := &Policy{revision: s.revision, files: s.files}
+	p := &Policy{revision: s.revision, files: s.files, compiler: compiler}
 	if p.connect, err = prepare(compiler, store, connectQuery); err != nil {
 		return nil, err
 	}
@@ -77,38 +96,63 @@ func compile(s source, network bool) (*Policy, error) {
 		return p, nil
 	}
 	problems, err := prepare(compiler, store, problemsQuery)
-	if err != nil {
-		return nil, err
-	}
-	return p, p.findProblems(problems)
+	p.problems = &problems
+	return p, err
 }
 
-func (p *Policy) findProblems(query rego.PreparedEvalQuery) error {
-	found, err := p.evaluate(context.Background(), query, ast.NewObject(), problemsTimeout)
+// newCompiler is the compiler of policies and of their tests.
+func newCompiler(capabilities *ast.Capabilities) *ast.Compiler {
+	schemas := ast.NewSchemaSet()
+	schemas.Put(ast.SchemaRootRef, inputSchema())
+	return ast.NewCompiler().WithCapabilities(capabilities).WithStrict(true).WithSchemas(schemas)
+}
+
+// store holds the data of a policy.
+func (s source) store() storage.Store {
+	return inmem.NewFromObjectWithOpts(s.data, inmem.OptReturnASTValuesOnRead(true))
+}
+
+// inStore has f compile in a transaction of the store, so that a rule cannot hide data of the same name.
+func inStore(store storage.Store, compiler *ast.Compiler, f func(storage.Transaction) error) error {
+	return storage.Txn(context.Background(), store, storage.TransactionParams{}, func(txn storage.Transaction) error {
+		compiler.WithPathConflictsCheck(storage.NonEmpty(context.Background(), store, txn))
+		return f(txn)
+	})
+}
+
+// findProblems asks the policy what is wrong with its data.
+func (p *Policy) findProblems(options ...rego.EvalOption) ([]string, error) {
+	found, err := p.evaluate(context.Background(), *p.problems, ast.NewObject(), problemsTimeout, options...)
 	if err != nil {
-		return fmt.Errorf("evaluate %s: %w", problemsQuery, err)
+		return nil, fmt.Errorf("evaluate %s: %w", problemsQuery, err)
 	}
 	problems, err := texts(found)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", problemsQuery, err)
+		return nil, fmt.Errorf("read %s: %w", problemsQuery, err)
 	}
-	if len(problems) > 0 {
-		return fmt.Errorf("policy data: %s", strings.Join(problems, "; "))
-	}
-	return nil
+	return problems, nil
 }
 
+// parseModules parses every text, and gathers what is wrong with any of them.
 func parseModules(texts map[string]string, capabilities *ast.Capabilities) (map[string]*ast.Module, error) {
 	modules := make(map[string]*ast.Module, len(texts))
-	for name, text := range texts {
-		module, err := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities})
-		if err != nil {
+	var wrong ast.Errors
+	for _, name := range slices.Sorted(maps.Keys(texts)) {
+		module, err := ast.ParseModuleWithOpts(name, texts[name], ast.ParserOptions{RegoVersion: ast.RegoV1, Capabilities: capabilities})
+		var errs ast.Errors
+		switch {
+		case errors.As(err, &errs):
+			wrong = append(wrong, errs...)
+		case err != nil:
 			return nil, err
+		case module == nil:
+			wrong = append(wrong, ast.NewError(ast.ParseErr, ast.NewLocation(nil, name, 1, 1), "empty module"))
+		default:
+			modules[name] = module
 		}
-		if module == nil {
-			return nil, fmt.Errorf("%s: empty module", name)
-		}
-		modules[name] = module
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
 	}
 	return modules, nil
 }
@@ -130,7 +174,7 @@ func policyCapabilities(network bool) *ast.Capabilities {
 // that denies on `f(x)` pass whenever f fails.
 func prepare(compiler *ast.Compiler, store storage.Store, query string) (rego.PreparedEvalQuery, error) {
 	if len(compiler.GetRules(ast.MustParseRef(query))) == 0 {
-		return rego.PreparedEvalQuery{}, fmt.Errorf("no rule defines %s", query)
+		return rego.PreparedEvalQuery{}, noRule(query)
 	}
 	return rego.New(
 		rego.Query(query),
@@ -143,7 +187,7 @@ func prepare(compiler *ast.Compiler, store storage.Store, query string) (rego.Pr
 var errUndefined = errors.New("undefined")
 
 // evaluate answers with the decision document. Past the timeout, or when ctx ends, it is an error.
-func (p *Policy) evaluate(ctx context.Context, query rego.PreparedEvalQuery, input ast.Value, timeout time.Duration) (any, error) {
+func (p *Policy) evaluate(ctx context.Context, query rego.PreparedEvalQuery, input ast.Value, timeout time.Duration, options ...rego.EvalOption) (any, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	// OPA's own watch of ctx is a goroutine per evaluation; this is a timer.
@@ -151,7 +195,8 @@ func (p *Policy) evaluate(ctx context.Context, query rego.PreparedEvalQuery, inp
 	stop := context.AfterFunc(ctx, interrupt.Cancel)
 	defer stop()
 
-	results, err := query.Eval(context.WithoutCancel(ctx), rego.EvalParsedInput(input), rego.EvalExternalCancel(interrupt))
+	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(interrupt))
+	results, err := query.Eval(context.WithoutCancel(ctx), options...)
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr
 	}

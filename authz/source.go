@@ -29,46 +29,42 @@ type source struct {
 	revision string
 	files    []string          // base names, sorted
 	modules  map[string]string // Rego text by file name
+	contents map[string][]byte // of data files, by file name
 	data     map[string]any    // the data files merged
 }
 
-// readSource reads a policy directory. Symbolic links are followed: a mounted Kubernetes volume consists of them.
+// readSource reads a policy directory. Symbolic links are followed: a mounted Kubernetes volume consists of them. What is wrong with
+// its files is told together, as Problems.
 func readSource(directory string) (source, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return source{}, err
 	}
-	s := source{modules: map[string]string{}, data: map[string]any{}}
+	s := source{modules: map[string]string{}, contents: map[string][]byte{}, data: map[string]any{}}
 	digest := sha256.New()
+	var problems Problems
 	for _, entry := range entries { // sorted by name
 		name := entry.Name()
 		if strings.HasPrefix(name, ".") {
 			continue
 		}
 		path := filepath.Join(directory, name)
-		info, err := os.Stat(path)
+		content, err := readPolicyFile(path)
 		if err != nil {
-			return source{}, err
+			problems = append(problems, Problem{File: path, Message: err.Error()})
 		}
-		if info.IsDir() {
-			if name == "testdata" {
-				continue
-			}
-			return source{}, fmt.Errorf("%s is a directory: policies are one flat directory", path)
-		}
-		if !isPolicyFile(name) {
+		if content == nil {
 			continue
 		}
-		content, err := readBounded(path)
-		if err != nil {
-			return source{}, err
-		}
 		if err := s.add(name, content); err != nil {
-			return source{}, fmt.Errorf("%s: %w", path, err)
+			problems = append(problems, dataProblem(path, content, err))
 		}
 		// Lengths keep a byte from moving between name, content and next file without changing the digest.
 		fmt.Fprintf(digest, "%d %s %d ", len(name), name, len(content))
 		digest.Write(content)
+	}
+	if len(problems) > 0 {
+		return s, problems
 	}
 	if len(s.modules) == 0 {
 		return source{}, fmt.Errorf("%s holds no .rego file", directory)
@@ -77,10 +73,50 @@ func readSource(directory string) (source, error) {
 	return s, nil
 }
 
+// readPolicyFile reads one entry of the directory; it is nil when it is none of the policy's.
+func readPolicyFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, err
+	case info.IsDir() && filepath.Base(path) == "testdata":
+		return nil, nil
+	case info.IsDir():
+		return nil, errors.New("is a directory: policies are one flat directory")
+	case !isPolicyFile(path):
+		return nil, nil
+	}
+	return readBounded(path)
+}
+
+// testSuffix ends the names of files with tests. They are not part of the policy.
+const testSuffix = "_test.rego"
+
+// readTests reads the tests of a policy directory, by file name.
+func readTests(directory string) (map[string]string, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, err
+	}
+	tests := make(map[string]string)
+	for _, entry := range entries {
+		name := entry.Name()
+		if strings.HasPrefix(name, ".") || !strings.HasSuffix(name, testSuffix) {
+			continue
+		}
+		content, err := readBounded(filepath.Join(directory, name))
+		if err != nil {
+			return nil, Problems{{File: filepath.Join(directory, name), Message: err.Error()}}
+		}
+		tests[name] = string(content)
+	}
+	return tests, nil
+}
+
 func isPolicyFile(name string) bool {
 	switch filepath.Ext(name) {
 	case ".rego":
-		return !strings.HasSuffix(name, "_test.rego")
+		return !strings.HasSuffix(name, testSuffix)
 	case ".json", ".yaml", ".yml":
 		return true
 	}
@@ -98,7 +134,7 @@ func readBounded(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(content) > maxFileBytes {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxFileBytes)
+		return nil, fmt.Errorf("is larger than %d bytes", maxFileBytes)
 	}
 	return content, nil
 }
@@ -109,14 +145,15 @@ func (s *source) add(name string, content []byte) error {
 		s.modules[name] = string(content)
 		return nil
 	}
+	s.contents[name] = content
 	document, err := parseData(content)
 	if err != nil {
 		return err
 	}
 	if _, ok := document["sallyport"]; ok {
-		return errors.New(`key "sallyport" belongs to the Rego packages, data cannot define it`)
+		return &dataError{[]string{"sallyport"}, errors.New("belongs to the Rego packages, data cannot define it")}
 	}
-	return merge(s.data, document, "")
+	return merge(s.data, document, nil)
 }
 
 // parseData reads YAML, and JSON as the YAML it is, so that a key given twice is an error in both.
@@ -129,57 +166,52 @@ func parseData(content []byte) (map[string]any, error) {
 	if err := decoder.Decode(new(any)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("more than one document in a file")
 	}
-	for key, value := range document {
-		plain, err := plainValue(value)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", key, err)
+	for _, key := range slices.Sorted(maps.Keys(document)) {
+		if err := checkPlain(document[key], []string{key}); err != nil {
+			return nil, err
 		}
-		document[key] = plain
 	}
 	return document, nil
 }
 
-// plainValue keeps to what JSON has, because that is what policies see: YAML's timestamps and non-string keys are errors.
-func plainValue(value any) (any, error) {
+// checkPlain keeps to what JSON has, because that is what policies see: YAML's timestamps and non-string keys are errors.
+func checkPlain(value any, path []string) error {
 	switch v := value.(type) {
 	case nil, bool, string, int, float64:
-		return v, nil
+		return nil
 	case []any:
 		for i := range v {
-			plain, err := plainValue(v[i])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", strconv.Itoa(i), err)
+			if err := checkPlain(v[i], append(path, strconv.Itoa(i))); err != nil {
+				return err
 			}
-			v[i] = plain
 		}
-		return v, nil
+		return nil
 	case map[string]any:
 		for key := range v {
-			plain, err := plainValue(v[key])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", key, err)
+			if err := checkPlain(v[key], append(path, key)); err != nil {
+				return err
 			}
-			v[key] = plain
 		}
-		return v, nil
+		return nil
 	}
-	return nil, fmt.Errorf("a value of type %T is not JSON: quote it, or use string keys", value)
+	return &dataError{slices.Clone(path), fmt.Errorf("a value of type %T is not JSON: quote it, or use string keys", value)}
 }
 
 // merge adds from to into. Two files may share objects but not say two things about one key.
-func merge(into, from map[string]any, prefix string) error {
+func merge(into, from map[string]any, path []string) error {
 	for _, key := range slices.Sorted(maps.Keys(from)) {
 		old, ok := into[key]
 		if !ok {
 			into[key] = from[key]
 			continue
 		}
+		here := append(path, key)
 		a, aok := old.(map[string]any)
 		b, bok := from[key].(map[string]any)
 		if !aok || !bok {
-			return fmt.Errorf("data %s is already given by another file", prefix+key)
+			return &dataError{slices.Clone(here), errors.New("is already given by another file")}
 		}
-		if err := merge(a, b, prefix+key+"."); err != nil {
+		if err := merge(a, b, here); err != nil {
 			return err
 		}
 	}

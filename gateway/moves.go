@@ -107,6 +107,16 @@ func namesAnything(s *statement.Statement) bool {
 	return len(s.Relations)+len(s.Functions)+len(s.Attributes)+len(s.Operators)+len(s.Types)+len(s.Opaque) > 0 || len(usesOf(s)) > 0
 }
 
+// AsJudged is the sheet that policy is asked about when a text is sent: its own facts, unless names in it may mean something else than
+// they say, because the text moves them itself, or what came before it in its transaction did (moved). For those who ask a policy what
+// a gateway would ask; of a session that observes, policy sees the facts as they are.
+func AsJudged(sheet *statement.Sheet, moved bool) *statement.Sheet {
+	if namesMoved(sheet, moved) {
+		return unsure(sheet)
+	}
+	return sheet
+}
+
 // unsure is a sheet that does not vouch for what its names mean.
 func unsure(sheet *statement.Sheet) *statement.Sheet {
 	u := *sheet

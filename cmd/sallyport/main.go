@@ -11,6 +11,7 @@ const usage = `usage: sallyport <command> [flags]
 
   serve     serve clients until SIGTERM
   check     say everything that is wrong with a configuration
+  policy    check, test and explain policies, and try them on an audit log
   user      add, change, remove and list the users that have a password
   version   print the version
 
@@ -38,6 +39,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return serve(args, stderr)
 	case "check":
 		return check(args, stdout, stderr)
+	case "policy":
+		return policy(args, stdin, stdout, stderr)
 	case "user":
 		return user(args, stdin, stdout, stderr)
 	case "version":

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,9 @@ type Database struct {
 	SearchPath []string          // the schemas in which unqualified names are found; pg_temp always comes last
 	VaultRoles map[string]string // the role a connect decision gives → the Vault role that issues its credential
 }
+
+// searchPath is what sessions have: pg_temp, which PostgreSQL would put first, comes last.
+func (d *Database) searchPath() []string { return append(slices.Clone(d.SearchPath), "pg_temp") }
 
 // checked returns the configuration with its defaults, or says what is missing.
 func (c Config) checked() (Config, error) {

@@ -17,6 +17,7 @@ type verdict struct {
 	revision string   // of the policy that decided
 	terms    terms    // what it must keep to
 	denial   *denial  // what the client hears instead of policy's refusal: a syntax error, an unknown name; a template, copied for use
+	unsure   bool     // the facts that policy was asked about do not say everything
 	unknown  bool     // denied only because it runs something by a name that means nothing now
 	used     []parsed // what SQL runs by its name and only Parse has named, so that no event has its text yet
 }
@@ -236,6 +237,7 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 		sheet = unsure(sheet)
 	}
 	v := j.ask(ctx, sheet)
+	v.unsure = !sheet.Complete
 	if moved || v.denial != nil || !v.cacheable {
 		p.known.policy, p.known.final = nil, false
 		return v.verdict

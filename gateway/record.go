@@ -48,9 +48,9 @@ func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
 	e.Text, e.Commands, e.Relations = p.audit, p.known.commands, p.known.relations
-	e.Fingerprint, e.Incomplete = "", p.sheet == nil
+	e.Fingerprint, e.Incomplete = "", true
 	if p.sheet != nil {
-		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete
+		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete || v.unsure
 	}
 	if p.known.facts != nil {
 		e.Incomplete = !p.known.facts.Complete

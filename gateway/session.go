@@ -137,7 +137,7 @@ func (s *session) begin(a *admitted) error {
 		StatedReason: asked.reason, RequestedRole: asked.role,
 		Session: s.id, User: a.startup.user, Database: a.startup.database, ClientAddress: hostOf(s.client),
 		Application: clip(a.startup.parameter("application_name")), TLSVersion: tls.VersionName(state.Version),
-		TLSCipher: tls.CipherSuiteName(state.CipherSuite), ProtocolVersion: a.startup.version(),
+		TLSCipher: tls.CipherSuiteName(state.CipherSuite), ProtocolVersion: a.startup.version(), Replication: wantsReplication(a.startup),
 	})
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (s *session) begin(a *admitted) error {
 func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g grant, o *opened) (totals, error) {
 	input := authz.StatementInput{Version: authz.ContractVersion, Action: "statement", Identity: policyIdentity(id), Session: s.policySession(a)}
 	input.Session.Role, input.Session.Observe = g.Role, g.Observe
-	input.Session.SearchPath = append(append(input.Session.SearchPath, g.database.SearchPath...), "pg_temp")
+	input.Session.SearchPath = g.database.searchPath()
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,

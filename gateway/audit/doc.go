@@ -21,6 +21,7 @@
 //	requested_role?               sallyport.role
 //	tls_version?, tls_cipher?
 //	protocol_version?             "3.0"
+//	replication?                  what kind of replication session was asked for
 //
 // connect: the client proved who it is, and policy decided
 //
@@ -33,6 +34,7 @@
 //	role?, vault_role?            the role policy gave, the Vault role it maps to
 //	observe?                      true: everything is recorded, nothing denied
 //	obligations?                  what the session is obliged to: "max_rows=100", "read_only"
+//	search_path?                  what unqualified names are resolved by; with a backend session only
 //	backend_host?, backend_database?, backend_role?, backend_pid?
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
@@ -53,7 +55,7 @@
 //	text?                         without passwords (see Redact), at most Config.MaxTextBytes; none for a function_call
 //	text_digest?                  SHA-256 of the whole text without passwords
 //	text_truncated?, text_redacted?
-//	incomplete?                   the facts do not say everything
+//	incomplete?                   the facts that policy was asked about do not say everything
 //	observe?
 //	backend_role, lease?
 //

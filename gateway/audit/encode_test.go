@@ -89,12 +89,12 @@ func TestLines(t *testing.T) {
 		want  string
 	}{
 		"session start": {
-			&SessionStart{Time: at, Session: "s1", User: "ana", Database: "app", ClientAddress: "::1", Application: "psql", StatedReason: "INC-42", RequestedRole: "admin", TLSVersion: "TLS 1.3", TLSCipher: "C", ProtocolVersion: "3.0"},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"session_start","session":"s1","claimed_user":"ana","database":"app","client_address":"::1","application_name":"psql","stated_reason":"INC-42","requested_role":"admin","tls_version":"TLS 1.3","tls_cipher":"C","protocol_version":"3.0"}`,
+			&SessionStart{Time: at, Session: "s1", User: "ana", Database: "app", ClientAddress: "::1", Application: "psql", StatedReason: "INC-42", RequestedRole: "admin", TLSVersion: "TLS 1.3", TLSCipher: "C", ProtocolVersion: "3.0", Replication: "database"},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"session_start","session":"s1","claimed_user":"ana","database":"app","client_address":"::1","application_name":"psql","stated_reason":"INC-42","requested_role":"admin","tls_version":"TLS 1.3","tls_cipher":"C","protocol_version":"3.0","replication":"database"}`,
 		},
 		"connect": {
-			&Connect{Time: at, Session: "s1", Identity: identity, StatedReason: "INC-42", RequestedRole: "ro", Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app-ro", Obligations: []string{"read_only"}, BackendHost: "h:1", BackendDatabase: "app", BackendRole: "v-1", BackendPID: 9, LeaseIDHash: "l", LeaseExpires: at},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-42","requested_role":"ro","allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app-ro","obligations":["read_only"],"backend_host":"h:1","backend_database":"app","backend_role":"v-1","backend_pid":9,"lease":"l","lease_expires":"2026-03-04T05:06:07.000000Z"}`,
+			&Connect{Time: at, Session: "s1", Identity: identity, StatedReason: "INC-42", RequestedRole: "ro", Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app-ro", Obligations: []string{"read_only"}, SearchPath: []string{"app", "pg_temp"}, BackendHost: "h:1", BackendDatabase: "app", BackendRole: "v-1", BackendPID: 9, LeaseIDHash: "l", LeaseExpires: at},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-42","requested_role":"ro","allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app-ro","obligations":["read_only"],"search_path":["app","pg_temp"],"backend_host":"h:1","backend_database":"app","backend_role":"v-1","backend_pid":9,"lease":"l","lease_expires":"2026-03-04T05:06:07.000000Z"}`,
 		},
 		"connect, denied": {
 			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "scram-sha-256"}, Reasons: []string{"no"}, PolicyRevision: "r"},

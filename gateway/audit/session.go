@@ -15,6 +15,7 @@ type SessionStart struct {
 	ProtocolVersion string // "3.0"
 	StatedReason    string // why the client says it comes
 	RequestedRole   string // the role of the policy that it wants
+	Replication     string // what kind of replication session was asked for; "": none
 }
 
 // AppendJSON implements Event.
@@ -29,6 +30,7 @@ func (e *SessionStart) AppendJSON(dst []byte) []byte {
 	o.optional("tls_version", e.TLSVersion)
 	o.optional("tls_cipher", e.TLSCipher)
 	o.optional("protocol_version", e.ProtocolVersion)
+	o.optional("replication", e.Replication)
 	return o.end()
 }
 
@@ -49,6 +51,7 @@ type Connect struct {
 	VaultRole      string // what the database's configuration maps it to
 	Observe        bool
 	Obligations    []string // what policy obliges the session to: "max_rows=100", "read_only"
+	SearchPath     []string // what was pinned; nil: there was no backend session
 
 	BackendHost     string
 	BackendDatabase string
@@ -74,6 +77,9 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.optional("vault_role", e.VaultRole)
 	o.flag("observe", e.Observe)
 	o.some("obligations", e.Obligations)
+	if e.SearchPath != nil {
+		o.list("search_path", e.SearchPath)
+	}
 	o.optional("backend_host", e.BackendHost)
 	o.optional("backend_database", e.BackendDatabase)
 	o.optional("backend_role", e.BackendRole)

@@ -20,7 +20,7 @@ type Statement struct {
 	Fingerprint   string
 	Commands      []string // of all statements in the text, the nested ones too
 	Relations     []string // compact: "app.customers select,update (id,name)"
-	Incomplete    bool     // the facts do not say everything; see Reasons
+	Incomplete    bool     // the facts that policy was asked about do not say everything; see Reasons
 
 	Decision       Decision
 	Reasons        []string

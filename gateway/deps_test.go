@@ -26,6 +26,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/wire":        nil,
 		"gateway/audit":       nil,
 		"gateway/metrics":     nil,
+		"gateway/replay":      {"authz", "authz/statement"},
 		"gateway/admin":       nil,
 		"gateway/backend":     nil,
 		"gateway/catalog":     {"authz/statement"},

@@ -1,0 +1,284 @@
+package replay
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// Analyzer turns a text into facts: *statement.Pool.
+type Analyzer interface {
+	Analyze(ctx context.Context, text string) (*statement.Sheet, error)
+}
+
+// Config says by what to decide.
+type Config struct {
+	Policy   *authz.Engine
+	Analyzer Analyzer
+	// Judged makes of a text's facts what a gateway asks policy about; moved says that its names may have moved before it.
+	Judged func(sheet *statement.Sheet, moved bool) *statement.Sheet
+	// SearchPath is what sessions of a database have, for logs that do not say it. nil: nobody knows.
+	SearchPath func(database string) []string
+	// Report is told each difference as it is found; its error ends the replay.
+	Report func(*Difference) error
+}
+
+// Difference is one decision that is another one now.
+type Difference struct {
+	Time     time.Time `json:"time"`
+	Kind     string    `json:"kind"`   // connect, statement
+	Change   Change    `json:"change"` // what became of it
+	ID       string    `json:"id"`     // of the session, or of the statement
+	User     string    `json:"user"`
+	Database string    `json:"database"`
+	Text     string    `json:"text,omitempty"`
+	Old      Decision  `json:"old"`
+	New      Decision  `json:"new"`
+}
+
+// Decision is what a policy said.
+type Decision struct {
+	Decision string   `json:"decision"` // allow, deny; observe: the policy denied it, and it was let through
+	Reasons  []string `json:"reasons"`
+	Role     string   `json:"role,omitempty"`    // of a connection
+	Observe  bool     `json:"observe,omitempty"` // of a connection
+}
+
+// Change says how two decisions differ.
+type Change string
+
+// The changes.
+const (
+	Same         Change = "same"
+	NewlyAllowed Change = "newly_allowed"
+	NewlyDenied  Change = "newly_denied"
+	OtherTerms   Change = "other_terms" // a connection with another role, or another observe
+)
+
+// Counts is how many of each there were.
+type Counts struct {
+	Lines       int            `json:"lines"`
+	Connections map[Change]int `json:"connections"`
+	Statements  map[Change]int `json:"statements"`
+	// NotAdmitted are statements of sessions that are not let in any more. None of them is a difference of its own.
+	NotAdmitted int `json:"statements_not_admitted"`
+	// NotReplayed are decisions that cannot be made again, by the reason why.
+	NotReplayed map[string]int `json:"not_replayed"`
+	Unreadable  int            `json:"unreadable_lines"`
+}
+
+// Why a decision cannot be made again.
+const (
+	noStart      = "the beginning of its session is not in the log"
+	noSearchPath = "the log does not say the session's search_path, and no configuration does"
+	cutGroups    = "the log does not hold all groups"
+	noText       = "it has no text"
+	cutText      = "its text was cut"
+	redactedText = "a password was taken out of its text"
+	byGateway    = "the gateway denied it by itself"
+	byName       = "it runs a prepared statement or cursor by its name"
+	unreadable   = "its text cannot be read"
+)
+
+// Replay goes through logs. It is not safe for concurrent use.
+type Replay struct {
+	cfg      Config
+	sessions map[string]*session // that have not ended
+	counts   Counts
+}
+
+// New begins a replay.
+func New(cfg Config) *Replay {
+	return &Replay{cfg: cfg, sessions: make(map[string]*session), counts: Counts{
+		Connections: make(map[Change]int), Statements: make(map[Change]int), NotReplayed: make(map[string]int),
+	}}
+}
+
+// Counts is what there was until now.
+func (r *Replay) Counts() Counts { return r.counts }
+
+// Read goes through one log. Sessions go on into the next: read the oldest first.
+func (r *Replay) Read(ctx context.Context, log io.Reader) error {
+	in := lines{reader: bufio.NewReaderSize(log, 64<<10)}
+	var e event
+	for {
+		line, err := in.next()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, errLong):
+			r.counts.Lines++
+			r.counts.Unreadable++
+			continue
+		case err != nil:
+			return fmt.Errorf("read audit log: %w", err)
+		}
+		r.counts.Lines++
+		if !parse(line, &e) {
+			r.counts.Unreadable++
+			continue
+		}
+		if err := r.event(ctx, &e); err != nil {
+			return err
+		}
+	}
+}
+
+func (r *Replay) event(ctx context.Context, e *event) error {
+	switch e.Type {
+	case "session_start":
+		r.sessions[e.Session] = newSession(e)
+	case "connect":
+		return r.connect(ctx, e)
+	case "statement":
+		return r.statement(ctx, e)
+	case "session_end":
+		delete(r.sessions, e.Session)
+	}
+	return nil
+}
+
+func (r *Replay) skip(why string) error {
+	r.counts.NotReplayed[why]++
+	return nil
+}
+
+// connect decides about a connection again.
+func (r *Replay) connect(ctx context.Context, e *event) error {
+	s := r.sessions[e.Session]
+	if s == nil {
+		return r.skip(noStart)
+	}
+	if isCut(e.Groups) {
+		s.lacks = cutGroups
+		return r.skip(cutGroups)
+	}
+	s.connected(r.cfg, e)
+	d := &Difference{
+		Time: e.Time, Kind: "connect", ID: e.Session, User: e.User, Database: s.input.Session.Database,
+		Old: Decision{Decision: word(e.Allow), Reasons: e.Reasons, Role: e.Role, Observe: e.Observe},
+	}
+	now, err := s.trial.Connect(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		d.New = failed(err)
+	} else {
+		d.New = Decision{Decision: word(now.Allow), Reasons: now.Reasons, Role: now.Role, Observe: now.Observe}
+		s.admitted, s.observe = now.Allow, now.Observe
+	}
+	d.Change = changeOf(&d.Old, &d.New)
+	if d.Change == Same && e.Allow && (d.Old.Role != d.New.Role || d.Old.Observe != d.New.Observe) {
+		d.Change = OtherTerms
+	}
+	r.counts.Connections[d.Change]++
+	return r.report(d)
+}
+
+// statement decides about a statement again.
+func (r *Replay) statement(ctx context.Context, e *event) error {
+	s := r.sessions[e.Session]
+	switch {
+	case s == nil || s.trial == nil && s.lacks == "":
+		return r.skip(noStart)
+	case s.lacks != "":
+		return r.skip(s.lacks)
+	case e.Digest == "":
+		return r.skip(noText)
+	case e.Truncated:
+		return r.skip(cutText)
+	case e.Redacted:
+		return r.skip(redactedText)
+	case e.Decision == "deny" && e.SQLSTATE != policyDenial:
+		return r.skip(byGateway)
+	case !s.admitted:
+		r.counts.NotAdmitted++
+		return nil
+	}
+	sheet, err := r.cfg.Analyzer.Analyze(ctx, e.Text)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		return r.skip(unreadable)
+	}
+	if runsByName(sheet) {
+		return r.skip(byName)
+	}
+	if !s.observe {
+		sheet = r.cfg.Judged(sheet, e.Incomplete && sheet.Complete)
+	}
+	d := &Difference{
+		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: e.Text,
+		Old: Decision{Decision: e.Decision, Reasons: e.Reasons}, New: s.decide(ctx, r.cfg.Policy, sheet),
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	d.Change = changeOf(&d.Old, &d.New)
+	r.counts.Statements[d.Change]++
+	return r.report(d)
+}
+
+// policyDenial is the SQLSTATE of what policy denies.
+const policyDenial = "42501"
+
+func (r *Replay) report(d *Difference) error {
+	if d.Change == Same {
+		return nil
+	}
+	return r.cfg.Report(d)
+}
+
+// changeOf compares what two policies said. What was observed was denied by the first.
+func changeOf(before, now *Decision) Change {
+	switch was, is := before.Decision == "allow", now.Decision == "allow"; {
+	case was == is:
+		return Same
+	case is:
+		return NewlyAllowed
+	}
+	return NewlyDenied
+}
+
+func word(allow bool) string {
+	if allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// failed is the decision of a policy that has none: a gateway denies then.
+func failed(err error) Decision {
+	return Decision{Decision: "deny", Reasons: []string{"the policy has no answer: " + err.Error()}}
+}
+
+// runsByName says whether a text runs what only its session knows: a prepared statement or cursor that it has not made itself.
+func runsByName(sheet *statement.Sheet) bool {
+	var made []string
+	for i := range sheet.Statements {
+		p := sheet.Statements[i].Prepared
+		if p == nil {
+			continue
+		}
+		uses := p.Uses
+		switch p.Action {
+		case "execute", "fetch", "move", "current_of":
+			uses = append(slices.Clone(uses), statement.Use{Name: p.Name})
+		case "prepare", "declare":
+			made = append(made, p.Name)
+		}
+		if slices.ContainsFunc(uses, func(u statement.Use) bool { return !slices.Contains(made, u.Name) }) {
+			return true
+		}
+	}
+	return false
+}

@@ -62,15 +62,21 @@ func TestExplainStatement(t *testing.T) {
 			Identity{}, Session{Observe: true}, false, at("statement.rego:5"), []Reason{},
 		},
 		"denied by a rule of its own": {
-			Identity{User: "ana"}, Session{}, false, at("statement.rego:7"),
+			Identity{User: "ana"},
+			Session{},
+			false, at("statement.rego:7"),
 			[]Reason{{"it is incomplete", []string{at("statement.rego:9")}, []string{}}},
 		},
 		"denied by another package": {
-			Identity{}, Session{}, true, at("statement.rego:7"),
+			Identity{},
+			Session{},
+			true, at("statement.rego:7"),
 			[]Reason{{" is nobody", []string{at("lib.rego:3")}, []string{at("statement.rego:11")}}},
 		},
 		"one reason of two rules": {
-			Identity{User: "ana"}, Session{Role: "twice"}, true, at("statement.rego:7"),
+			Identity{User: "ana"},
+			Session{Role: "twice"},
+			true, at("statement.rego:7"),
 			[]Reason{{"twice and ana", []string{at("statement.rego:13"), at("statement.rego:15")}, []string{}}},
 		},
 	} {

@@ -43,14 +43,14 @@ func TestCheckFinds(t *testing.T) {
 			statementPolicy("\n\ndecision := {\"allow\": 1, \"reasons\": []}"),
 			[]string{
 				`statement.rego:4: sample "empty": read data.sallyport.statement.decision: allow is not a boolean`, `statement.rego:4: sample "everything"`,
-				`statement.rego:4: sample "incomplete"`, `statement.rego:4: sample "observed"`, `statement.rego:4: sample "select"`,
+				`statement.rego:4: sample "incomplete"`, `statement.rego:4: sample "observed"`, `statement.rego:4: sample "resolved"`, `statement.rego:4: sample "select"`,
 			},
 		},
 		"an answer that fails": {
 			statementPolicy("default decision := {\"allow\": false, \"reasons\": []}\ndecision := {\"allow\": true, \"reasons\": []} if {\n\tto_number(input.session.role) > 1\n}"),
 			[]string{
 				`statement.rego:4: sample "empty": to_number: `, `statement.rego:4: sample "everything"`, `statement.rego:4: sample "incomplete"`,
-				`statement.rego:4: sample "observed"`, `statement.rego:4: sample "select"`,
+				`statement.rego:4: sample "observed"`, `statement.rego:4: sample "resolved"`, `statement.rego:4: sample "select"`,
 			},
 		},
 		"no decision": {map[string]string{"statement.rego": ""}, []string{": no rule defines data.sallyport.statement.decision"}},

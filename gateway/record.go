@@ -48,12 +48,12 @@ func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
 	e.Text, e.Commands, e.Relations = p.audit, p.known.commands, p.known.relations
-	e.Fingerprint, e.Incomplete = "", true
+	e.Fingerprint, e.Incomplete, e.Resolved = "", true, false
 	if p.sheet != nil {
 		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete || v.unsure
 	}
 	if p.known.facts != nil {
-		e.Incomplete = !p.known.facts.Complete
+		e.Incomplete, e.Resolved = !p.known.facts.Complete || v.unsure, p.known.facts.Resolved
 	}
 	e.Reasons, e.PolicyRevision, e.SQLSTATE, e.Obligations = v.reasons, v.revision, "", nil
 	if d == nil {

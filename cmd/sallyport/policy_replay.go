@@ -200,6 +200,9 @@ func (p *printer) end(revision string, c replay.Counts) error {
 	if c.NotAdmitted > 0 {
 		fmt.Fprintf(&w, "%d statements of connections that are not allowed\n", c.NotAdmitted)
 	}
+	if c.ByText > 0 {
+		fmt.Fprintf(&w, "%d statements were judged by what their names mean, and are now by the names alone\n", c.ByText)
+	}
 	for _, why := range slices.Sorted(maps.Keys(c.NotReplayed)) {
 		fmt.Fprintf(&w, "%d cannot be replayed: %s\n", c.NotReplayed[why], why)
 	}

@@ -56,6 +56,7 @@
 //	text_digest?                  SHA-256 of the whole text without passwords
 //	text_truncated?, text_redacted?
 //	incomplete?                   the facts that policy was asked about do not say everything
+//	resolved?                     they are about what names mean, by the catalog, and not by the text alone
 //	observe?
 //	backend_role, lease?
 //

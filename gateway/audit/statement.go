@@ -21,6 +21,7 @@ type Statement struct {
 	Commands      []string // of all statements in the text, the nested ones too
 	Relations     []string // compact: "app.customers select,update (id,name)"
 	Incomplete    bool     // the facts that policy was asked about do not say everything; see Reasons
+	Resolved      bool     // names were looked up in the catalog
 
 	Decision       Decision
 	Reasons        []string
@@ -55,6 +56,7 @@ func (e *Statement) AppendJSON(dst []byte) []byte {
 	o.optional("fingerprint", e.Fingerprint)
 	o.text(&e.Text)
 	o.flag("incomplete", e.Incomplete)
+	o.flag("resolved", e.Resolved)
 	o.flag("observe", e.Observe)
 	o.string("backend_role", e.BackendRole)
 	o.optional("lease", e.LeaseIDHash)

@@ -47,6 +47,7 @@ type event struct {
 	Redacted   bool   `json:"text_redacted"`
 	Digest     string `json:"text_digest"`
 	Incomplete bool   `json:"incomplete"`
+	Resolved   bool   `json:"resolved"`
 }
 
 func (e *event) identity() authz.Identity {

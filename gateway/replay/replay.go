@@ -69,6 +69,8 @@ type Counts struct {
 	Statements  map[Change]int `json:"statements"`
 	// NotAdmitted are statements of sessions that are not let in any more. None of them is a difference of its own.
 	NotAdmitted int `json:"statements_not_admitted"`
+	// ByText are statements whose names were looked up in a catalog then, and are taken as written now.
+	ByText int `json:"statements_by_text_alone"`
 	// NotReplayed are decisions that cannot be made again, by the reason why.
 	NotReplayed map[string]int `json:"not_replayed"`
 	Unreadable  int            `json:"unreadable_lines"`
@@ -225,6 +227,9 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 	}
 	d.Change = changeOf(&d.Old, &d.New)
 	r.counts.Statements[d.Change]++
+	if e.Resolved && !sheet.Resolved {
+		r.counts.ByText++
+	}
 	return r.report(d)
 }
 

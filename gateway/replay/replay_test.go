@@ -144,6 +144,7 @@ type replayed struct {
 	statements  map[Change]int
 	skipped     map[string]int
 	notAdmitted int
+	byText      int
 }
 
 func (x *replayed) check(t *testing.T) {
@@ -156,6 +157,7 @@ func (x *replayed) check(t *testing.T) {
 	for _, diff := range []string{
 		cmp.Diff(x.want, *found, cmpopts.EquateEmpty()), cmp.Diff(x.statements, got.Statements, cmpopts.EquateEmpty()),
 		cmp.Diff(x.skipped, got.NotReplayed, cmpopts.EquateEmpty()), cmp.Diff(x.notAdmitted, got.NotAdmitted),
+		cmp.Diff(x.byText, got.ByText),
 	} {
 		if diff != "" {
 			t.Error(diff)
@@ -183,6 +185,12 @@ func TestReplayStatements(t *testing.T) {
 			events:     opened(said("s", 1, "allow", "DELETE"), said("s", 2, "deny", "SELECT"), said("s", 3, "observe", "SELECT")),
 			want:       []string{"statement s.1 newly_denied: allow → deny no delete", "statement s.2 newly_allowed: deny → allow", "statement s.3 newly_allowed: observe → allow"},
 			statements: map[Change]int{NewlyDenied: 1, NewlyAllowed: 2},
+		},
+		"by the text alone": {
+			events: opened(
+				with(said("s", 1, "allow", "SELECT"), func(s *audit.Statement) { s.Resolved = true }), said("s", 2, "allow", "SELECT"),
+			),
+			statements: map[Change]int{Same: 2}, byText: 1,
 		},
 		"no answer is a denial": {
 			events:     opened(said("s", 1, "allow", "FAIL"), said("s", 2, "deny", "FAIL")),

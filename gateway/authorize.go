@@ -19,6 +19,7 @@ type grant struct {
 	policy    *authz.Policy // not newer than the one that decided
 	database  Database
 	vaultRole string
+	shadow    *shadowed // the session to the second policy; nil: there is none
 
 	backendRole string // the database role of the lease
 	leaseHash   string
@@ -41,6 +42,7 @@ func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity)
 		return g, fail(ReasonPolicyFailed, err)
 	}
 	g.ConnectDecision = *d
+	g.shadow = s.config.Shadow.connected(g.input, d)
 	if !d.Allow {
 		return g, &sessionError{reason: ReasonPolicyDenied, detail: strings.Join(d.Reasons, "\n"), hint: "Decision " + s.id + "."}
 	}

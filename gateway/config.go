@@ -26,7 +26,7 @@ import (
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
-// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Limits, Timeouts
+// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Shadow, Limits, Timeouts
 // and Logger. The parts are the caller's: it runs and closes them, after the server.
 type Config struct {
 	Serving     func() *tlsutil.Serving        // the certificate that a client who comes now is served
@@ -39,6 +39,7 @@ type Config struct {
 	Throttle    *throttle.Throttle             // of failed logins; nil: nobody waits
 	Proxies     []netip.Prefix                 // who must say by a PROXY header who the client is; they can claim any address
 	Policy      *authz.Engine
+	Shadow      *Shadow // a second policy, which decides nothing; nil: none
 	Statements  *statement.Pool
 	Credentials *credentials.Vault
 	Revoker     *credentials.Revoker

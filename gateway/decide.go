@@ -238,6 +238,7 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 	}
 	v := j.ask(ctx, sheet)
 	v.unsure = !sheet.Complete
+	p.known.answered(sheet, v.verdict)
 	if moved || v.denial != nil || !v.cacheable {
 		p.known.policy, p.known.final = nil, false
 		return v.verdict

@@ -29,6 +29,10 @@ type opinion struct {
 	facts    *statement.Sheet  // what the sheet means in snapshot; nil: was not looked up
 	snapshot *catalog.Snapshot // nil: the facts are the sheet's own
 
+	asked    *statement.Sheet // what policy was asked about last; nil: it was not, or had no answer
+	answer   verdict          // what it said to that
+	compared *authz.Policy    // the shadow policy that was asked too
+
 	policy  *authz.Policy // the one that verdict is of; nil: there is none, or it may not be kept
 	verdict verdict
 	final   bool // the verdict is all there is to decide: allowed, and no other text is run by name

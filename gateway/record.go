@@ -32,6 +32,7 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	if err := j.appendEvent(); err != nil {
 		return nil, unrecorded()
 	}
+	j.shadow.judged(p.known, j.number)
 	j.metrics.statement(protocol, j.event.Decision, judged)
 	r = &run{number: j.number, started: began, judged: judged}
 	if d == nil {
@@ -97,6 +98,7 @@ func (j *judge) recordUsed(v verdict, began time.Time) error {
 		if err := j.appendEvent(); err != nil {
 			return err
 		}
+		j.shadow.judged(u.prepared.known, j.number)
 		r := &run{number: j.number, started: began, status: audit.StatusCompleted}
 		if err := j.writeOutcome(&audit.Outcome{}, r); err != nil {
 			return err

@@ -60,6 +60,7 @@ type relay struct {
 
 	analyzer analyzer
 	policy   decider
+	shadow   *shadowed     // nil: there is no second policy
 	catalog  catalogSource // nil: names are judged as written
 	log      auditLog
 	metrics  *sessionMetrics

@@ -30,6 +30,8 @@ type process struct {
 	adminCertificate *tlsutil.Reloader // nil: none
 	statements       *statement.Pool
 	policy           *authz.Engine
+	shadow           *authz.Engine // the second policy; nil: none
+	comparing        *gateway.Shadow
 	vault            *credentials.Vault
 	users            users
 	throttle         throttled
@@ -61,6 +63,9 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	}
 	if p.policy, err = authz.New(c.PolicyConfig(logger, p.policyReloaded)); err != nil {
 		return nil, c.Problem("policy.directory", err)
+	}
+	if err = p.assembleShadow(); err != nil {
+		return nil, err
 	}
 	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
 		return nil, c.Problem("vault", err)
@@ -95,6 +100,20 @@ func (p *process) assembleTLS() (err error) {
 	return nil
 }
 
+// assembleShadow makes what compares with the second policy, if there is one.
+func (p *process) assembleShadow() (err error) {
+	cfg, ok := p.config.ShadowConfig(p.logger.With("policy", "shadow"), p.shadowReloaded)
+	if !ok {
+		return nil
+	}
+	if p.shadow, err = authz.New(cfg); err != nil {
+		return p.config.Problem("policy.shadow", err)
+	}
+	p.metrics.ShadowRevision(p.shadow.Status().Revision)
+	p.comparing = gateway.NewShadow(p.shadow, p.metrics, p.logger)
+	return nil
+}
+
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
 // userlist is to be used when the server has taken the rest.
 func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, error) {
@@ -119,6 +138,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Throttle:    throttler,
 		Proxies:     c.ProxyProtocol.Trusted,
 		Policy:      p.policy,
+		Shadow:      p.comparing,
 		Statements:  p.statements,
 		Credentials: p.vault,
 		Revoker:     p.vault.Revoker(),
@@ -145,6 +165,15 @@ func (p *process) policyReloaded(status authz.Status) {
 		p.metrics.PolicyReloaded.Set(float64(status.LoadedAt.Unix()))
 	}
 	p.record(&change)
+}
+
+// shadowReloaded counts a second policy that was loaded or refused.
+func (p *process) shadowReloaded(status authz.Status) {
+	if status.Err != nil {
+		p.metrics.ShadowReloadFailures.Inc()
+		return
+	}
+	p.metrics.ShadowRevision(status.Revision)
 }
 
 // certificateReloaded counts a certificate that was loaded or refused.

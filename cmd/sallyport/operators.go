@@ -40,7 +40,7 @@ func (p *process) killed(k admin.Kill) error {
 
 // ready is what /readyz asks. The first checks say whether clients can be served, the advisory ones whether something newer was refused.
 func (p *process) ready() []admin.Check {
-	return []admin.Check{
+	checks := []admin.Check{
 		checkOf("serving", p.serving()),
 		checkOf("vault", p.vault.Ready()),
 		{Name: "policy", OK: true, Message: "revision " + p.policy.Status().Revision}, // without one nothing starts
@@ -52,6 +52,15 @@ func (p *process) ready() []admin.Check {
 		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
 	}
+	if p.shadow != nil {
+		status := p.shadow.Status()
+		check := advisory("policy_shadow", status.Err)
+		if check.OK {
+			check.Message = "revision " + status.Revision
+		}
+		checks = append(checks, check)
+	}
+	return checks
 }
 
 func checkOf(name string, err error) admin.Check {

@@ -223,6 +223,50 @@ func TestReloadKeepsTheOld(t *testing.T) {
 	}
 }
 
+// TestShadowIsAPartOfItsOwn: a second policy is loaded, shown and reloaded beside the first; a bad one is no reason not to be ready.
+func TestShadowIsAPartOfItsOwn(t *testing.T) {
+	defer goleak.VerifyNone(t)
+	deploy(t)
+	write(t, "sallyport.yaml", strings.Replace(configuration, "{directory: policies}", "{directory: policies, shadow: shadow}", 1))
+	if err := os.CopyFS("shadow", os.DirFS("policies")); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "shadow/data.json", `{"x": 1}`)
+	p, log := newProcess(t)
+	defer p.close()
+	revision := p.shadow.Status().Revision
+	if revision == p.policy.Status().Revision || p.server == nil {
+		t.Fatal("the second policy is the first")
+	}
+	if body := p.get("/readyz", "").Body.String(); !strings.Contains(body, `{"name":"policy_shadow","ok":true,"message":"revision `+revision+`","advisory":true}`) {
+		t.Errorf("/readyz: %s", body)
+	}
+	write(t, "shadow/data.json", `{"x": `)
+	p.reload()
+	if diff := cmp.Diff(append(slices.Clone(notRunning), "policy_shadow"), p.failing()); diff != "" {
+		t.Error(diff)
+	}
+	metrics := p.get("/metrics", "").Body.String()
+	for _, want := range []string{"sallyport_policy_shadow_reload_failures_total 1\n", `sallyport_policy_shadow_revision_info{revision="` + revision + `"} 1`, "sallyport_policy_reload_failures_total 0\n"} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if !strings.Contains(log.String(), `"policy":"shadow"`) {
+		t.Errorf("the log does not say which policy: %s", log)
+	}
+	write(t, "shadow/data.json", `{"x": 2}`)
+	signals := make(chan os.Signal, 2)
+	signals <- syscall.SIGHUP
+	signals <- syscall.SIGTERM
+	if err := p.run(t.Context(), signals); err != nil {
+		t.Error(err)
+	}
+	if status := p.shadow.Status(); status.Err != nil || status.Revision == revision {
+		t.Errorf("the second policy was not reloaded: %+v", status)
+	}
+}
+
 func TestReloadReplaces(t *testing.T) {
 	deploy(t)
 	p, log := newProcess(t)
@@ -268,6 +312,7 @@ func TestAssembleRefuses(t *testing.T) {
 		"userlist":    {"userlist.txt", "x", "sallyport.yaml:5: authentication.userlist: "},
 		"admin token": {"admin.token", "x", "sallyport.yaml:3: admin.token_file: "},
 		"policy":      {"policies/statement.rego", "x", "sallyport.yaml:7: policy.directory: "},
+		"shadow":      {"sallyport.yaml", strings.Replace(configuration, "{directory: policies}", "{directory: policies, shadow: nowhere}", 1), "sallyport.yaml:7: policy.shadow: "},
 		"backend CA":  {"ca.crt", "x", "sallyport.yaml:10: databases.app.tls: "},
 	}
 	for name, test := range tests {

@@ -21,6 +21,9 @@ func (p *process) reload() {
 		_ = p.adminCertificate.Reload()
 	}
 	_ = p.policy.Reload()
+	if p.shadow != nil {
+		_ = p.shadow.Reload()
+	}
 	err = errors.Join(err, p.audit.Reopen())
 	p.metrics.ConfigurationReloads.Inc()
 	if err == nil {

@@ -73,6 +73,10 @@ func (p *process) start(ctx context.Context, group *errgroup.Group, clients, ope
 	group.Go(func() error { return p.certificate.Run(ctx) })
 	group.Go(func() error { return p.statements.Run(ctx) })
 	group.Go(func() error { return p.policy.Run(ctx) })
+	if p.shadow != nil {
+		group.Go(func() error { return p.shadow.Run(ctx) })
+		group.Go(func() error { return p.comparing.Run(ctx) })
+	}
 	group.Go(func() error { return p.vault.Run(ctx) })
 	group.Go(func() error { return p.users.Run(ctx) })
 	group.Go(func() error {

@@ -189,6 +189,13 @@ func (c *Config) PolicyConfig(logger *slog.Logger, onReload func(authz.Status)) 
 	}
 }
 
+// ShadowConfig is what authz.New takes for the second policy; ok is false when there is none.
+func (c *Config) ShadowConfig(logger *slog.Logger, onReload func(authz.Status)) (cfg authz.Config, ok bool) {
+	cfg = c.PolicyConfig(logger, onReload)
+	cfg.Directory = c.Policy.Shadow
+	return cfg, cfg.Directory != ""
+}
+
 // Reloader is what tlsutil.NewReloader takes.
 func (p KeyPair) Reloader(logger *slog.Logger, observe func(error)) tlsutil.ReloaderConfig {
 	return tlsutil.ReloaderConfig{Certificate: p.Certificate, Key: p.Key, ClientCA: p.ClientCA, Logger: logger, Observe: observe}

@@ -102,7 +102,12 @@ func (c *Config) checkSCRAM(r *Report) error {
 
 func (c *Config) checkPolicy(*Report) error {
 	_, err := authz.New(c.PolicyConfig(nil, nil))
-	return c.problems("policy.directory", err)
+	problems := c.each("policy.directory", err)
+	if shadow, ok := c.ShadowConfig(nil, nil); ok {
+		_, err := authz.New(shadow)
+		problems = append(problems, c.each("policy.shadow", err)...)
+	}
+	return problems.err()
 }
 
 func (c *Config) checkVault(*Report) error {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -43,6 +44,19 @@ func deploy(t *testing.T) {
 	}
 }
 
+// withShadow is small with a second policy.
+func withShadow(directory string) string {
+	return strings.Replace(small, "{directory: policies}", "{directory: policies, shadow: "+directory+"}", 1)
+}
+
+// shadowOf makes the second policy.
+func shadowOf(statement string) func() error {
+	return func() error {
+		return errors.Join(os.Mkdir("shadow", 0o700), os.WriteFile("shadow/connect.rego", []byte(connectPolicy), 0o600),
+			os.WriteFile("shadow/policy.rego", []byte(statement), 0o600))
+	}
+}
+
 func TestCheck(t *testing.T) {
 	write := func(name, content string) func() error {
 		return func() error { return os.WriteFile(name, []byte(content), 0o600) }
@@ -64,6 +78,9 @@ func TestCheck(t *testing.T) {
 		"bad userlist":         {change: write("userlist.txt", "ana secret\n"), problem: "sallyport.yaml:4: authentication.userlist: "},
 		"bad policy":           {change: write("policies/policy.rego", "package"), problem: "sallyport.yaml:6: policy.directory: "},
 		"no policy":            {change: func() error { return os.Remove("policies/policy.rego") }, problem: "sallyport.yaml:6: policy.directory: "},
+		"no shadow":            {config: withShadow("other"), problem: "sallyport.yaml:6: policy.shadow: other does not exist"},
+		"bad shadow":           {change: shadowOf("package"), config: withShadow("shadow"), problem: "sallyport.yaml:6: policy.shadow: "},
+		"good shadow":          {change: shadowOf(statementPolicy), config: withShadow("shadow")},
 		"bad CA":               {change: write("ca.crt", ""), problem: "sallyport.yaml:9: databases.app.tls: "},
 		"open secret":          {change: func() error { return os.Chmod("server.key", 0o604) }, warning: "sallyport.yaml:2: tls.key: server.key is open to every user"},
 		"unusable password":    {change: write("userlist.txt", `"ana" "md5`+strings.Repeat("0", 32)+`"`+"\n"), warning: "sallyport.yaml:4: authentication.userlist: "},

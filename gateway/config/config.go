@@ -106,6 +106,7 @@ type Issuer struct {
 // Policy says where the policy is.
 type Policy struct {
 	Directory            string
+	Shadow               string // of a second policy that decides nothing; "": none
 	InsecureAllowNetwork bool
 }
 

@@ -16,9 +16,14 @@ const maxNameBytes = 63
 func (c *Config) readPolicy(s *section) {
 	c.Policy = Policy{
 		Directory:            s.requiredFile("directory", "", "the directory of the policy"),
+		Shadow:               s.file("shadow", ""),
 		InsecureAllowNetwork: s.boolean("insecure_allow_network"),
 	}
 	c.readsDirectory("policy.directory", c.Policy.Directory)
+	c.readsDirectory("policy.shadow", c.Policy.Shadow)
+	if c.Policy.Shadow != "" && c.Policy.Shadow == c.Policy.Directory {
+		s.at("shadow").problem("is the policy that is in force: name another directory")
+	}
 	s.done()
 }
 

@@ -49,6 +49,13 @@ type Metrics struct {
 	ConfigurationReloadFailures prometheus.Counter
 	policyRevision              *prometheus.GaugeVec
 
+	ShadowDecisions      prometheus.Counter // decisions that both policies have made
+	ShadowDifferences    Pairs              // kind: connect, statement; decision: newly_allowed, newly_denied, other_terms
+	ShadowErrors         prometheus.Counter // the second policy had no answer
+	ShadowDropped        prometheus.Counter // it was not asked, for there was too much to ask
+	ShadowReloadFailures prometheus.Counter
+	shadowRevision       *prometheus.GaugeVec
+
 	AuditFailures     prometheus.Counter // events that could not be written
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
@@ -66,6 +73,7 @@ func New(reasons ...string) *Metrics {
 	m.statements(f)
 	m.backends(f)
 	m.operation(f)
+	m.shadow(f)
 	return m
 }
 
@@ -123,6 +131,19 @@ func (m *Metrics) operation(f factory) {
 	m.UserlistReloadFailures = f.counter("userlist_reload_failures_total", "Userlists that were refused; the one before stays in use.")
 }
 
+func (m *Metrics) shadow(f factory) {
+	m.ShadowDecisions = f.counter("policy_shadow_decisions_total", "Decisions that the shadow policy has made too.")
+	m.ShadowDifferences = f.pairs("policy_shadow_differences_total", "Decisions that the shadow policy would have made otherwise.",
+		"kind", []string{"connect", "statement"}, "decision", []string{"newly_allowed", "newly_denied", "other_terms"})
+	m.ShadowErrors = f.counter("policy_shadow_errors_total", "Decisions that the shadow policy could not make.")
+	m.ShadowDropped = f.counter("policy_shadow_dropped_total", "Decisions that the shadow policy was not asked about, for want of time.")
+	m.ShadowReloadFailures = f.counter("policy_shadow_reload_failures_total", "Shadow policies that were refused; the one before stays in use.")
+	m.shadowRevision = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "policy_shadow_revision_info", Help: "The revision of the shadow policy.",
+	}, []string{"revision"})
+	f.registry.MustRegister(m.shadowRevision)
+}
+
 // Sources are numbers that other parts count themselves. They are asked for every scrape.
 type Sources struct {
 	RevocationsPending func() float64 // leases of ended sessions that are not revoked yet
@@ -144,6 +165,12 @@ func (m *Metrics) Watch(s Sources) {
 func (m *Metrics) PolicyRevision(revision string) {
 	m.policyRevision.Reset()
 	m.policyRevision.WithLabelValues(revision).Set(1)
+}
+
+// ShadowRevision says which policy is the shadow.
+func (m *Metrics) ShadowRevision(revision string) {
+	m.shadowRevision.Reset()
+	m.shadowRevision.WithLabelValues(revision).Set(1)
 }
 
 // Handler serves the metrics in Prometheus' text format.

@@ -56,6 +56,9 @@ type Database struct {
 	Backend    backend.Config    // where it is
 	SearchPath []string          // the schemas in which unqualified names are found; pg_temp always comes last
 	VaultRoles map[string]string // the role a connect decision gives → the Vault role that issues its credential
+
+	// ObserveOnly lets statements through that nothing but policy denies, and records them as observed. For a policy that is on trial.
+	ObserveOnly bool
 }
 
 // searchPath is what sessions have: pg_temp, which PostgreSQL would put first, comes last.

@@ -12,7 +12,7 @@ import (
 // verdict is what becomes of a text in this session, before it is forwarded.
 type verdict struct {
 	allow    bool
-	observed bool     // allowed only because the session observes
+	observed bool     // denied by policy, and allowed because the session observes, or because its database is not enforced
 	reasons  []string // for the audit log, and for the client when denied
 	revision string   // of the policy that decided
 	terms    terms    // what it must keep to
@@ -129,7 +129,7 @@ func (j *judge) decideUsed(ctx context.Context, p *prepared, depth int) (verdict
 	if depth > maxUses {
 		return verdict{denial: &denial{sqlstate: "54001", message: "prepared statements use each other too deeply"}}, nil
 	}
-	v := j.decideSheet(ctx, p)
+	v := j.lenient(j.decideSheet(ctx, p))
 	for i := range p.sheet.Statements {
 		if !v.allow {
 			break
@@ -163,8 +163,7 @@ func (j *judge) decideUses(ctx context.Context, p *prepared, i int, v verdict, d
 		if err != nil || !w.allow {
 			return w, err
 		}
-		v.terms = v.terms.both(w.terms)
-		v.used = append(v.used, w.used...)
+		v = v.with(w)
 		if use.Kind == "statement" && !used.inner {
 			v.used = append(v.used, parsed{use.Name, used})
 		}

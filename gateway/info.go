@@ -18,6 +18,7 @@ type SessionInfo struct {
 	BackendRole   string
 	BackendPID    uint32
 	Observe       bool
+	Enforcement   string // "observe": policy denies nothing here; else ""
 	Started       time.Time
 	Expires       time.Time // the identity's end; zero: none
 	State         string    // "active", "idle", "idle in transaction", as in pg_stat_activity
@@ -31,8 +32,8 @@ func (s *session) publish(id authn.Identity, g grant, o *opened) {
 	s.info.Store(&SessionInfo{
 		ID: s.id, User: id.User, Method: string(id.Method), Database: s.admitted.startup.database,
 		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
-		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Started: s.started, Expires: id.Expires,
-		StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),
+		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Enforcement: g.database.enforcement(),
+		Started: s.started, Expires: id.Expires, StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),
 	})
 }
 

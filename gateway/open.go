@@ -50,9 +50,9 @@ func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *g
 	if err := s.append(&audit.Connect{
 		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
-		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), SearchPath: g.database.searchPath(), BackendHost: o.session.Host,
-		BackendDatabase: o.config.Database,
-		BackendRole:     lease.Username, BackendPID: o.session.PID, LeaseIDHash: g.leaseHash, LeaseExpires: lease.Expires,
+		VaultRole: g.vaultRole, Observe: g.Observe, Enforcement: g.database.enforcement(), Obligations: g.Obligations(),
+		SearchPath: g.database.searchPath(), BackendHost: o.session.Host, BackendDatabase: o.config.Database,
+		BackendRole: lease.Username, BackendPID: o.session.PID, LeaseIDHash: g.leaseHash, LeaseExpires: lease.Expires,
 	}); err != nil {
 		return nil, err
 	}

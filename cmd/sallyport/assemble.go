@@ -78,6 +78,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
 	p.users.use(list)
+	p.sayObserved(c)
 	p.metrics.Watch(p.sources())
 	status := p.policy.Status()
 	p.metrics.PolicyRevision(status.Revision)

@@ -111,6 +111,7 @@ func (s sessions) Sessions() []admin.SessionInfo {
 			ID: r.ID, User: r.User, Database: r.Database, ClientAddress: r.ClientAddress, Application: r.Application,
 			BackendRole: r.BackendRole, BackendPID: r.BackendPID, Started: r.Started, State: r.State, Statements: r.Statements, Observe: r.Observe,
 			Role: r.Role, StatedReason: r.StatedReason, Obligations: r.Obligations,
+			Enforcement: r.Enforcement,
 		}
 		if !r.Expires.IsZero() {
 			infos[i].Expires = &r.Expires

@@ -223,6 +223,30 @@ func TestReloadKeepsTheOld(t *testing.T) {
 	}
 }
 
+// TestObservedDatabasesAreSaid: at start and at every reload, until policy is enforced.
+func TestObservedDatabasesAreSaid(t *testing.T) {
+	deploy(t)
+	write(t, "sallyport.yaml", strings.Replace(configuration, "app: {host", "app: {enforcement: observe, host", 1))
+	p, log := newProcess(t)
+	defer p.close()
+	const metric = `sallyport_database_policy_observed{database="app"} 1`
+	said := func() int {
+		return strings.Count(log.String(), `"level":"WARN","msg":"policy is observed and not enforced","database":"app"`)
+	}
+	if said() != 1 || !strings.Contains(p.get("/metrics", "").Body.String(), metric) {
+		t.Errorf("it is not said: %s", log)
+	}
+	p.reload()
+	if said() != 2 {
+		t.Error("a reload does not say it")
+	}
+	write(t, "sallyport.yaml", configuration)
+	p.reload()
+	if said() != 2 || strings.Contains(p.get("/metrics", "").Body.String(), metric) {
+		t.Error("it is said of a database where policy is enforced")
+	}
+}
+
 // TestShadowIsAPartOfItsOwn: a second policy is loaded, shown and reloaded beside the first; a bad one is no reason not to be ready.
 func TestShadowIsAPartOfItsOwn(t *testing.T) {
 	defer goleak.VerifyNone(t)

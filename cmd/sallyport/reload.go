@@ -55,6 +55,7 @@ func (p *process) reloadConfig() (digest string, err error) {
 		return next.Digest, err
 	}
 	p.users.use(list)
+	p.sayObserved(next)
 	if err := p.setAdmin(next); err != nil {
 		return next.Digest, err
 	}

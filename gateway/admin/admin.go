@@ -58,6 +58,7 @@ type SessionInfo struct {
 	State         string     `json:"state"` // the phase, or what a running session does
 	Statements    uint64     `json:"statements"`
 	Observe       bool       `json:"observe"`
+	Enforcement   string     `json:"enforcement,omitempty"` // observe: policy denies nothing in its database
 	Expires       *time.Time `json:"expires,omitempty"` // when it will be ended at the latest
 	Role          string     `json:"role"`              // the policy's
 	StatedReason  string     `json:"stated_reason,omitempty"`

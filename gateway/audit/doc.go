@@ -34,6 +34,7 @@
 //	role?, vault_role?            the role policy gave, the Vault role it maps to
 //	observe?                      true: everything is recorded, nothing denied
 //	obligations?                  what the session is obliged to: "max_rows=100", "read_only"
+//	enforcement?                  "observe": in this database statements that only policy denies are let through
 //	search_path?                  what unqualified names are resolved by; with a backend session only
 //	backend_host?, backend_database?, backend_role?, backend_pid?
 //	lease?, lease_expires?        hash of the credential's lease id, its end

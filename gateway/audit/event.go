@@ -39,7 +39,8 @@ const (
 // Decision is what became of a statement before it ran.
 type Decision string
 
-// The decisions. Observe means: forwarded because the session observes; Reasons say what policy would have said.
+// The decisions. Observe means: forwarded because the session observes, or because policy is not enforced in its database; Reasons say
+// what policy has said.
 const (
 	DecisionAllow   Decision = "allow"
 	DecisionDeny    Decision = "deny"

@@ -51,6 +51,7 @@ type Connect struct {
 	VaultRole      string // what the database's configuration maps it to
 	Observe        bool
 	Obligations    []string // what policy obliges the session to: "max_rows=100", "read_only"
+	Enforcement    string   // "observe" when policy is not enforced in this database
 	SearchPath     []string // what was pinned; nil: there was no backend session
 
 	BackendHost     string
@@ -77,6 +78,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.optional("vault_role", e.VaultRole)
 	o.flag("observe", e.Observe)
 	o.some("obligations", e.Obligations)
+	o.optional("enforcement", e.Enforcement)
 	if e.SearchPath != nil {
 		o.list("search_path", e.SearchPath)
 	}

@@ -168,7 +168,7 @@ func (c *Config) Backends() (map[string]gateway.Database, error) {
 		databases[name] = gateway.Database{
 			Backend:    backend.Config{Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, ConnectTimeout: c.Timeouts.Connect},
 			SearchPath: db.SearchPath,
-			VaultRoles: db.VaultRoles,
+			VaultRoles: db.VaultRoles, ObserveOnly: db.Observe,
 		}
 	}
 	return databases, problems.err()

@@ -118,6 +118,7 @@ type Database struct {
 	TLS        tlsutil.ClientFiles
 	SearchPath []string
 	VaultRoles map[string]string // from the policy's roles
+	Observe    bool              // enforcement: observe
 }
 
 // Statements configures the parser's workers.

@@ -94,6 +94,7 @@ func (c *Config) readDatabase(key string, s *section) Database {
 		Name:       s.text("name", key),
 		SearchPath: s.texts("search_path"),
 		VaultRoles: s.words("vault_roles"),
+		Observe:    s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe",
 	}
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)

@@ -56,6 +56,8 @@ type Metrics struct {
 	ShadowReloadFailures prometheus.Counter
 	shadowRevision       *prometheus.GaugeVec
 
+	databasesObserved *prometheus.GaugeVec
+
 	AuditFailures     prometheus.Counter // events that could not be written
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
@@ -142,6 +144,10 @@ func (m *Metrics) shadow(f factory) {
 		Namespace: namespace, Name: "policy_shadow_revision_info", Help: "The revision of the shadow policy.",
 	}, []string{"revision"})
 	f.registry.MustRegister(m.shadowRevision)
+	m.databasesObserved = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "database_policy_observed", Help: "Databases in which policy is observed and not enforced.",
+	}, []string{"database"})
+	f.registry.MustRegister(m.databasesObserved)
 }
 
 // Sources are numbers that other parts count themselves. They are asked for every scrape.
@@ -171,6 +177,14 @@ func (m *Metrics) PolicyRevision(revision string) {
 func (m *Metrics) ShadowRevision(revision string) {
 	m.shadowRevision.Reset()
 	m.shadowRevision.WithLabelValues(revision).Set(1)
+}
+
+// DatabasesObserved says in which databases policy is not enforced. They are those of the configuration, not of clients.
+func (m *Metrics) DatabasesObserved(names []string) {
+	m.databasesObserved.Reset()
+	for _, name := range names {
+		m.databasesObserved.WithLabelValues(name).Set(1)
+	}
 }
 
 // Handler serves the metrics in Prometheus' text format.

@@ -15,21 +15,25 @@ func TestObserveOnly(t *testing.T) {
 		want  []string // the trail, with the reasons
 	}{
 		"denied by policy": {
-			[]pgproto3.FrontendMessage{query("forbidden"), query("select")}, 2,
+			[]pgproto3.FrontendMessage{query("forbidden"), query("select")},
+			2,
 			[]string{"query forbidden = observe → completed: forbidden is not granted", "query select = allow → completed"},
 		},
 		"in pieces": {
-			[]pgproto3.FrontendMessage{parse("s", "forbidden"), bind("", "s"), execute(""), syncMessage}, 1,
+			[]pgproto3.FrontendMessage{parse("s", "forbidden"), bind("", "s"), execute(""), syncMessage},
+			1,
 			[]string{"bind forbidden = observe → completed: forbidden is not granted"},
 		},
 		"through a name": {
-			[]pgproto3.FrontendMessage{parse("s", "forbidden"), syncMessage, query("execute s")}, 2,
+			[]pgproto3.FrontendMessage{parse("s", "forbidden"), syncMessage, query("execute s")},
+			2,
 			[]string{
 				"parse forbidden = observe → completed: forbidden is not granted", "query execute s = observe → completed: forbidden is not granted",
 			},
 		},
 		"incomplete facts": {
-			[]pgproto3.FrontendMessage{query("begin"), query("create"), query("select")}, 3,
+			[]pgproto3.FrontendMessage{query("begin"), query("create"), query("select")},
+			3,
 			[]string{
 				"query begin = allow → completed", "query create = allow → completed",
 				"query select = observe → completed: names may have moved: definitions were changed in this transaction",

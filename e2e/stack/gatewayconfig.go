@@ -82,6 +82,7 @@ type RuleConfig struct {
 // PolicyConfig is where the policies are.
 type PolicyConfig struct {
 	Directory string `yaml:"directory"`
+	Shadow    string `yaml:"shadow,omitempty"`
 }
 
 // VaultConfig is where credentials come from.
@@ -106,6 +107,8 @@ type DatabaseConfig struct {
 	TLS        BackendTLS        `yaml:"tls"`
 	SearchPath []string          `yaml:"search_path,flow"`
 	VaultRoles map[string]string `yaml:"vault_roles"`
+
+	Enforcement string `yaml:"enforcement,omitempty"`
 }
 
 // BackendTLS is what the backend is verified with and shown.

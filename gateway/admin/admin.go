@@ -59,8 +59,8 @@ type SessionInfo struct {
 	Statements    uint64     `json:"statements"`
 	Observe       bool       `json:"observe"`
 	Enforcement   string     `json:"enforcement,omitempty"` // observe: policy denies nothing in its database
-	Expires       *time.Time `json:"expires,omitempty"` // when it will be ended at the latest
-	Role          string     `json:"role"`              // the policy's
+	Expires       *time.Time `json:"expires,omitempty"`     // when it will be ended at the latest
+	Role          string     `json:"role"`                  // the policy's
 	StatedReason  string     `json:"stated_reason,omitempty"`
 	Obligations   []string   `json:"obligations,omitempty"` // what policy obliges it to
 }

@@ -70,7 +70,7 @@ func BenchmarkInput(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	e := benchmarkEngine(b)
 	for b.Loop() {
-		if _, err := e.load(); err != nil {
+		if _, _, err := e.load(b.Context(), e.origin.read); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -25,6 +25,9 @@ type Config struct {
 	// hidden entries and testdata are skipped, any other directory inside is an error.
 	Directory string
 
+	// Bundle is where the policy comes from when it is not a directory of this machine.
+	Bundle *BundleConfig
+
 	// Timeout bounds one evaluation; 0 = 500 ms.
 	Timeout time.Duration
 
@@ -38,11 +41,12 @@ type Config struct {
 	Logger *slog.Logger // nil = discard
 }
 
-// Engine decides by the policy of a directory. It is safe for concurrent use; a decision is made by the one policy that was current
+// Engine decides by the policy of a directory or a bundle. It is safe for concurrent use; a decision is made by the one policy that was current
 // when it began.
 type Engine struct {
 	cfg    Config
 	codec  codec
+	origin origin
 	policy atomic.Pointer[Policy]
 
 	reloading sync.Mutex // one Reload at a time
@@ -55,21 +59,22 @@ type Status struct {
 	Revision string    // of the policy in use
 	LoadedAt time.Time // when it was put in use
 	Files    []string  // base names it was made of, sorted
-	Err      error     // why the last reload failed; nil when the policy in use is what the directory holds
+	Err      error     // why the last reload failed; nil when the policy in use is what the directory or the bundle's server holds
 	FailedAt time.Time // when it first failed; zero when Err is nil
+
+	CheckedAt time.Time // when the origin was last found to hold what is in use
 }
 
-// New loads the policy and checks it on sample inputs. A directory without a valid policy is an error: there is no default.
+// New loads the policy and checks it on sample inputs. A directory without a valid policy is an error: there is no default. A bundle
+// that cannot be had is what was kept of it last, if anything was.
 func New(cfg Config) (*Engine, error) {
 	e, err := newEngine(cfg)
 	if err != nil {
 		return nil, err
 	}
-	policy, err := e.load()
-	if err != nil {
+	if err := e.begin(); err != nil {
 		return nil, err
 	}
-	e.adopt(policy)
 	if cfg.InsecureAllowNetwork {
 		e.cfg.Logger.Warn("policies may use the network", "directory", cfg.Directory)
 	}
@@ -78,10 +83,9 @@ func New(cfg Config) (*Engine, error) {
 
 // newEngine checks the configuration; it has no policy yet.
 func newEngine(cfg Config) (*Engine, error) {
-	if cfg.Directory == "" {
-		return nil, errors.New("policy directory is not set")
+	if cfg.Directory != "" {
+		cfg.Directory = filepath.Clean(cfg.Directory)
 	}
-	cfg.Directory = filepath.Clean(cfg.Directory)
 	if cfg.Timeout < 0 {
 		return nil, errors.New("policy timeout is negative")
 	}
@@ -95,7 +99,11 @@ func newEngine(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe policy input: %w", err)
 	}
-	return &Engine{cfg: cfg, codec: codec}, nil
+	origin, err := newOrigin(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Engine{cfg: cfg, codec: codec, origin: origin}, nil
 }
 
 // Policy is the policy in use.
@@ -152,12 +160,41 @@ func (e *Engine) statementBy(ctx context.Context, p *Policy, input *StatementInp
 	return decision, nil
 }
 
-// load makes a policy of what the directory holds now and checks it on the samples.
-func (e *Engine) load() (*Policy, error) {
-	source, err := readSource(e.cfg.Directory)
-	if err != nil {
-		return nil, fmt.Errorf("read policy: %w", err)
+// begin puts the first policy in use.
+func (e *Engine) begin() error {
+	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
+	defer cancel()
+	policy, source, err := e.load(ctx, e.origin.read)
+	if err == nil {
+		e.adopt(policy)
+		e.keep(source)
+		return nil
 	}
+	bundle, ok := e.origin.(*bundleOrigin)
+	if !ok {
+		return err
+	}
+	policy, _, cacheErr := e.load(ctx, bundle.readCache)
+	if cacheErr != nil {
+		return errors.Join(err, cacheErr)
+	}
+	e.adopt(policy)
+	_ = e.reject(err) // is in the status and the log
+	return nil
+}
+
+// load makes a policy of what read returns.
+func (e *Engine) load(ctx context.Context, read func(context.Context) (source, error)) (*Policy, source, error) {
+	source, err := read(ctx)
+	if err != nil {
+		return nil, source, fmt.Errorf("read policy: %w", err)
+	}
+	policy, err := e.make(source)
+	return policy, source, err
+}
+
+// make makes a policy and checks it on the samples.
+func (e *Engine) make(source source) (*Policy, error) {
 	policy, err := compile(source, e.cfg.InsecureAllowNetwork)
 	if err != nil {
 		return nil, fmt.Errorf("compile policy: %w", err)

@@ -24,13 +24,16 @@ const (
 	revisionBytes = 6
 )
 
-// source is what a policy directory holds.
+// source is what a policy directory or a bundle holds.
 type source struct {
 	revision string
 	files    []string          // base names, sorted
 	modules  map[string]string // Rego text by file name
 	contents map[string][]byte // of data files, by file name
 	data     map[string]any    // the data files merged
+
+	raw  []byte // the bundle, as it was sent
+	etag string // what its server calls it
 }
 
 // readSource reads a policy directory. Symbolic links are followed: a mounted Kubernetes volume consists of them. What is wrong with

@@ -61,10 +61,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.statements, err = statement.NewPool(p.poolConfig()); err != nil {
 		return nil, c.Problem("statements", err)
 	}
-	if p.policy, err = authz.New(c.PolicyConfig(logger, p.policyReloaded)); err != nil {
-		return nil, c.Problem("policy.directory", err)
-	}
-	if err = p.assembleShadow(); err != nil {
+	if err = p.assemblePolicy(); err != nil {
 		return nil, err
 	}
 	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
@@ -99,6 +96,18 @@ func (p *process) assembleTLS() (err error) {
 		return c.Problem("admin.tls", err)
 	}
 	return nil
+}
+
+// assemblePolicy makes the policy that decides, and what compares it with the second one.
+func (p *process) assemblePolicy() error {
+	cfg, err := p.config.PolicyConfig(p.logger, p.policyReloaded)
+	if err != nil {
+		return err
+	}
+	if p.policy, err = authz.New(cfg); err != nil {
+		return p.config.Problem(p.config.PolicyKey(), err)
+	}
+	return p.assembleShadow()
 }
 
 // assembleShadow makes what compares with the second policy, if there is one.

@@ -1,12 +1,21 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/open-policy-agent/opa/v1/bundle"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/sallyport/sallyport/certs"
@@ -31,7 +40,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.WriteFile(env.WorkDir+"/example.yaml", example, 0o600)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"certificates": certificates, "await": await, "signal": sendSignal},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"certificates": certificates, "await": await, "signal": sendSignal, "publish": publish},
 	})
 }
 
@@ -61,6 +70,43 @@ func sendSignal(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	for _, cmd := range ts.BackgroundCmds() {
 		ts.Check(cmd.Process.Signal(signals[args[0]]))
+	}
+}
+
+// publish packs and signs the policy of a directory, serves it until the script ends, and puts its address in the place of BUNDLE in a
+// configuration, and the signer's key into signer.pub. With "!" the server answers 503.
+func publish(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: publish directory configuration")
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ts.Check(err)
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	ts.Check(err)
+	b := bundle.Bundle{Data: map[string]any{}}
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, entry := range entries {
+		text, name := ts.ReadFile(args[0]+"/"+entry.Name()), "/"+entry.Name()
+		b.Modules = append(b.Modules, bundle.ModuleFile{URL: name, Path: name, RelativePath: name, Raw: []byte(text)})
+	}
+	signing := bundle.NewSigningConfig(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), "ES256", "")
+	ts.Check(b.GenerateSignature(signing, "", false))
+	var packed bytes.Buffer
+	ts.Check(bundle.NewWriter(&packed).DisableFormat(true).Write(b))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if neg {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_, _ = w.Write(packed.Bytes())
+	}))
+	ts.Defer(server.Close)
+	config := strings.ReplaceAll(ts.ReadFile(args[1]), "BUNDLE", server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(config), 0o600))
+	if !neg {
+		ts.Check(os.WriteFile(ts.MkAbs("signer.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
 	}
 }
 

@@ -96,9 +96,14 @@ func (s *policySource) load() (authz.Config, error) {
 		return engine, err
 	}
 	s.config = c
-	engine = c.PolicyConfig(slog.New(slog.DiscardHandler), nil)
+	if engine, err = c.PolicyConfig(slog.New(slog.DiscardHandler), nil); err != nil {
+		return engine, err
+	}
 	if s.directory != "" {
-		engine.Directory = s.directory
+		engine.Directory, engine.Bundle = s.directory, nil
+	}
+	if engine.Bundle != nil {
+		engine.Bundle.Cache = "" // is the gateway's
 	}
 	return engine, nil
 }
@@ -121,6 +126,10 @@ func policyCheck(ctx context.Context, args []string, stdout, stderr io.Writer) i
 	engine, err := source.load()
 	if err != nil {
 		fmt.Fprintln(stderr, err)
+		return exitFailure
+	}
+	if engine.Bundle != nil {
+		fmt.Fprintln(stderr, source.config.Problem("policy.bundle", errors.New("is made elsewhere: check the directory that it is made of")))
 		return exitFailure
 	}
 	report := authz.Check(ctx, engine)

@@ -22,5 +22,6 @@ func (p *process) sources() metrics.Sources {
 		WorkerRestarts:     func() float64 { return float64(p.statements.Stats().Killed) },
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },
+		PolicyChecked:      func() float64 { return float64(p.policy.Status().CheckedAt.Unix()) },
 	}
 }

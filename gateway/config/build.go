@@ -180,20 +180,37 @@ func (c *Config) CheckRules() error {
 }
 
 // PolicyConfig is what authz.New takes.
-func (c *Config) PolicyConfig(logger *slog.Logger, onReload func(authz.Status)) authz.Config {
-	return authz.Config{
+func (c *Config) PolicyConfig(logger *slog.Logger, onReload func(authz.Status)) (authz.Config, error) {
+	cfg := authz.Config{
 		Directory:            c.Policy.Directory,
 		InsecureAllowNetwork: c.Policy.InsecureAllowNetwork,
 		Logger:               logger,
 		OnReload:             onReload,
 	}
+	if c.Policy.Bundle == nil {
+		return cfg, nil
+	}
+	bundle, err := c.Policy.Bundle.config()
+	cfg.Bundle = bundle
+	return cfg, c.problems("policy.bundle", err)
+}
+
+// PolicyKey is the key that says where the policy is.
+func (c *Config) PolicyKey() string {
+	if c.Policy.Bundle != nil {
+		return "policy.bundle"
+	}
+	return "policy.directory"
 }
 
 // ShadowConfig is what authz.New takes for the second policy; ok is false when there is none.
 func (c *Config) ShadowConfig(logger *slog.Logger, onReload func(authz.Status)) (cfg authz.Config, ok bool) {
-	cfg = c.PolicyConfig(logger, onReload)
-	cfg.Directory = c.Policy.Shadow
-	return cfg, cfg.Directory != ""
+	return authz.Config{
+		Directory:            c.Policy.Shadow,
+		InsecureAllowNetwork: c.Policy.InsecureAllowNetwork,
+		Logger:               logger,
+		OnReload:             onReload,
+	}, c.Policy.Shadow != ""
 }
 
 // Reloader is what tlsutil.NewReloader takes.

@@ -101,8 +101,16 @@ func (c *Config) checkSCRAM(r *Report) error {
 }
 
 func (c *Config) checkPolicy(*Report) error {
-	_, err := authz.New(c.PolicyConfig(nil, nil))
-	problems := c.each("policy.directory", err)
+	cfg, err := c.PolicyConfig(nil, nil)
+	var problems Problems
+	switch {
+	case errors.As(err, &problems):
+	case cfg.Bundle != nil:
+		problems = append(problems, c.each("policy.bundle", cfg.Bundle.Validate())...) // what it holds is the server's to say
+	default:
+		_, err = authz.New(cfg)
+		problems = append(problems, c.each("policy.directory", err)...)
+	}
 	if shadow, ok := c.ShadowConfig(nil, nil); ok {
 		_, err := authz.New(shadow)
 		problems = append(problems, c.each("policy.shadow", err)...)

@@ -103,10 +103,11 @@ type Issuer struct {
 	oidc.Config
 }
 
-// Policy says where the policy is.
+// Policy says where the policy is: in a directory, or in a bundle.
 type Policy struct {
 	Directory            string
-	Shadow               string // of a second policy that decides nothing; "": none
+	Bundle               *Bundle // nil: a directory
+	Shadow               string  // of a second policy that decides nothing; "": none
 	InsecureAllowNetwork bool
 }
 

@@ -14,16 +14,23 @@ import (
 const maxNameBytes = 63
 
 func (c *Config) readPolicy(s *section) {
-	c.Policy = Policy{
-		Directory:            s.requiredFile("directory", "", "the directory of the policy"),
-		Shadow:               s.file("shadow", ""),
-		InsecureAllowNetwork: s.boolean("insecure_allow_network"),
+	bundled := s.has("bundle")
+	c.Policy = Policy{Shadow: s.file("shadow", ""), InsecureAllowNetwork: s.boolean("insecure_allow_network")}
+	switch directory := s.has("directory"); {
+	case bundled && directory:
+		s.at("bundle").problem("and directory exclude each other: a policy is in one place")
+	case bundled:
+		c.Policy.Bundle = c.readBundle(s.section("bundle"))
+	}
+	if !bundled {
+		c.Policy.Directory = s.requiredFile("directory", "", "the directory of the policy")
 	}
 	c.readsDirectory("policy.directory", c.Policy.Directory)
 	c.readsDirectory("policy.shadow", c.Policy.Shadow)
 	if c.Policy.Shadow != "" && c.Policy.Shadow == c.Policy.Directory {
 		s.at("shadow").problem("is the policy that is in force: name another directory")
 	}
+	s.known["directory"], s.known["bundle"] = true, true
 	s.done()
 }
 

@@ -118,6 +118,12 @@ func (s *section) lookup(key string) (v value, ok bool) {
 	return v, true
 }
 
+// has says whether a key is there, with or without a value.
+func (s *section) has(key string) bool {
+	_, there := s.nodes[key]
+	return there
+}
+
 // missing reports a key that must be there.
 func (s *section) missing(key, what string) {
 	if _, there := s.nodes[key]; !there && !s.broken {

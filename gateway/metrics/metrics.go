@@ -156,6 +156,7 @@ type Sources struct {
 	WorkerRestarts     func() float64 // statement workers that died or were killed
 	TextsAnalyzed      func() float64 // texts given to a statement worker
 	TextCacheHits      func() float64 // texts whose facts were known
+	PolicyChecked      func() float64 // unix time when the policy in force was last found to be the newest
 }
 
 // Watch registers the sources. It is called once.
@@ -165,6 +166,7 @@ func (m *Metrics) Watch(s Sources) {
 	f.counterFunc("statement_worker_restarts_total", "Statement workers that died and were started again.", s.WorkerRestarts)
 	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
 	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)
+	f.gaugeFunc("policy_checked_timestamp_seconds", "When the policy in force was last found to be the newest.", s.PolicyChecked)
 }
 
 // PolicyRevision says which policy is in force. Only the current one is a time series.

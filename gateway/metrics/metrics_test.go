@@ -57,7 +57,7 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 	n := 0.0
 	count := func() float64 { n++; return n }
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero})
+	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero})
 	scrape(t, m)
 	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
 		t.Errorf("got %s, want 2", got)
@@ -81,7 +81,7 @@ func TestPolicyRevisionIsOneSeries(t *testing.T) {
 func TestMetricsFollowTheConventions(t *testing.T) {
 	m := New("idle")
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{zero, zero, zero, zero})
+	m.Watch(Sources{zero, zero, zero, zero, zero})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

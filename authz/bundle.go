@@ -52,7 +52,7 @@ type BundleConfig struct {
 const (
 	// maxBundleBytes bounds a bundle as it is sent, maxUnpackedBytes what it unpacks to, before any of it is believed.
 	maxBundleBytes   = 32 << 20
-	maxUnpackedBytes = 128 << 20
+	maxUnpackedBytes = 64 << 20
 	// maxBundleToken bounds the file with the token.
 	maxBundleToken = 64 << 10
 	// minPoll keeps a mistake in the configuration from being an attack on the server.

@@ -3,6 +3,9 @@ package authz
 import (
 	"context"
 	"errors"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/rego"
 )
 
 // Trial is a session under a policy that was not in force for it: who it would have been to that policy, and what its statements would
@@ -11,6 +14,7 @@ type Trial struct {
 	engine *Engine
 	input  ConnectInput
 
+	when    time.Time
 	policy  *Policy // what was asked about the connection
 	connect *ConnectDecision
 	err     error
@@ -22,11 +26,21 @@ var ErrNotAdmitted = errors.New("the policy does not allow the connection")
 // Trial begins a session's trial.
 func (e *Engine) Trial(input ConnectInput) *Trial { return &Trial{engine: e, input: input} }
 
+// At has the policy's clock show a time from now on; without it, it shows the present.
+func (t *Trial) At(when time.Time) { t.when = when }
+
+func (t *Trial) clock() []rego.EvalOption {
+	if t.when.IsZero() {
+		return nil
+	}
+	return []rego.EvalOption{rego.EvalTime(t.when)}
+}
+
 // Connect decides about the connection, once for each policy that the engine has in use.
 func (t *Trial) Connect(ctx context.Context) (*ConnectDecision, error) {
 	if current := t.engine.Policy(); current != t.policy {
 		t.policy = current
-		t.connect, t.err = t.engine.connectBy(ctx, current, &t.input)
+		t.connect, t.err = t.engine.connectBy(ctx, current, &t.input, t.clock()...)
 	}
 	return t.connect, t.err
 }
@@ -42,5 +56,5 @@ func (t *Trial) Statement(ctx context.Context, input StatementInput) (*Statement
 		return nil, ErrNotAdmitted
 	}
 	input.Session.Role, input.Session.Observe = connect.Role, connect.Observe
-	return t.engine.statementBy(ctx, t.policy, &input)
+	return t.engine.statementBy(ctx, t.policy, &input, t.clock()...)
 }

@@ -32,6 +32,9 @@
 // A statement that reaches a cap is cut off (caps.go): nothing more of it is delivered, the backend is asked to cancel it, and its error
 // is replaced likewise. The same goes for one whose time is up (deadline.go). How such a cancel hits nothing else is in interrupt.go.
 //
+// A second policy, if there is one, is told by the judge what the first has decided (shadow.go): into a bounded queue, worked off by one
+// goroutine that the caller of New runs. In a database whose policy is on trial lenient.go lets through what only policy denies.
+//
 // What a statement or portal name means is known by names.go: committed when the backend has said so, pending within a pipeline,
 // settling between a Sync and its ReadyForQuery.
 //

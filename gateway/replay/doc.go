@@ -4,7 +4,7 @@
 // as in the session that the other policy would have given: with that policy's role, and with its observe. What the log does not hold
 // whole (a text that was cut, a session whose beginning is in an older file) is counted and not guessed.
 //
-// There is no catalog: names are taken as written, and statements that were judged by what their names mean are counted.
+// A policy's clock shows the time of the event. There is no catalog: names are taken as written, and statements that were judged by what their names mean are counted.
 //
 // Only what a policy said is compared. What a gateway denies by itself, such as a text that is no SQL, is no policy's affair.
 package replay

@@ -220,7 +220,7 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 	}
 	d := &Difference{
 		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: e.Text,
-		Old: Decision{Decision: e.Decision, Reasons: e.Reasons}, New: s.decide(ctx, r.cfg.Policy, sheet),
+		Old: Decision{Decision: e.Decision, Reasons: e.Reasons}, New: s.decide(ctx, r.cfg.Policy, e.Time, sheet),
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()

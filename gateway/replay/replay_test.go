@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -82,8 +83,13 @@ func judged(sheet *statement.Sheet, moved bool) *statement.Sheet {
 // newReplay replays by the policy above; differences are rendered as lines.
 func newReplay(t testing.TB, searchPath func(string) []string) (*Replay, *[]string) {
 	t.Helper()
+	return replayBy(t, statementRego, searchPath)
+}
+
+func replayBy(t testing.TB, statementPolicy string, searchPath func(string) []string) (*Replay, *[]string) {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{"connect.rego": connectRego, "statement.rego": statementRego} {
+	for name, text := range map[string]string{"connect.rego": connectRego, "statement.rego": statementPolicy} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -277,6 +283,26 @@ func TestReplaySessions(t *testing.T) {
 		},
 	} {
 		t.Run(name, test.check)
+	}
+}
+
+// TestReplayAtItsTime: a policy that looks at the clock sees the time that it was.
+func TestReplayAtItsTime(t *testing.T) {
+	r, found := replayBy(t, `package sallyport.statement
+
+decision := {"allow": hour >= 6, "reasons": [sprintf("%d o'clock", [hour])]}
+
+hour := time.clock(time.now_ns())[0]
+`, nil)
+	events := opened(said("s", 1, "allow", "SELECT"), said("s", 2, "allow", "SELECT"))
+	for i, hour := range []int{5, 7} {
+		events[2+i].(*audit.Statement).Time = time.Date(2026, 3, 4, hour, 0, 0, 0, time.UTC)
+	}
+	if err := r.Read(t.Context(), strings.NewReader(log(events...))); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"statement s.1 newly_denied: allow → deny 5 o'clock"}, *found); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"time"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -39,6 +40,7 @@ func newSession(e *event) *session {
 func (s *session) connected(cfg Config, e *event) {
 	s.input.Identity = e.identity()
 	s.trial = cfg.Policy.Trial(s.input)
+	s.trial.At(e.Time)
 	s.searchPath = e.SearchPath
 	if s.searchPath == nil && cfg.SearchPath != nil {
 		s.searchPath = cfg.SearchPath(s.input.Session.Database)
@@ -52,13 +54,14 @@ func (s *session) connected(cfg Config, e *event) {
 }
 
 // decide asks about a statement, or remembers.
-func (s *session) decide(ctx context.Context, policy *authz.Engine, sheet *statement.Sheet) Decision {
+func (s *session) decide(ctx context.Context, policy *authz.Engine, when time.Time, sheet *statement.Sheet) Decision {
 	current := policy.Policy()
 	if k, ok := s.decisions[sheet]; ok && k.by == current {
 		return k.decision
 	}
 	input := authz.StatementInput{Identity: s.input.Identity, Session: s.input.Session, Statement: sheet}
 	input.Session.SearchPath = s.searchPath
+	s.trial.At(when)
 	d, err := s.trial.Statement(ctx, input)
 	if err != nil {
 		return failed(err)

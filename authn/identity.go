@@ -19,14 +19,25 @@ const (
 	MethodOAUTHBEARER Method = "oauthbearer"   // an OIDC token sent by its own SASL mechanism; pg_hba.conf's oauth
 	MethodCertificate Method = "cert"          // a client certificate and nothing else
 	MethodReject      Method = "reject"
+
+	// Pass-through: the client's own PostgreSQL credential, which the backend checks. Each is a method of its own, so that a rule, a
+	// policy and the audit log mean the same by one word.
+	MethodPassPassword Method = "pass-through-password"      // the gateway is sent the password, and proves it to the backend
+	MethodPassSCRAM    Method = "pass-through-scram-sha-256" // the client proves it, through the gateway
+	MethodPassMD5      Method = "pass-through-md5"           // the same by MD5
 )
+
+// PassesThrough says that the backend decides whether the client is who it says.
+func (m Method) PassesThrough() bool {
+	return m == MethodPassPassword || m == MethodPassSCRAM || m == MethodPassMD5
+}
 
 // Identity is who a client proved to be. It is a value, complete once returned by a mechanism.
 type Identity struct {
 	User        string    // the startup user: the account's name
 	Method      Method    // how it was proved
 	Issuer      string    // the token's issuer, or the certificate's; "" for passwords
-	Subject     string    // the token's subject, or the name in the certificate; the user for passwords
+	Subject     string    // the token's subject, or the name in the certificate; the user for passwords and in pass-through
 	Name        string    // a display name from the token; may be ""
 	Groups      []string  // from the token; may be nil
 	Certificate string    // the name in the client certificate, if one was part of the proof; "" if none was

@@ -17,6 +17,7 @@ func TestWithCertificate(t *testing.T) {
 		id.Certificate, id.Expires = "ana@laptop", expires
 		return id
 	}
+	passed := Identity{User: "ana", Method: MethodPassSCRAM, Subject: "ana"}
 	password := Identity{User: "ana", Method: MethodSCRAM, Subject: "ana"}
 	tests := map[string]struct {
 		id, certificate Identity
@@ -25,6 +26,7 @@ func TestWithCertificate(t *testing.T) {
 		"token, certificate ends first":  {token, certificate("ana", "ana@laptop", early), with(token, early)},
 		"token ends first":               {with(token, early), certificate("ana", "ana@laptop", late), with(token, early)},
 		"password has no end":            {password, certificate("ana", "ana@laptop", early), with(password, early)},
+		"passed through has no end":      {passed, certificate("ana", "ana@laptop", early), with(passed, early)},
 		"another's certificate":          {token, certificate("eve", "eve@laptop", early), Identity{}},
 		"user in capitals":               {token, certificate("ANA", "ana@laptop", early), Identity{}},
 		"no certificate":                 {token, Identity{}, Identity{}},
@@ -44,5 +46,17 @@ func TestWithCertificate(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestPassesThrough(t *testing.T) {
+	for method, want := range map[Method]bool{
+		MethodPassPassword: true, MethodPassSCRAM: true, MethodPassMD5: true,
+		MethodSCRAM: false, MethodMD5: false, MethodOIDC: false, MethodOAUTHBEARER: false, MethodCertificate: false, MethodReject: false,
+		"": false, "pass-through": false, "pass-through-cert": false,
+	} {
+		if got := method.PassesThrough(); got != want {
+			t.Errorf("%q passes through: %v, want %v", method, got, want)
+		}
 	}
 }

@@ -72,13 +72,28 @@ func (rules Rules) Validate() error {
 	return errors.Join(errs...)
 }
 
+// besides is what else is to be said of a way to pass a credential through.
+func besides(method Method) string {
+	switch method {
+	case MethodPassPassword:
+		return "; the gateway sees it"
+	case MethodPassMD5:
+		return "; what PostgreSQL stores for it is all that a login needs"
+	}
+	return ""
+}
+
 // Warnings tell of rules that do what they say and had better not.
 func (rules Rules) Warnings() []string {
 	var warnings []string
 	for i, rule := range rules {
-		if rule.Method == MethodMD5 {
+		switch {
+		case rule.Method == MethodMD5:
 			warnings = append(warnings, fmt.Sprintf("rule %d: method %q: what the userlist stores for it is all that a login needs, "+
 				"and PostgreSQL is giving it up: use %q for every driver that knows it", i+1, MethodMD5, MethodSCRAM))
+		case rule.Method.PassesThrough():
+			warnings = append(warnings, fmt.Sprintf("rule %d: method %q is the weakest there is: people keep a database password, which works "+
+				"without the gateway wherever pg_hba.conf lets it, and no lease ends what it opens%s", i+1, rule.Method, besides(rule.Method)))
 		}
 	}
 	return warnings
@@ -94,7 +109,7 @@ func (rule Rule) validate() error {
 
 func validateMethod(rule Rule) error {
 	switch rule.Method {
-	case MethodSCRAM, MethodMD5, MethodCertificate, MethodReject:
+	case MethodSCRAM, MethodMD5, MethodCertificate, MethodReject, MethodPassPassword, MethodPassSCRAM, MethodPassMD5:
 		if rule.Issuer != "" {
 			return fmt.Errorf("method %q takes no issuer", rule.Method)
 		}

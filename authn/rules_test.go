@@ -1,6 +1,7 @@
 package authn
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -92,6 +93,11 @@ func TestValidate(t *testing.T) {
 		"bearer, no issuer":   {Rules{{Method: MethodOAUTHBEARER}}, []string{`method "oauthbearer" needs an issuer`}},
 		"md5 with issuer":     {Rules{{Method: MethodMD5, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
 		"cert with issuer":    {Rules{{Method: MethodCertificate, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
+		"pass-through":        {Rules{{Method: MethodPassPassword, Users: []string{"a"}}, {Method: MethodPassSCRAM, Users: []string{"b"}}, {Method: MethodPassMD5}}, nil},
+		"pass-through, cert":  {Rules{{Method: MethodPassSCRAM, Certificate: true}}, nil},
+		"passed, with issuer": {Rules{{Method: MethodPassSCRAM, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
+		"passed, but how":     {Rules{{Method: "pass-through"}}, []string{"unknown method"}},
+		"passed by PLUS":      {Rules{{Method: "pass-through-scram-sha-256-plus"}}, []string{"unknown method"}},
 		"pg_hba's oauth":      {Rules{{Method: "oauth", Issuer: "https://id.example"}}, []string{"unknown method"}},
 		"password":            {Rules{{Method: "password"}}, []string{"unknown method"}},
 		"scram with issuer":   {Rules{{Method: MethodSCRAM, Issuer: "https://id.example"}}, []string{"takes no issuer"}},
@@ -128,6 +134,12 @@ func TestWarnings(t *testing.T) {
 	got := rules.Warnings()
 	if len(got) != 1 || !strings.HasPrefix(got[0], `rule 2: method "md5"`) {
 		t.Errorf("Warnings = %q", got)
+	}
+	for _, method := range []Method{MethodPassPassword, MethodPassSCRAM, MethodPassMD5} {
+		got := (Rules{{Method: MethodReject, Users: []string{"root"}}, {Method: method}}).Warnings()
+		if len(got) != 1 || !strings.HasPrefix(got[0], fmt.Sprintf("rule 2: method %q is the weakest", method)) {
+			t.Errorf("Warnings = %q", got)
+		}
 	}
 	if got := (Rules{{Method: MethodSCRAM}, {Method: MethodCertificate}}).Warnings(); got != nil {
 		t.Errorf("Warnings = %q", got)

@@ -17,7 +17,9 @@ package scram
 import (
 	"bytes"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -52,7 +54,7 @@ type Server struct {
 	lookup     func(string) (Verifier, bool)
 	mockSecret []byte
 	iterations int
-	nonce      func() string // nil: the library's, 24 bytes from crypto/rand; set by tests for published vectors
+	nonce      func() string // replaced by tests for published vectors
 }
 
 // NewServer checks cfg and returns a Server.
@@ -70,7 +72,17 @@ func NewServer(cfg Config) (*Server, error) {
 	if iterations < minIterations || iterations > maxIterations {
 		return nil, fmt.Errorf("scram: %d iterations: must be %d to %d", iterations, minIterations, maxIterations)
 	}
-	return &Server{lookup: cfg.Lookup, mockSecret: append([]byte(nil), cfg.MockSecret...), iterations: iterations}, nil
+	return &Server{lookup: cfg.Lookup, mockSecret: append([]byte(nil), cfg.MockSecret...), iterations: iterations, nonce: newNonce}, nil
+}
+
+// nonceBytes is PostgreSQL's SCRAM_RAW_NONCE_LEN (src/include/common/scram-common.h). A nonce of another length would tell who is
+// asked by us and who by a PostgreSQL that the exchange is relayed to.
+const nonceBytes = 18
+
+func newNonce() string {
+	var random [nonceBytes]byte
+	_, _ = rand.Read(random[:]) // never fails: crypto/rand
+	return base64.StdEncoding.EncodeToString(random[:])
 }
 
 // Begin starts the exchange of one connection. user is the startup packet's. binding is tls-server-end-point (RFC 5929 section 4.1)
@@ -86,6 +98,13 @@ func (s *Server) Begin(user string, binding []byte) *Exchange {
 	return &Exchange{conversation: s.conversation(verifier, ch), doomed: doomed, channel: ch}
 }
 
+// MockChallenge is the server-first-message that a user who does not exist is given. For an exchange that is not to be relayed after
+// all: what follows it is a Relay's to check, and fails.
+func (s *Server) MockChallenge(user, clientNonce string) []byte {
+	salt := base64.StdEncoding.EncodeToString(mockSalt(s.mockSecret, user))
+	return fmt.Appendf(nil, "r=%s%s,s=%s,i=%d", clientNonce, s.nonce(), salt, s.iterations)
+}
+
 // conversation is one conversation of the library's that knows one verifier, whatever name it is asked for.
 func (s *Server) conversation(v Verifier, ch channel) *xdgscram.ServerConversation {
 	credentials := xdgscram.StoredCredentials{
@@ -97,9 +116,7 @@ func (s *Server) conversation(v Verifier, ch channel) *xdgscram.ServerConversati
 	if err != nil {
 		return nil // the library never does; Step fails on a nil conversation
 	}
-	if s.nonce != nil {
-		server.WithNonceGenerator(s.nonce)
-	}
+	server.WithNonceGenerator(s.nonce)
 	return server.NewConversationWithChannelBinding(ch.library())
 }
 

@@ -39,7 +39,7 @@ func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *g
 		parameters = append(parameters, backend.Parameter{Name: "replication", Value: replication})
 	}
 	began = time.Now()
-	o.session, err = backend.Open(ctx, o.config, lease.Username, lease.Password, parameters)
+	o.session, err = backend.Open(ctx, o.config, lease.Username, backend.Password(lease.Password), parameters)
 	if err != nil {
 		return nil, s.noBackend(err)
 	}

@@ -140,6 +140,12 @@ func (e *Exchange) Check(in []byte) error {
 // Valid tells whether the client has proved its password. It is false until Check has returned without error.
 func (e *Exchange) Valid() bool { return e.valid }
 
+// IsResponse tells whether in has the form of a response, whatever it says: what has not is none of anybody's.
+func IsResponse(in []byte) bool {
+	_, err := ParseSecret(string(in)) // which happens to have the same form
+	return err == nil
+}
+
 // digest is pg_md5_encrypt without its prefix: the hexadecimal MD5 of a text and a salt behind it.
 func digest(text string, salt []byte) string {
 	sum := md5.Sum(append([]byte(text), salt...)) // #nosec G401 -- the protocol has no other

@@ -231,3 +231,29 @@ func FuzzParseSecret(f *testing.F) {
 		}
 	})
 }
+
+func TestIsResponse(t *testing.T) {
+	digits := strings.Repeat("0123456789abcdef", 2)
+	for name, tt := range map[string]struct {
+		in   string
+		want bool
+	}{
+		"response":       {"md5" + digits, true},
+		"31 digits":      {"md5" + digits[1:], false},
+		"33 digits":      {"md5" + digits + "0", false},
+		"capitals":       {"md5" + strings.ToUpper(digits), false},
+		"no prefix":      {digits, false},
+		"other prefix":   {"MD5" + digits, false},
+		"a password":     {"secret", false},
+		"NUL behind":     {"md5" + digits + "\x00", false},
+		"line break":     {"md5" + digits + "\n", false},
+		"a letter too":   {"md5" + digits[1:] + "g", false},
+		"nothing at all": {"", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := IsResponse([]byte(tt.in)); got != tt.want {
+				t.Errorf("IsResponse(%q) = %v, want %v", tt.in, got, tt.want)
+			}
+		})
+	}
+}

@@ -25,18 +25,13 @@ type secureConn interface {
 	ConnectionState() tls.ConnectionState
 }
 
-// authenticate answers the backend's one demand, SASL with SCRAM, and ends behind AuthenticationOk. A backend that asks for the
-// password itself, for a hash of it, or for nothing at all is not the one that was configured, or somebody sits in between.
-func authenticate(conn secureConn, cfg *Config, password string) error {
-	body, err := readAuthentication(conn, pgproto3.AuthTypeSASL)
+// proveSCRAM answers the demand for SASL with SCRAM, and ends behind AuthenticationOk.
+func proveSCRAM(conn secureConn, method Method, password string) error {
+	offered, err := readOffer(conn)
 	if err != nil {
 		return err
 	}
-	var offer pgproto3.AuthenticationSASL
-	if err := offer.Decode(body); err != nil {
-		return fmt.Errorf("read AuthenticationSASL: %w", err)
-	}
-	exchange, err := newExchange(conn, cfg, offer.AuthMechanisms, password)
+	exchange, err := newExchange(conn, method, offered, password)
 	if err != nil {
 		return err
 	}
@@ -47,30 +42,51 @@ func authenticate(conn secureConn, cfg *Config, password string) error {
 	if err := send(conn, &pgproto3.SASLInitialResponse{AuthMechanism: exchange.mechanism, Data: first}); err != nil {
 		return err
 	}
-	if body, err = readAuthentication(conn, pgproto3.AuthTypeSASLContinue); err != nil {
+	challenge, err := readAuthentication(conn, pgproto3.AuthTypeSASLContinue)
+	if err != nil {
 		return err
 	}
-	final, err := exchange.final(body[4:])
+	final, err := exchange.final(challenge)
 	if err != nil {
 		return err
 	}
 	if err := send(conn, &pgproto3.SASLResponse{Data: final}); err != nil {
 		return err
 	}
-	if body, err = readAuthentication(conn, pgproto3.AuthTypeSASLFinal); err != nil {
+	answer, err := readAuthentication(conn, pgproto3.AuthTypeSASLFinal)
+	if err != nil {
 		return err
 	}
-	if err := exchange.verify(body[4:]); err != nil {
+	if err := exchange.verify(answer); err != nil {
 		return err
 	}
-	body, err = readAuthentication(conn, pgproto3.AuthTypeOk)
-	if err == nil && len(body) != 4 {
+	return readOk(conn)
+}
+
+// readOffer reads the SASL mechanisms that the backend offers.
+func readOffer(r io.Reader) ([]string, error) {
+	body, err := readAuthentication(r, pgproto3.AuthTypeSASL)
+	if err != nil {
+		return nil, err
+	}
+	var offer pgproto3.AuthenticationSASL
+	if err := offer.Decode(append(binary.BigEndian.AppendUint32(nil, pgproto3.AuthTypeSASL), body...)); err != nil {
+		return nil, fmt.Errorf("read AuthenticationSASL: %w", err)
+	}
+	return offer.AuthMechanisms, nil
+}
+
+// readOk reads AuthenticationOk.
+func readOk(r io.Reader) error {
+	body, err := readAuthentication(r, pgproto3.AuthTypeOk)
+	if err == nil && len(body) != 0 {
 		err = errors.New("read AuthenticationOk: trailing bytes")
 	}
 	return err
 }
 
-// readAuthentication reads an authentication request of exactly the wanted kind. The body it returns begins with that kind.
+// readAuthentication reads an authentication request of exactly the wanted kind and returns what follows the kind. A backend that asks
+// for anything else (the password itself, a hash of it, nothing at all) is not the one that was configured, or somebody sits in between.
 func readAuthentication(r io.Reader, want uint32) ([]byte, error) {
 	got, err := readMessage(r)
 	if err != nil {
@@ -87,7 +103,7 @@ func readAuthentication(r io.Reader, want uint32) ([]byte, error) {
 	if kind := binary.BigEndian.Uint32(got.body); kind != want {
 		return nil, fmt.Errorf("the backend asked for %s where only %s is accepted", methodName(kind), methodName(want))
 	}
-	return got.body, nil
+	return got.body[4:], nil
 }
 
 // methodName names an authentication request for the log.

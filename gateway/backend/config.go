@@ -36,9 +36,8 @@ type Config struct {
 	// if it would skip the verification. RootCAs nil means the system's.
 	TLS *tls.Config
 
-	// RequireChannelBinding refuses a backend that does not offer SCRAM-SHA-256-PLUS. Without it the client still says that it
-	// could have bound the channel (RFC 5802 section 6, flag y), so that nobody in between can strip the offer unnoticed.
-	RequireChannelBinding bool
+	// Authentication is what the backend may ask for; "": MethodSCRAM.
+	Authentication Method
 
 	// AllowSuperuser admits a session whose is_superuser is on.
 	AllowSuperuser bool
@@ -66,7 +65,23 @@ func (c *Config) validate() error {
 	case c.TLS.InsecureSkipVerify:
 		return errors.New("the TLS configuration skips verification")
 	}
+	switch c.method() {
+	case MethodSCRAM, MethodSCRAMPlus, MethodMD5:
+	case MethodCertificate:
+		if len(c.TLS.Certificates) == 0 && c.TLS.GetClientCertificate == nil {
+			return errors.New("no client certificate: whoever the backend lets in without one, it does not know")
+		}
+	default:
+		return fmt.Errorf("unknown authentication method %q", c.Authentication)
+	}
 	return nil
+}
+
+func (c *Config) method() Method {
+	if c.Authentication == "" {
+		return MethodSCRAM
+	}
+	return c.Authentication
 }
 
 func (c *Config) address() string {

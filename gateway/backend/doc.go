@@ -5,7 +5,7 @@
 //	dial          a TCP connection with keepalive and a limit on unacknowledged data
 //	tls           SSLRequest; a verified TLS connection, or none
 //	startup       a StartupMessage made of nothing but the caller's arguments, for protocol 3.0
-//	authenticate  SCRAM-SHA-256, with channel binding when it is offered; every other method is refused
+//	authenticate  what the backend may ask for, SCRAM-SHA-256 unless it is configured otherwise; everything else is refused
 //	parameters    ParameterStatus, BackendKeyData, ReadyForQuery; what they must and must not say
 //
 // The messages are pgproto3's, SCRAM is xdg-go/scram's. The sequence is our own, not pgconn's, because a relay goes on where Open

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,8 +98,44 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add(frame('R', request(pgproto3.AuthTypeOk, "")))
 	f.Add(frame('R', request(pgproto3.AuthTypeMD5Password, "salt")))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if authenticate(&played{reader: bytes.NewReader(data)}, &Config{}, fakePassword) == nil {
+		if Password(fakePassword).prove(&played{reader: bytes.NewReader(data)}, MethodSCRAM, fakeUser) == nil {
 			t.Errorf("authenticated by %q", data)
+		}
+	})
+}
+
+// FuzzRelay plays any bytes at all as the backend's side of an exchange that is relayed: what the client is shown has the form and
+// the bounds it should have, and nobody is let in without a demand and an answer.
+func FuzzRelay(f *testing.F) {
+	const nonce = "fyko+d2lbbFgONRv9qkxdawL"
+	challenge := "r=" + nonce + "3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096"
+	f.Add(bytes.Join([][]byte{
+		frame('R', request(pgproto3.AuthTypeSASL, "SCRAM-SHA-256\x00\x00")), frame('R', request(pgproto3.AuthTypeSASLContinue, challenge)),
+		frame('R', request(pgproto3.AuthTypeSASLFinal, "v="+strings.Repeat("A", 43)+"=")), frame('R', request(pgproto3.AuthTypeOk, "")),
+	}, nil), false)
+	f.Add(append(frame('R', request(pgproto3.AuthTypeMD5Password, "salt")), frame('R', request(pgproto3.AuthTypeOk, ""))...), true)
+	f.Add(frame('R', request(pgproto3.AuthTypeOk, "")), true)
+	f.Fuzz(func(t *testing.T, data []byte, md5 bool) {
+		shown := 0
+		show := func(text []byte, prefix string) {
+			shown++
+			if len(text) > maxSCRAM || containsNUL(text) || !bytes.HasPrefix(text, []byte(prefix)) {
+				t.Errorf("the client is shown %q", text)
+			}
+		}
+		conn, want, err := &played{reader: bytes.NewReader(data)}, 2, error(nil)
+		if md5 {
+			want = 1
+			err = RelayedMD5{Answer: func(salt Salt) ([]byte, error) { shown++; return md5Response(fakeUser, nil, salt), nil }}.prove(conn, MethodMD5, fakeUser)
+		} else {
+			err = RelayedSCRAM{
+				First: []byte("n,,n=,r=" + nonce), Nonce: nonce,
+				Final:  func(challenge []byte) ([]byte, error) { show(challenge, "r="+nonce); return []byte("c=biws"), nil },
+				Verify: func(answer []byte) error { show(answer, "v="); return nil },
+			}.prove(conn, MethodSCRAM, fakeUser)
+		}
+		if err == nil && shown != want {
+			t.Errorf("let in by %q after the client was shown %d messages", data, shown)
 		}
 	})
 }

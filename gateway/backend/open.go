@@ -27,11 +27,14 @@ type Session struct {
 }
 
 // Open dials, verifies and authenticates as user, and returns once the backend is ready. The parameters go into the StartupMessage
-// as they are; the caller has judged them. Its errors are *Error.
+// as they are; the caller has judged them. Its errors are *Error; what a callback of the credential returned is in it.
 //
-// When ctx ends, whatever Open is waiting for ends too.
-func Open(ctx context.Context, cfg Config, user, password string, parameters []Parameter) (*Session, error) {
+// When ctx ends, whatever Open is waiting for ends too, callbacks apart.
+func Open(ctx context.Context, cfg Config, user string, credential Credential, parameters []Parameter) (*Session, error) {
 	if err := errors.Join(cfg.validate(), validName("user", user), validName("database", cfg.Database)); err != nil {
+		return nil, &Error{Stage: StageConfig, Err: err}
+	}
+	if err := credential.fits(cfg.method()); err != nil {
 		return nil, &Error{Stage: StageConfig, Err: err}
 	}
 	startup, err := startupMessage(user, cfg.Database, parameters)
@@ -46,7 +49,7 @@ func Open(ctx context.Context, cfg Config, user, password string, parameters []P
 		if err := write(conn, "StartupMessage", startup); err != nil {
 			return failed(ctx, StageStartup, err)
 		}
-		if err := authenticate(conn, &cfg, password); err != nil {
+		if err := credential.prove(conn, cfg.method(), user); err != nil {
 			return failed(ctx, StageAuthenticate, err)
 		}
 		g, err := readGreeting(conn)

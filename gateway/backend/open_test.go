@@ -19,7 +19,7 @@ import (
 
 func open(t testing.TB, cfg Config, parameters ...Parameter) (*Session, error) {
 	t.Helper()
-	session, err := Open(t.Context(), cfg, fakeUser, fakePassword, parameters)
+	session, err := Open(t.Context(), cfg, fakeUser, Password(fakePassword), parameters)
 	if err == nil {
 		t.Cleanup(func() { _ = session.Conn.(*tls.Conn).NetConn().Close() })
 	}
@@ -227,7 +227,7 @@ func TestOpenConfig(t *testing.T) {
 			if test.change != nil {
 				test.change(&cfg)
 			}
-			_, err := Open(t.Context(), cfg, test.user, fakePassword, test.parameters)
+			_, err := Open(t.Context(), cfg, test.user, Password(fakePassword), test.parameters)
 			var failure *Error
 			if !errors.As(err, &failure) || failure.Stage != StageConfig || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Open: got %v, want %q at config", err, test.want)
@@ -244,7 +244,7 @@ func TestOpenAllows(t *testing.T) {
 	}{
 		"a superuser":        {without("is_superuser", "on"), func(c *Config) { c.AllowSuperuser = true }},
 		"a LATIN1 server":    {without("server_encoding", "LATIN1"), func(c *Config) { c.ServerEncodings = []string{"LATIN1"} }},
-		"a bound channel":    {goodParameters(), func(c *Config) { c.RequireChannelBinding = true }},
+		"a bound channel":    {goodParameters(), func(c *Config) { c.Authentication = MethodSCRAMPlus }},
 		"an unnamed session": {without("session_authorization", ""), func(*Config) {}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestOpenAllows(t *testing.T) {
 	}
 	t.Run("but not an unbound channel", func(t *testing.T) {
 		cfg := serve(t, id, edits(4096, same))
-		cfg.RequireChannelBinding = true
+		cfg.Authentication = MethodSCRAMPlus
 		if _, err := open(t, cfg); err == nil {
 			t.Error("Open succeeded without channel binding")
 		}
@@ -296,7 +296,7 @@ func TestOpenStalls(t *testing.T) {
 						time.AfterFunc(2*time.Second, cancel)
 					}
 					started := time.Now()
-					_, err := Open(ctx, cfg, fakeUser, fakePassword, nil)
+					_, err := Open(ctx, cfg, fakeUser, Password(fakePassword), nil)
 					var failure *Error
 					if !errors.As(err, &failure) || failure.Stage != test.stage || !errors.Is(err, want) {
 						t.Errorf("Open: got %v, want %v at %s", err, want, test.stage)
@@ -329,7 +329,7 @@ func TestOpenCancelledAtTheLastByte(t *testing.T) {
 		conn, err := dial(ctx, network, address)
 		return &cancelling{conn, &last, cancel}, err
 	}
-	if _, err := Open(ctx, cfg, fakeUser, fakePassword, nil); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, cfg, fakeUser, Password(fakePassword), nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("Open: got %v, want %v", err, context.Canceled)
 	}
 }
@@ -353,7 +353,7 @@ func TestOpenDialFails(t *testing.T) {
 	cfg := Config{Host: fakeHost, Database: "app", TLS: &tls.Config{}, Dial: func(context.Context, string, string) (net.Conn, error) {
 		return nil, errors.New("no route")
 	}}
-	_, err := Open(t.Context(), cfg, fakeUser, fakePassword, nil)
+	_, err := Open(t.Context(), cfg, fakeUser, Password(fakePassword), nil)
 	var failure *Error
 	if !errors.As(err, &failure) || failure.Stage != StageDial || !failure.Unavailable() {
 		t.Errorf("Open: got %v, want unavailable at dial", err)

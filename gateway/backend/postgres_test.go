@@ -187,7 +187,7 @@ func (p *postgres) start(t *testing.T) int {
 func TestRealPostgreSQL(t *testing.T) {
 	cfg := realConfig(t)
 	bound := cfg
-	bound.RequireChannelBinding = true
+	bound.Authentication = MethodSCRAMPlus
 	utf8 := []Parameter{{"client_encoding", "UTF8"}, {"application_name", "sp-test"}}
 
 	for name, role := range map[string][2]string{
@@ -201,7 +201,7 @@ func TestRealPostgreSQL(t *testing.T) {
 		"a prohibited character":              {"bell", "x\ay"},
 	} {
 		t.Run("accepts/"+name, func(t *testing.T) {
-			session, err := Open(t.Context(), bound, role[0], role[1], utf8)
+			session, err := Open(t.Context(), bound, role[0], Password(role[1]), utf8)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -238,7 +238,7 @@ func TestRealPostgreSQL(t *testing.T) {
 		t.Run("refuses/"+name, func(t *testing.T) {
 			cfg := cfg
 			cfg.Database = test.database
-			_, err := Open(t.Context(), cfg, test.user, test.password, utf8)
+			_, err := Open(t.Context(), cfg, test.user, Password(test.password), utf8)
 			var got *Error
 			if !errors.As(err, &got) || got.Stage != test.want.Stage || got.SQLSTATE != test.want.SQLSTATE || !strings.Contains(err.Error(), test.text) {
 				t.Errorf("Open: got %v, want %s %s %q", err, test.want.Stage, test.want.SQLSTATE, test.text)
@@ -246,7 +246,7 @@ func TestRealPostgreSQL(t *testing.T) {
 		})
 	}
 	t.Run("refuses/a client encoding that was asked for", func(t *testing.T) {
-		_, err := Open(t.Context(), cfg, "app", "app-password", []Parameter{{"client_encoding", "SJIS"}})
+		_, err := Open(t.Context(), cfg, "app", Password("app-password"), []Parameter{{"client_encoding", "SJIS"}})
 		if err == nil || !strings.Contains(err.Error(), `client_encoding is "SJIS"`) {
 			t.Errorf("Open: got %v", err)
 		}
@@ -254,18 +254,56 @@ func TestRealPostgreSQL(t *testing.T) {
 	t.Run("accepts/a superuser who may be one", func(t *testing.T) {
 		cfg := cfg
 		cfg.AllowSuperuser = true
-		session, err := Open(t.Context(), cfg, "boss", "boss-password", utf8)
+		session, err := Open(t.Context(), cfg, "boss", Password("boss-password"), utf8)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_ = session.Conn.Close()
 	})
+	t.Run("by another method", func(t *testing.T) { byMethod(t, cfg) })
 	t.Run("cancels", func(t *testing.T) { cancels(t, cfg) })
+}
+
+// byMethod tries the ways that are not the usual one.
+func byMethod(t *testing.T, cfg Config) {
+	right := func(Salt) ([]byte, error) { return nil, errors.New("not asked") }
+	for name, test := range map[string]struct {
+		method     Method
+		user       string
+		credential Credential
+		want       string // a part of the error; "": there is none
+	}{
+		"MD5":                   {MethodMD5, "old", Password("old-password"), ""},
+		"MD5, wrong":            {MethodMD5, "old", Password("wrong"), "28P01"},
+		"MD5 of a SCRAM role":   {MethodMD5, "app", Password("app-password"), "asked for SASL"},
+		"relayed MD5":           {MethodMD5, "old", relayingMD5("old", "old-password"), ""},
+		"relayed MD5, wrong":    {MethodMD5, "old", relayingMD5("old", "wrong"), "28P01"},
+		"relayed MD5, SCRAM":    {MethodMD5, "app", RelayedMD5{Answer: right}, "asked for SASL"},
+		"relayed SCRAM":         {MethodSCRAM, "app", relayingSCRAM(t, "app-password", nil), ""},
+		"relayed SCRAM, wrong":  {MethodSCRAM, "app", relayingSCRAM(t, "wrong", nil), "28P01"},
+		"relayed SCRAM, nobody": {MethodSCRAM, "ghost", relayingSCRAM(t, "wrong", nil), "28P01"},
+		"relayed SCRAM, MD5":    {MethodSCRAM, "old", relayingSCRAM(t, "old-password", nil), "asked for an MD5 password"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := cfg
+			cfg.Authentication = test.method
+			session, err := Open(t.Context(), cfg, test.user, test.credential, []Parameter{{"client_encoding", "UTF8"}})
+			if err == nil {
+				defer func() { _ = session.Conn.Close() }()
+				if got := query(t, session, "select current_user"); got != test.user {
+					t.Errorf("the session is %q's", got)
+				}
+			}
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("Open: got %v, want %q", err, test.want)
+			}
+		})
+	}
 }
 
 // cancels has a statement that would take an hour ended by Cancel, and not by a Cancel with another key.
 func cancels(t *testing.T, cfg Config) {
-	session, err := Open(t.Context(), cfg, "app", "app-password", []Parameter{{"client_encoding", "UTF8"}})
+	session, err := Open(t.Context(), cfg, "app", Password("app-password"), []Parameter{{"client_encoding", "UTF8"}})
 	if err != nil {
 		t.Fatal(err)
 	}

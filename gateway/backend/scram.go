@@ -1,6 +1,7 @@
 package backend
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,8 +34,8 @@ type exchange struct {
 }
 
 // newExchange chooses the mechanism and, for -PLUS, binds the exchange to the certificate that this connection was given.
-func newExchange(conn secureConn, cfg *Config, offered []string, password string) (*exchange, error) {
-	mechanism, err := chooseMechanism(offered, cfg.RequireChannelBinding)
+func newExchange(conn secureConn, method Method, offered []string, password string) (*exchange, error) {
+	mechanism, err := chooseMechanism(offered, method == MethodSCRAMPlus)
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +111,18 @@ func (e *exchange) verify(answer []byte) error {
 	return nil
 }
 
+// checkServerFinal accepts v=<a signature of SHA-256> and nothing behind it. Whether it is the right one is not seen here.
+func checkServerFinal(answer []byte) error {
+	if len(answer) > maxSCRAM || containsNUL(answer) {
+		return errors.New("malformed")
+	}
+	signature, ok := strings.CutPrefix(string(answer), "v=")
+	if _, err := base64.StdEncoding.Strict().DecodeString(signature); !ok || err != nil || len(signature) != base64.StdEncoding.EncodedLen(sha256.Size) {
+		return errors.New("not a signature")
+	}
+	return nil
+}
+
 // checkServerFirst accepts r=<ours + theirs>,s=<base64>,i=<iterations> and nothing behind it, as libpq does (fe-auth-scram.c).
 func checkServerFirst(challenge []byte, nonce string) error {
 	if len(challenge) > maxSCRAM || containsNUL(challenge) {
@@ -125,8 +138,8 @@ func checkServerFirst(challenge []byte, nonce string) error {
 	if !isNonce || !isSalt || !isCount {
 		return errors.New("not our nonce, a salt and an iteration count")
 	}
-	if len(theirs) < minServerNonce {
-		return errors.New("the server added too little to the nonce")
+	if len(theirs) < minServerNonce || strings.ContainsFunc(theirs, func(r rune) bool { return r < 0x21 || r > 0x7e }) {
+		return errors.New("the server added too little to the nonce, or what is not printable")
 	}
 	if decoded, err := base64.StdEncoding.DecodeString(salt); err != nil || len(decoded) < minSalt {
 		return errors.New("the salt is malformed or too short")

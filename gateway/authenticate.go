@@ -26,62 +26,89 @@ const (
 	maxPasswordMessage = 65535
 )
 
+// proof is what authentication found out. In pass-through the backend does: then it is open, by a grant that was given before.
+type proof struct {
+	identity authn.Identity
+	grant    grant
+	opened   *opened // nil: policy and backend are still to be asked
+}
+
 // authenticate proves who the client is, by the first rule that matches. The method is chosen before anything is known of the user,
 // and every failure looks the same. Who comes after many that failed waits before it is asked anything.
-func (s *session) authenticate(ctx context.Context, a *admitted) (authn.Identity, error) {
+func (s *session) authenticate(ctx context.Context, a *admitted) (proof, error) {
 	source := addressOf(s.client)
 	if err := s.throttle(ctx, source, a.startup.user); err != nil {
-		return authn.Identity{}, err
+		return proof{}, err
 	}
 	rule, ok := s.config.Rules.Match(a.startup.user, a.startup.database, source)
 	if !ok {
 		rule = authn.Rule{Method: authn.MethodReject}
 	}
-	identity, err := s.authenticateBy(ctx, a, rule)
+	p, err := s.authenticateBy(ctx, a, rule)
 	s.tell(source, a.startup.user, err)
 	s.server.countLogin(rule.Method, err)
-	return identity, err
+	return p, err
 }
 
-// authenticateBy runs a rule: the certificate that it demands, then its method. A method that nothing is configured for refuses
-// everybody, after the work that a password takes.
-func (s *session) authenticateBy(ctx context.Context, a *admitted, rule authn.Rule) (authn.Identity, error) {
+// authenticateBy runs a rule: the certificate that it demands, then its method.
+func (s *session) authenticateBy(ctx context.Context, a *admitted, rule authn.Rule) (proof, error) {
 	var shown authn.Identity
 	if rule.Certificate || rule.Method == authn.MethodCertificate {
 		identity, err := s.authenticateCertificate(a)
 		if err != nil || rule.Method == authn.MethodCertificate {
-			return identity, err
+			return proof{identity: identity}, err
 		}
 		shown = identity
 	}
-	var identity authn.Identity
-	var err error
+	if rule.Method.PassesThrough() {
+		claimed, err := combined(a, authn.Identity{User: a.startup.user, Method: rule.Method, Subject: a.startup.user}, shown)
+		if err != nil {
+			return proof{}, err
+		}
+		return s.authenticatePassThrough(ctx, a, claimed)
+	}
+	identity, err := s.authenticateHere(ctx, a, rule)
+	if err == nil {
+		identity, err = combined(a, identity, shown)
+	}
+	return proof{identity: identity}, err
+}
+
+// combined is an identity with the certificate that was demanded besides, if one was.
+func combined(a *admitted, identity, shown authn.Identity) (authn.Identity, error) {
+	if shown.Method == "" {
+		return identity, nil
+	}
+	both, err := identity.WithCertificate(shown)
+	if err != nil {
+		return both, rejected(a, err)
+	}
+	return both, nil
+}
+
+// authenticateHere runs a method that needs no backend. One that nothing is configured for refuses everybody, after the work that a
+// password takes.
+func (s *session) authenticateHere(ctx context.Context, a *admitted, rule authn.Rule) (authn.Identity, error) {
 	verifier, oauth := s.config.Issuers[rule.Issuer], s.config.OAuth[rule.Issuer]
 	switch {
 	case rule.Method == authn.MethodSCRAM:
-		identity, err = s.authenticateSCRAM(a, s.config.SCRAM)
+		return s.authenticateSCRAM(a, s.config.SCRAM)
 	case rule.Method == authn.MethodMD5 && s.config.MD5 != nil:
-		identity, err = s.authenticateMD5(a, s.config.MD5)
+		return s.authenticateMD5(a, s.config.MD5)
 	case rule.Method == authn.MethodOIDC && verifier != nil:
-		identity, err = s.authenticateToken(ctx, a, verifier)
+		return s.authenticateToken(ctx, a, verifier)
 	case rule.Method == authn.MethodOAUTHBEARER && oauth != nil:
-		identity, err = s.authenticateBearer(ctx, a, oauth)
-	default:
-		_, err = s.authenticateSCRAM(a, s.config.SCRAM)
-		if err == nil {
-			err = rejected(a, errors.New("no rule permits this login"))
-		}
+		return s.authenticateBearer(ctx, a, oauth)
 	}
-	if err == nil && rule.Certificate {
-		if identity, err = identity.WithCertificate(shown); err != nil {
-			err = rejected(a, err)
-		}
+	_, err := s.authenticateSCRAM(a, s.config.SCRAM)
+	if err == nil {
+		err = rejected(a, errors.New("no rule permits this login"))
 	}
-	return identity, err
+	return authn.Identity{}, err
 }
 
 // rejected is the one answer to every login that fails.
-func rejected(a *admitted, err error) error {
+func rejected(a *admitted, err error) *sessionError {
 	return &sessionError{
 		reason: ReasonAuthentication, err: err,
 		message: fmt.Sprintf("password authentication failed for user %q", a.startup.user),
@@ -148,6 +175,11 @@ func scramFailure(a *admitted, err error) error {
 		return &sessionError{reason: ReasonProtocol, sqlstate: "0A000", message: "the SCRAM message asks for what is not supported", err: err}
 	case errors.Is(err, scram.ErrNegotiation), errors.Is(err, scram.ErrBinding):
 		return &sessionError{reason: ReasonAuthentication, sqlstate: "28000", message: err.Error(), err: err}
+	case errors.Is(err, scram.ErrBindable):
+		return &sessionError{
+			reason: ReasonUnsupported, sqlstate: "28000", err: err,
+			message: "SCRAM cannot be passed through for a client that could bind the channel: connect with channel_binding=disable",
+		}
 	case errors.Is(err, scram.ErrProtocol):
 		return &sessionError{reason: ReasonProtocol, message: "malformed SCRAM message", err: err}
 	}

@@ -21,15 +21,30 @@ type grant struct {
 	vaultRole string
 	shadow    *shadowed // the session to the second policy; nil: there is none
 
-	backendRole string // the database role of the lease
-	leaseHash   string
+	backendRole string // the database role: the lease's, or the client's own
+	leaseHash   string // "": the client's own credential has no lease
 
 	hour *hourly       // nil: no limit per hour
 	pace *rate.Limiter // nil: no limit per second
 }
 
-// authorize asks policy about the connection. Whether a database exists is not told to who may not ask.
+// authorize asks policy about the connection, and finds the Vault role that is issued a credential for it.
 func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
+	g, err := s.permit(ctx, a, id)
+	if err != nil {
+		return g, err
+	}
+	var ok bool
+	if g.vaultRole, ok = g.database.VaultRoles[g.Role]; !ok {
+		return g, &sessionError{
+			reason: ReasonPolicyFailed, err: fmt.Errorf("policy gave the role %q, for which database %q has no Vault role", g.Role, a.startup.database),
+		}
+	}
+	return g, nil
+}
+
+// permit asks policy about the connection. Whether a database exists is not told to who may not ask.
+func (s *session) permit(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
 	g := grant{
 		policy: s.config.Policy.Policy(), // the one that decides, or an older one: then the first statement asks again
 		input:  authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)},
@@ -54,11 +69,6 @@ func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity)
 		return g, failf(ReasonUnknownDatabase, "database %q does not exist", a.startup.database)
 	}
 	g.database = database
-	if g.vaultRole, ok = database.VaultRoles[d.Role]; !ok {
-		return g, &sessionError{
-			reason: ReasonPolicyFailed, err: fmt.Errorf("policy gave the role %q, for which database %q has no Vault role", d.Role, a.startup.database),
-		}
-	}
 	return g, nil
 }
 
@@ -87,9 +97,10 @@ func (s *session) policySession(a *admitted) authz.Session {
 }
 
 // recordRefusal writes the connect decision of a session that came to nothing: refused by policy, or for want of what policy gave.
-func (s *session) recordRefusal(id authn.Identity, g grant) {
+// claimed says that nobody has proved to be the identity.
+func (s *session) recordRefusal(id authn.Identity, g grant, claimed bool) {
 	s.record(&audit.Connect{
-		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
+		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole, Claimed: claimed,
 		Session: s.id, Identity: auditIdentity(id), Allow: g.Allow, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
 	})

@@ -13,15 +13,36 @@ import (
 
 // opened is a backend session and the credential that was issued for it. Who holds it closes the one and then revokes the other.
 type opened struct {
-	lease   credentials.Lease
+	lease   credentials.Lease // zero when the client's own credential opened it
 	session *backend.Session
 	config  backend.Config
 	pins    map[string]string
 }
 
+// connect is what is left to do for a client that is proved: policy is asked, the session joins its identity's others, a backend session
+// is opened, and all of that is recorded. In pass-through the first and the third are done: it was the backend that proved the client.
+func (s *session) connect(ctx context.Context, a *admitted, p proof) (g grant, o *opened, err error) {
+	g, o = p.grant, p.opened
+	passed := o != nil
+	if !passed {
+		if g, err = s.authorize(ctx, a, p.identity); err != nil {
+			return g, nil, err
+		}
+	}
+	if err := s.oblige(&g); err != nil {
+		return g, nil, err
+	}
+	if !passed {
+		if o, err = s.open(ctx, a, &g); err != nil {
+			return g, nil, err
+		}
+	}
+	return g, o, s.recordConnect(p.identity, g, o)
+}
+
 // open gets a credential and opens the backend session with it. On failure nothing of either is left.
-func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *grant) (*opened, error) {
-	parameters, err := startupParameters(a.startup, *g, g.database, s.id)
+func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, error) {
+	parameters, err := backendParameters(a.startup, *g, s.id)
 	if err != nil {
 		return nil, err
 	}
@@ -31,32 +52,56 @@ func (s *session) open(ctx context.Context, a *admitted, id authn.Identity, g *g
 	if err != nil {
 		return nil, s.noCredential(err)
 	}
-	o := &opened{lease: lease, config: g.database.Backend}
 	s.lease = &lease
 	g.backendRole, g.leaseHash = lease.Username, lease.IDHash()
-	o.config.AllowSuperuser = g.Observe
-	if replication := wantsReplication(a.startup); replication != "" {
-		parameters = append(parameters, backend.Parameter{Name: "replication", Value: replication})
-	}
-	began = time.Now()
-	o.session, err = backend.Open(ctx, o.config, lease.Username, backend.Password(lease.Password), parameters)
+	password := backend.Password(lease.Password)
+	defer clear(password)
+	o, err := s.openBackend(ctx, *g, password, parameters)
 	if err != nil {
 		return nil, s.noBackend(err)
+	}
+	o.lease = lease
+	return o, nil
+}
+
+// backendParameters is what the backend is sent beside user and database.
+func backendParameters(client *startup, g grant, sessionID string) ([]backend.Parameter, error) {
+	parameters, err := startupParameters(client, g, g.database, sessionID)
+	if replication := wantsReplication(client); replication != "" {
+		parameters = append(parameters, backend.Parameter{Name: "replication", Value: replication})
+	}
+	return parameters, err
+}
+
+// openBackend opens the backend session as the grant's role. It is closed at the session's end, whatever else happens.
+func (s *session) openBackend(ctx context.Context, g grant, credential backend.Credential, parameters []backend.Parameter) (*opened, error) {
+	o := &opened{config: g.database.Backend}
+	o.config.AllowSuperuser = g.Observe
+	began := time.Now()
+	var err error
+	if o.session, err = backend.Open(ctx, o.config, g.backendRole, credential, parameters); err != nil {
+		return nil, err
 	}
 	s.config.Metrics.BackendConnectDuration.Observe(time.Since(began).Seconds())
 	s.backend = o
 	o.config.Address = o.session.Address // a cancel must reach this very server
 	o.pins = pinned(o.session.Parameters)
-	if err := s.append(&audit.Connect{
+	return o, nil
+}
+
+// recordConnect writes what was decided and opened. Until that is done the client does not hear that it is in.
+func (s *session) recordConnect(id authn.Identity, g grant, o *opened) error {
+	credential := audit.CredentialVault
+	if g.leaseHash == "" {
+		credential = audit.CredentialClient
+	}
+	return s.append(&audit.Connect{
 		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Enforcement: g.database.enforcement(), Obligations: g.Obligations(),
 		SearchPath: g.database.searchPath(), BackendHost: o.session.Host, BackendDatabase: o.config.Database,
-		BackendRole: lease.Username, BackendPID: o.session.PID, LeaseIDHash: g.leaseHash, LeaseExpires: lease.Expires,
-	}); err != nil {
-		return nil, err
-	}
-	return o, nil
+		BackendRole: g.backendRole, BackendPID: o.session.PID, Credential: credential, LeaseIDHash: g.leaseHash, LeaseExpires: o.lease.Expires,
+	})
 }
 
 // noCredential says that Vault gave nothing. The client learns whose fault it is, the log why.
@@ -76,7 +121,7 @@ func (s *session) noCredential(err error) error {
 }
 
 // noBackend says that the database did not open a session: never in its own words, which would be about a role the client does not know.
-func (s *session) noBackend(err error) error {
+func (s *session) noBackend(err error) *sessionError {
 	s.config.Metrics.BackendConnectFailures.Inc()
 	reason := ReasonBackendUnavailable
 	var refused *backend.Error

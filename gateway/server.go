@@ -25,6 +25,7 @@ type Server struct {
 	sessionMetrics *sessionMetrics
 	keys           *cancelKeys
 	identities     identities
+	unproven       *unproven
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -46,7 +47,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		sessionMetrics: newSessionMetrics(cfg.Metrics), keys: &cancelKeys{sessions: map[uint32]*session{}},
-		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{},
+		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, unproven: newUnproven(),
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.current.Store(&cfg)
@@ -306,9 +307,10 @@ func (s *Server) Kill(id string) bool {
 func (s *Server) countLogin(method authn.Method, err error) {
 	result := "ok"
 	switch {
-	case errors.Is(err, oidc.ErrUnavailable):
+	case err == nil:
+	case errors.Is(err, oidc.ErrUnavailable), asSessionError(err).reason.describe().fault == faultBackend:
 		result = "unavailable"
-	case err != nil:
+	default:
 		result = "failed"
 	}
 	s.config().Metrics.Logins.Inc(string(method), result)

@@ -35,7 +35,7 @@ type session struct {
 
 	negotiated bool // the first authentication message was sent
 	admitted   *admitted
-	lease      *credentials.Lease
+	lease      *credentials.Lease // nil: none was issued
 	backend    *opened
 	key        cancelKey
 	guesses    guesses       // under the lock of cancelKeys
@@ -81,8 +81,8 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 	if err := s.begin(a); err != nil {
 		return moved, err
 	}
-	var id authn.Identity
-	if err := s.phase(ctx, s.config.Timeouts.Authentication, func(ctx context.Context) (err error) { id, err = s.authenticate(ctx, a); return err }); err != nil {
+	var p proof
+	if err := s.phase(ctx, s.config.Timeouts.Authentication, func(ctx context.Context) (err error) { p, err = s.authenticate(ctx, a); return err }); err != nil {
 		return moved, err
 	}
 	if err := s.server.enter(s); err != nil {
@@ -90,23 +90,15 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 	}
 	var g grant
 	var o *opened
-	if err := s.phase(ctx, s.config.Timeouts.Connect, func(ctx context.Context) (err error) {
-		if g, err = s.authorize(ctx, a, id); err != nil {
-			return err
-		}
-		if err = s.oblige(&g); err == nil {
-			o, err = s.open(ctx, a, id, &g)
-		}
-		return err
-	}); err != nil {
-		s.recordRefusal(id, g)
+	if err := s.phase(ctx, s.config.Timeouts.Connect, func(ctx context.Context) (err error) { g, o, err = s.connect(ctx, a, p); return err }); err != nil {
+		s.recordRefusal(p.identity, g, false)
 		return moved, err
 	}
 	s.server.keys.issue(s, a.startup.protocol)
 	if err := s.phase(ctx, s.config.Timeouts.Write, func(context.Context) error { return s.greet(a, o, s.key) }); err != nil {
 		return moved, err
 	}
-	return s.relay(ctx, a, id, g, o)
+	return s.relay(ctx, a, p.identity, g, o)
 }
 
 // phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does ctx.

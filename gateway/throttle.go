@@ -44,6 +44,7 @@ func (s *session) tell(source netip.Addr, user string, err error) {
 	}
 }
 
+// provenWrong also counts who heard that the password is wrong and was refused for another reason, which nobody may tell from that.
 func provenWrong(e *sessionError) bool {
-	return e.reason == ReasonAuthentication && (e.code() == "28P01" || e.code() == "28000")
+	return e.code() == "28P01" || e.reason == ReasonAuthentication && e.code() == "28000"
 }

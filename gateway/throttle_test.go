@@ -106,6 +106,11 @@ func TestTell(t *testing.T) {
 	}{
 		"wrong password":            {fail(ReasonAuthentication, nil), true},
 		"wrong certificate":         {&sessionError{reason: ReasonAuthentication, sqlstate: "28000"}, true},
+		"policy says no, unsaid":    {&sessionError{reason: ReasonPolicyDenied, sqlstate: "28P01"}, true},
+		"backend's fault, unsaid":   {&sessionError{reason: ReasonBackendRefused, sqlstate: "28P01"}, true},
+		"policy says no":            {fail(ReasonPolicyDenied, nil), false},
+		"backend's fault":           {fail(ReasonBackendRefused, nil), false},
+		"cannot be passed through":  {&sessionError{reason: ReasonUnsupported, sqlstate: "28000"}, false},
 		"keys cannot be had":        {&sessionError{reason: ReasonAuthentication, sqlstate: "57P03"}, false},
 		"discovery":                 {fail(ReasonDiscovery, nil), false},
 		"client gone":               {fail(ReasonClientGone, nil), false},

@@ -25,9 +25,10 @@
 //
 // connect: the client proved who it is, and policy decided
 //
-//	user, method                  the account, and "scram-sha-256" or "oidc"
+//	user, method                  the account, and the method of the rule, such as "scram-sha-256" or "oidc"
 //	issuer?, subject?             from the token
 //	name?, groups, expires?       from the token
+//	claimed?                      true: nothing was proved; in pass-through a client that is refused has no chance to
 //	stated_reason?, requested_role?
 //	allow, reasons                the decision
 //	policy_revision               what decided
@@ -37,6 +38,7 @@
 //	enforcement?                  "observe": in this database statements that only policy denies are let through
 //	search_path?                  what unqualified names are resolved by; with a backend session only
 //	backend_host?, backend_database?, backend_role?, backend_pid?
+//	credential?                   what opened the backend session: "vault", or "client" for its own, which has no lease
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
 // statement: a statement is to be forwarded, or was denied

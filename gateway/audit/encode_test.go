@@ -93,12 +93,20 @@ func TestLines(t *testing.T) {
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"session_start","session":"s1","claimed_user":"ana","database":"app","client_address":"::1","application_name":"psql","stated_reason":"INC-42","requested_role":"admin","tls_version":"TLS 1.3","tls_cipher":"C","protocol_version":"3.0","replication":"database"}`,
 		},
 		"connect": {
-			&Connect{Time: at, Session: "s1", Identity: identity, StatedReason: "INC-42", RequestedRole: "ro", Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app-ro", Enforcement: "observe", Obligations: []string{"read_only"}, SearchPath: []string{"app", "pg_temp"}, BackendHost: "h:1", BackendDatabase: "app", BackendRole: "v-1", BackendPID: 9, LeaseIDHash: "l", LeaseExpires: at},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-42","requested_role":"ro","allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app-ro","obligations":["read_only"],"enforcement":"observe","search_path":["app","pg_temp"],"backend_host":"h:1","backend_database":"app","backend_role":"v-1","backend_pid":9,"lease":"l","lease_expires":"2026-03-04T05:06:07.000000Z"}`,
+			&Connect{Time: at, Session: "s1", Identity: identity, StatedReason: "INC-42", RequestedRole: "ro", Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app-ro", Enforcement: "observe", Obligations: []string{"read_only"}, SearchPath: []string{"app", "pg_temp"}, BackendHost: "h:1", BackendDatabase: "app", BackendRole: "v-1", BackendPID: 9, Credential: CredentialVault, LeaseIDHash: "l", LeaseExpires: at},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-42","requested_role":"ro","allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app-ro","obligations":["read_only"],"enforcement":"observe","search_path":["app","pg_temp"],"backend_host":"h:1","backend_database":"app","backend_role":"v-1","backend_pid":9,"credential":"vault","lease":"l","lease_expires":"2026-03-04T05:06:07.000000Z"}`,
 		},
 		"connect, denied": {
 			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "scram-sha-256"}, Reasons: []string{"no"}, PolicyRevision: "r"},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"scram-sha-256","groups":[],"allow":false,"reasons":["no"],"policy_revision":"r"}`,
+		},
+		"connect, the client's own credential": {
+			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "pass-through-md5"}, Allow: true, PolicyRevision: "r", Role: "ro", BackendHost: "h:1", BackendDatabase: "app", BackendRole: "ana", BackendPID: 9, Credential: CredentialClient},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"pass-through-md5","groups":[],"allow":true,"reasons":[],"policy_revision":"r","role":"ro","backend_host":"h:1","backend_database":"app","backend_role":"ana","backend_pid":9,"credential":"client"}`,
+		},
+		"connect, claimed and denied": {
+			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "pass-through-md5"}, Claimed: true, Reasons: []string{"no"}, PolicyRevision: "r"},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"pass-through-md5","groups":[],"claimed":true,"allow":false,"reasons":["no"],"policy_revision":"r"}`,
 		},
 		"statement": {
 			&Statement{Time: at, Session: "s1", Number: 12, Identity: &identity, Database: "app", ClientAddress: "::1", Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Fingerprint: "f", Commands: []string{"SELECT"}, Relations: []string{"app.t select"}, Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true, BackendRole: "v-1", LeaseIDHash: "l"},

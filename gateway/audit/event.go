@@ -75,6 +75,15 @@ const (
 	RevocationFailed  RevocationState = "failed" // only in a Revocation event; it is tried again until the lease has ended
 )
 
+// Credential is what opened a backend session.
+type Credential string
+
+// The credentials.
+const (
+	CredentialVault  Credential = "vault"  // issued for the session, with a lease
+	CredentialClient Credential = "client" // the client's own: there is no lease
+)
+
 // StatementID is the id that a Statement, its Outcome and the client's error message share: "<session>.<n>".
 func StatementID(session string, number uint64) string {
 	return session + "." + strconv.FormatUint(number, 10)

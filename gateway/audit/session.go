@@ -40,6 +40,7 @@ type Connect struct {
 	Time     time.Time // zero: now
 	Session  string
 	Identity Identity
+	Claimed  bool // nothing is proved: the client's own credential was not tried, for policy refused who it says it is
 
 	StatedReason  string // as in SessionStart
 	RequestedRole string
@@ -58,6 +59,7 @@ type Connect struct {
 	BackendDatabase string
 	BackendRole     string
 	BackendPID      uint32
+	Credential      Credential // "" when no backend session stands
 	LeaseIDHash     string
 	LeaseExpires    time.Time // zero: none
 }
@@ -69,6 +71,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.optional("name", e.Identity.Name)
 	o.list("groups", e.Identity.Groups)
 	o.moment("expires", e.Identity.Expires)
+	o.flag("claimed", e.Claimed)
 	o.optional("stated_reason", e.StatedReason)
 	o.optional("requested_role", e.RequestedRole)
 	o.bool("allow", e.Allow)
@@ -88,6 +91,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	if e.BackendPID != 0 {
 		o.uint("backend_pid", uint64(e.BackendPID))
 	}
+	o.optional("credential", string(e.Credential))
 	o.optional("lease", e.LeaseIDHash)
 	o.moment("lease_expires", e.LeaseExpires)
 	return o.end()

@@ -86,7 +86,10 @@ func (m *Metrics) sessions(f factory, reasons []string) {
 	m.AdmissionFailures = f.counters("admission_failures_total", "Connections that ended before they were a session.", "reason", reasons...)
 	m.SessionEnds = f.counters("session_ends_total", "Sessions ended.", "reason", reasons...)
 	m.Logins = f.pairs("logins_total", "Attempts to authenticate.",
-		"method", []string{"scram-sha-256", "md5", "oidc", "oauthbearer", "cert", "reject"}, "result", []string{"ok", "failed", "unavailable"})
+		"method", []string{
+			"scram-sha-256", "md5", "oidc", "oauthbearer", "cert", "reject",
+			"pass-through-password", "pass-through-scram-sha-256", "pass-through-md5",
+		}, "result", []string{"ok", "failed", "unavailable"})
 	m.LoginsThrottled = f.counters("logins_throttled_total", "Logins that failed ones before them held up.", "result", "delayed", "refused")
 	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
 }

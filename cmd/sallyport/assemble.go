@@ -137,6 +137,9 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		return gateway.Config{}, nil, err
 	}
 	p.warn(passwords.Warnings)
+	for _, warning := range c.Warnings() {
+		p.logger.Warn("configuration", "warning", warning.Error())
+	}
 	return gateway.Config{
 		Serving:     p.certificate.Serving,
 		Rules:       c.Authentication.Rules,

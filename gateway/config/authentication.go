@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/authn/certificate"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/authn/scram"
+	"github.com/sallyport/sallyport/gateway"
 )
 
 func (c *Config) readAuthentication(s *section) {
@@ -99,6 +100,7 @@ func servedMethods() []string {
 	return []string{
 		string(authn.MethodSCRAM), string(authn.MethodMD5), string(authn.MethodOIDC), string(authn.MethodOAUTHBEARER),
 		string(authn.MethodCertificate), string(authn.MethodReject),
+		string(authn.MethodPassPassword), string(authn.MethodPassSCRAM), string(authn.MethodPassMD5),
 	}
 }
 
@@ -181,8 +183,13 @@ func (c *Config) checkRule(d *document, i int, rule authn.Rule) {
 		d.problem(d.lines[path], path+".issuer", "is %q, which is not the name of one of authentication.issuers", rule.Issuer)
 	}
 	for _, name := range rule.Databases {
-		if _, ok := c.Databases[name]; !ok && name != "all" {
+		db, ok := c.Databases[name]
+		switch {
+		case !ok && name != "all":
 			d.problem(d.lines[path], path+".databases", "names %q, which is not one of databases", name)
+		case ok && unusable(rule, db):
+			d.problem(d.lines[path], path+".databases", "names %q, whose backend may ask for %s: what comes by %s cannot be used there",
+				name, db.Authentication, rule.Method)
 		}
 	}
 	if rule.Method == "" {
@@ -193,6 +200,11 @@ func (c *Config) checkRule(d *document, i int, rule authn.Rule) {
 			d.problem(d.lines[path], path, "%s", strings.TrimPrefix(message, "rule 1: "))
 		}
 	}
+}
+
+// unusable says whether a rule would pass credentials through to a backend that has no use for them.
+func unusable(rule authn.Rule, db Database) bool {
+	return rule.Method.PassesThrough() && !gateway.PassesThrough(rule.Method, db.Authentication)
 }
 
 func (c *Config) hasIssuer(name string) bool {

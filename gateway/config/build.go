@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/authn/certificate"
@@ -70,7 +72,7 @@ type Passwords struct {
 	MD5   *md5.Server
 	// Users is the userlist that both look in, nil without one. Somebody has to run it, or it is read only once.
 	Users *userlist.File
-	// Warnings are about entries of the userlist, and about rules.
+	// Warnings are about entries of the userlist.
 	Warnings []string
 }
 
@@ -92,7 +94,6 @@ func (c *Config) Passwords(observe func(error)) (p Passwords, err error) {
 		}
 		p.Users, lookup, lookupMD5, p.Warnings = list, list.Lookup, list.MD5, list.Warnings()
 	}
-	p.Warnings = append(p.Warnings, a.Rules.Warnings()...)
 	if p.SCRAM, err = scram.NewServer(scram.Config{Lookup: lookup, MockSecret: secret, Iterations: a.Iterations}); err != nil {
 		return p, c.problems("authentication.scram", err)
 	}
@@ -166,12 +167,37 @@ func (c *Config) Backends() (map[string]gateway.Database, error) {
 		config, err := tlsutil.ClientConfig(db.TLS)
 		problems = append(problems, c.each("databases."+name+".tls", err)...)
 		databases[name] = gateway.Database{
-			Backend:    backend.Config{Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, ConnectTimeout: c.Timeouts.Connect},
+			Backend: backend.Config{
+				Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, Authentication: db.Authentication, ConnectTimeout: c.Timeouts.Connect,
+			},
 			SearchPath: db.SearchPath,
 			VaultRoles: db.VaultRoles, ObserveOnly: db.Observe,
 		}
 	}
 	return databases, problems.err()
+}
+
+// Warnings tell of what does what it says and had better not, and of rules that some databases have no use for.
+func (c *Config) Warnings() Problems {
+	var problems Problems
+	for _, warning := range c.Authentication.Rules.Warnings() {
+		problems = append(problems, c.Problem("authentication.rules", errors.New(warning)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
+		db := c.Databases[name]
+		path := "databases." + name + ".authentication"
+		if db.Authentication == backend.MethodMD5 {
+			problems = append(problems, c.Problem(path, errors.New("md5 proves nothing about the backend, and what it stores of a password "+
+				"is all that a login needs: use scram-sha-256 for every role that can have it")))
+		}
+		for i, rule := range c.Authentication.Rules {
+			if anyDatabase(rule) && unusable(rule, db) {
+				problems = append(problems, c.Problem(path, fmt.Errorf("is %s: what comes by %s cannot be used there, so rule %d refuses everybody",
+					db.Authentication, rule.Method, i+1)))
+			}
+		}
+	}
+	return problems
 }
 
 // CheckRules reports what is wrong with the rules together.

@@ -40,6 +40,7 @@ func (c *Config) Check() Report {
 		}
 	}
 	r.add(c.CheckRules())
+	r.Warnings = append(r.Warnings, c.Warnings()...)
 	for _, part := range c.parts() {
 		if !slices.ContainsFunc(c.files, func(f file) bool { return absent[f.path] && strings.HasPrefix(f.path, part.path) }) {
 			r.add(part.check(&r))

@@ -84,6 +84,9 @@ func TestCheck(t *testing.T) {
 		"bad CA":               {change: write("ca.crt", ""), problem: "sallyport.yaml:9: databases.app.tls: "},
 		"open secret":          {change: func() error { return os.Chmod("server.key", 0o604) }, warning: "sallyport.yaml:2: tls.key: server.key is open to every user"},
 		"unusable password":    {change: write("userlist.txt", `"ana" "md5`+strings.Repeat("0", 32)+`"`+"\n"), warning: "sallyport.yaml:4: authentication.userlist: "},
+		"old method":           {config: strings.Replace(small, "scram-sha-256", "md5", 1), warning: `sallyport.yaml:5: authentication.rules: rule 1: method "md5"`},
+		"passed through":       {config: strings.Replace(small, "method: scram-sha-256", "method: pass-through-password", 1), warning: `rule 1: method "pass-through-password" is the weakest`},
+		"old backend":          {config: strings.Replace(small, "host: db", "host: db, authentication: md5", 1), warning: "sallyport.yaml:9: databases.app.authentication: md5 proves nothing"},
 		"elsewhere":            {config: strings.Replace(small, "server.crt", "/nowhere/server.crt", 1), unchecked: "sallyport.yaml:2: tls.certificate: /nowhere/server.crt"},
 		"a rule never reached": {config: strings.Replace(small, "[{method: scram-sha-256}]", "[{method: scram-sha-256}, {method: reject}]", 1), problem: "sallyport.yaml:5: authentication.rules: rule 2: never reached"},
 		"short admin token":    {config: small + "admin: {listen: \"127.0.0.1:1\", token_file: token}\n", problem: "sallyport.yaml:11: admin.token_file: "},
@@ -162,5 +165,23 @@ func TestProblemsAreSplit(t *testing.T) {
 	const where = "sallyport.yaml:5: authentication.issuers[1"
 	if diff := cmp.Diff([]string{where, where, where}, got); diff != "" {
 		t.Error(diff, err)
+	}
+}
+
+// TestWarnings: a rule for all databases may be of no use in one of them.
+func TestWarnings(t *testing.T) {
+	c, err := load(t, strings.NewReplacer("method: scram-sha-256", "method: pass-through-scram-sha-256",
+		"host: db", "host: db, authentication: md5").Replace(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range c.Warnings() {
+		got = append(got, w.Error())
+	}
+	const where = "sallyport.yaml:9: databases.app.authentication: "
+	if len(got) != 3 || !strings.HasPrefix(got[0], `sallyport.yaml:5: authentication.rules: rule 1: method "pass-through-scram-sha-256"`) ||
+		!strings.HasPrefix(got[1], where+"md5 proves") || !strings.HasPrefix(got[2], where+"is md5: what comes by pass-through-scram-sha-256 cannot") {
+		t.Errorf("warnings:\n%s", strings.Join(got, "\n"))
 	}
 }

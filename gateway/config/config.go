@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -118,8 +119,10 @@ type Database struct {
 	Name       string
 	TLS        tlsutil.ClientFiles
 	SearchPath []string
-	VaultRoles map[string]string // from the policy's roles
+	VaultRoles map[string]string // from the policy's roles; may be empty when clients pass their own credentials through
 	Observe    bool              // enforcement: observe
+
+	Authentication backend.Method // what the backend may ask for
 }
 
 // Statements configures the parser's workers.

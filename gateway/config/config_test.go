@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -47,6 +48,7 @@ func TestLoadSmall(t *testing.T) {
 	}
 	want := map[string]Database{"app": {
 		Host: "db", Port: 5432, Name: "app", TLS: tlsutil.ClientFiles{CA: "ca.crt", ServerName: "db"}, VaultRoles: map[string]string{"readonly": "ro"},
+		Authentication: backend.MethodSCRAM,
 	}}
 	if diff := cmp.Diff(want, c.Databases); diff != "" {
 		t.Error(diff)

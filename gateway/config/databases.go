@@ -4,8 +4,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/authn"
+	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -102,11 +105,13 @@ func (c *Config) readDatabase(key string, s *section) Database {
 		SearchPath: s.texts("search_path"),
 		VaultRoles: s.words("vault_roles"),
 		Observe:    s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe",
+
+		Authentication: backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...)),
 	}
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)
 	}
-	if len(db.VaultRoles) == 0 {
+	if len(db.VaultRoles) == 0 && !c.passesThrough(key) {
 		s.missing("vault_roles", "which Vault role each of the policy's roles gets, for example {readonly: app-readonly}")
 	}
 	s.checkSearchPath(db.SearchPath)
@@ -123,12 +128,33 @@ func (c *Config) readDatabase(key string, s *section) Database {
 	if (db.TLS.Certificate == "") != (db.TLS.Key == "") {
 		s.d.problem(t.line, t.path, "certificate and key go together: set both")
 	}
+	if db.Authentication == backend.MethodCertificate && db.TLS.Certificate == "" {
+		s.at("authentication").problem("is cert: set tls.certificate and tls.key, by which the backend knows the gateway")
+	}
 	c.reads(t.pathOf("ca_file"), db.TLS.CA)
 	c.reads(t.pathOf("certificate"), db.TLS.Certificate)
 	c.readsSecret(t.pathOf("key"), db.TLS.Key)
 	t.done()
 	s.done()
 	return db
+}
+
+func backendMethods() []string {
+	return []string{
+		string(backend.MethodSCRAM), string(backend.MethodSCRAMPlus), string(backend.MethodMD5), string(backend.MethodCertificate),
+	}
+}
+
+// passesThrough says whether a rule lets clients use their own credentials at a database.
+func (c *Config) passesThrough(database string) bool {
+	return slices.ContainsFunc(c.Authentication.Rules, func(rule authn.Rule) bool {
+		return rule.Method.PassesThrough() && (anyDatabase(rule) || slices.Contains(rule.Databases, database))
+	})
+}
+
+// anyDatabase says whether a rule is for whichever database a client names.
+func anyDatabase(rule authn.Rule) bool {
+	return len(rule.Databases) == 0 || slices.Contains(rule.Databases, "all")
 }
 
 // checkSearchPath refuses schemas that change under the session, or that the gateway puts there itself.

@@ -101,7 +101,8 @@ func (s *session) notOpened(a *admitted, p *passing, err error) *sessionError {
 	}
 	unavailable := failure.Unavailable() && !strings.HasPrefix(failure.SQLSTATE, "08") // that is what it says of a broken exchange
 	if failure.Stage == backend.StageAuthenticate && !unavailable {
-		return s.wrong(a, p, s.noBackend(err))
+		s.config.Metrics.BackendConnectFailures.Inc()
+		return s.wrong(a, p, fail(ReasonBackendRefused, err))
 	}
 	return s.noBackend(err)
 }

@@ -83,17 +83,23 @@ func (s *serving) dial() net.Conn {
 // hello goes as far as TLS and a StartupMessage.
 func (s *serving) hello() *tls.Conn {
 	s.t.Helper()
+	secure := s.secure()
+	if _, err := secure.Write(startPacket(protocol30, hello("user", "ana", "database", "app"))); err != nil {
+		s.t.Fatal(err)
+	}
+	return secure
+}
+
+// secure goes as far as TLS.
+func (s *serving) secure() *tls.Conn {
+	s.t.Helper()
 	conn := s.dial()
 	_, _ = conn.Write(startPacket(codeSSL, nil))
 	var answer [1]byte
 	if _, err := io.ReadFull(conn, answer[:]); err != nil || answer[0] != 'S' {
 		s.t.Fatalf("answer %q, %v", answer, err)
 	}
-	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // #nosec -- the test is about what comes after
-	if _, err := secure.Write(startPacket(protocol30, hello("user", "ana", "database", "app"))); err != nil {
-		s.t.Fatal(err)
-	}
-	return secure
+	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // #nosec -- the test is about what comes after
 }
 
 // hangsUp says whether the server closes a connection without a word.

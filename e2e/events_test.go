@@ -36,6 +36,8 @@ type event struct {
 	Revocation   string
 	BackendRole  string `json:"backend_role"`
 	Lease        string
+	Credential   string
+	Claimed      bool
 	Statements   int
 	Observe      bool
 	Revision     string `json:"policy_revision"`

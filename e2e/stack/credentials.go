@@ -25,18 +25,33 @@ const (
 	gatewayTokenPeriod = 10 * time.Minute
 )
 
+// legacy is Vault's connection whose passwords PostgreSQL hashes itself, by
+// MD5 if it is told so. The other connections send SCRAM verifiers.
+const legacy = "legacy"
+
 // credentialRole is one role of the database secrets engine.
 type credentialRole struct {
 	name, database string
 	group          string // the PostgreSQL role to be a member of; "" mints a superuser
+	way            string // the group by which pg_hba.conf knows how it comes; "": as everybody
 }
 
 var credentialRoles = []credentialRole{
-	{"app-readonly", App, "app_readonly"},
-	{"app-readwrite", App, "app_readwrite"},
-	{"app-admin", App, ""},
-	{"scratch-readwrite", Scratch, "scratch_readwrite"},
-	{"scratch-admin", Scratch, ""},
+	{"app-readonly", App, "app_readonly", ""},
+	{"app-readwrite", App, "app_readwrite", ""},
+	{"app-admin", App, "", ""},
+	{"scratch-readwrite", Scratch, "scratch_readwrite", ""},
+	{"scratch-admin", Scratch, "", ""},
+	{"app-certified", App, "app_readonly", "by_certificate"},
+	{"legacy-readonly", App, "app_readonly", "by_md5"},
+}
+
+// connection is Vault's that makes the role.
+func (r credentialRole) connection() string {
+	if r.way == "by_md5" {
+		return legacy
+	}
+	return r.database
 }
 
 // gatewayPolicy is all the gateway may do in Vault: besides this, the default
@@ -45,16 +60,18 @@ const gatewayPolicy = `
 path "database/creds/app-readonly"      { capabilities = ["read"] }
 path "database/creds/app-readwrite"     { capabilities = ["read"] }
 path "database/creds/app-admin"         { capabilities = ["read"] }
+path "database/creds/app-certified"     { capabilities = ["read"] }
+path "database/creds/legacy-readonly"   { capabilities = ["read"] }
 path "database/creds/scratch-readwrite" { capabilities = ["read"] }
 path "database/creds/scratch-admin"     { capabilities = ["read"] }
 path "sys/leases/renew"                 { capabilities = ["update"] }
 path "sys/leases/revoke"                { capabilities = ["update"] }
 `
 
-// createStatement makes the role of one session. VALID UNTIL is checked only
+// createStatements make the role of one session. VALID UNTIL is checked only
 // at login, so it bounds a credential that nobody revoked; one connection is
 // all a session needs.
-func (r credentialRole) createStatement() string {
+func (r credentialRole) createStatements() []string {
 	attributes := "SUPERUSER"
 	if r.group != "" {
 		attributes = "INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
@@ -64,7 +81,14 @@ func (r credentialRole) createStatement() string {
 	if r.group != "" {
 		statement += ` IN ROLE "` + r.group + `"`
 	}
-	return statement
+	if r.way != "" {
+		statement += `, "` + r.way + `"`
+	}
+	if r.connection() != legacy {
+		return []string{statement}
+	}
+	// Vault runs them in one transaction. The password is in the last one.
+	return []string{"SET LOCAL log_statement = 'none'", "SET LOCAL password_encryption = 'md5'", statement}
 }
 
 // revokeStatement ends the role's sessions, gives what it owns to the owner of
@@ -80,8 +104,9 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 	sys := v.Client.Sys()
 	return errors.Join(
 		sys.MountWithContext(ctx, Mount, &api.MountInput{Type: "database"}),
-		v.connect(ctx, pg, App),
-		v.connect(ctx, pg, Scratch),
+		v.connect(ctx, pg, App, App, "scram-sha-256"),
+		v.connect(ctx, pg, Scratch, Scratch, "scram-sha-256"),
+		v.connect(ctx, pg, legacy, App, "password"),
 		v.writeRoles(ctx, ttl),
 		sys.PutPolicyWithContext(ctx, "gateway", gatewayPolicy),
 		sys.EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}),
@@ -95,17 +120,17 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 }
 
 // connect makes one of Vault's database connections.
-func (v *Vault) connect(ctx context.Context, pg *Postgres, database string) error {
+func (v *Vault) connect(ctx context.Context, pg *Postgres, name, database, authentication string) error {
 	placeholder := strings.NewReplacer("user:password@", "{{username}}:{{password}}@")
-	return v.write(ctx, Mount+"/config/"+database, map[string]any{
+	return v.write(ctx, Mount+"/config/"+name, map[string]any{
 		"plugin_name":             "postgresql-database-plugin",
 		"connection_url":          placeholder.Replace(pg.dsn(url.UserPassword("user", "password"), database)),
 		"username":                "vault",
 		"password":                pg.vaultPassword,
-		"password_authentication": "scram-sha-256",
+		"password_authentication": authentication,
 		"max_open_connections":    8,
 		"max_idle_connections":    4,
-		"allowed_roles":           database + "-*",
+		"allowed_roles":           name + "-*",
 	})
 }
 
@@ -113,8 +138,8 @@ func (v *Vault) writeRoles(ctx context.Context, ttl time.Duration) error {
 	var errs []error
 	for _, r := range credentialRoles {
 		errs = append(errs, v.write(ctx, Mount+"/roles/"+r.name, map[string]any{
-			"db_name":               r.database,
-			"creation_statements":   []string{r.createStatement()},
+			"db_name":               r.connection(),
+			"creation_statements":   r.createStatements(),
 			"revocation_statements": []string{r.revokeStatement()},
 			"default_ttl":           ttl.String(),
 			"max_ttl":               maxCredentialTTL.String(),

@@ -104,6 +104,8 @@ type VaultAuth struct {
 type DatabaseConfig struct {
 	Host       string            `yaml:"host"`
 	Port       int               `yaml:"port"`
+	Name       string            `yaml:"name,omitempty"`
+	Method     string            `yaml:"authentication,omitempty"` // what the backend may ask for
 	TLS        BackendTLS        `yaml:"tls"`
 	SearchPath []string          `yaml:"search_path,flow"`
 	VaultRoles map[string]string `yaml:"vault_roles"`

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -182,11 +183,16 @@ func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFile
 	if err := os.Remove(passwordFile); err != nil {
 		return err
 	}
+	byCertificate, ident, err := certificateLines(ctx, pg.Bin)
+	if err != nil {
+		return err
+	}
 	for name, content := range map[string][]byte{
 		"server.crt":           files.certificate,
 		"server.key":           files.key,
 		"clients.crt":          files.clientCA,
-		"pg_hba.conf":          []byte(hba),
+		"pg_hba.conf":          []byte(strings.ReplaceAll(hba, ":certificate", byCertificate)),
+		"pg_ident.conf":        []byte(ident),
 		"postgresql.auto.conf": []byte(pg.settings()),
 	} {
 		if err := owner.write(filepath.Join(pg.data(), name), content); err != nil {
@@ -198,11 +204,32 @@ func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFile
 
 // hba lets in the two roles that are not Vault's by password, from this
 // machine; everyone else only with the gateway's certificate on top of the
-// password, so that a credential is useless to whoever steals one.
-const hba = `# TYPE  DATABASE  USER            ADDRESS       METHOD
-hostssl all       postgres,vault  127.0.0.1/32  scram-sha-256
-hostssl all       all             127.0.0.1/32  scram-sha-256 clientcert=verify-ca
+// password, so that a credential is useless to whoever steals one. Members of
+// two groups come otherwise, with the same certificate.
+const hba = `# TYPE  DATABASE  USER             ADDRESS       METHOD
+hostssl all       postgres,vault   127.0.0.1/32  scram-sha-256
+hostssl all       +by_md5          127.0.0.1/32  md5 clientcert=verify-ca
+hostssl all       +by_certificate  127.0.0.1/32  :certificate
+hostssl all       all              127.0.0.1/32  scram-sha-256 clientcert=verify-ca
 `
+
+// certificateLines is how a role that did not exist before is known by the
+// certificate of the gateway. Since 16 a pattern in pg_ident.conf can stand
+// for such roles; before, the certificate can be demanded, but not mapped.
+func certificateLines(ctx context.Context, bin string) (method, ident string, err error) {
+	out, err := exec.CommandContext(ctx, filepath.Join(bin, "postgres"), "--version").Output()
+	if err != nil {
+		return "", "", fmt.Errorf("ask for PostgreSQL's version: %w", err)
+	}
+	var major int
+	if _, err := fmt.Sscanf(string(out), "postgres (PostgreSQL) %d", &major); err != nil {
+		return "", "", fmt.Errorf("read PostgreSQL's version %q: %w", out, err)
+	}
+	if major < 16 {
+		return "trust clientcert=verify-ca", "", nil
+	}
+	return "cert map=gateway", "gateway sallyport /^v-\n", nil
+}
 
 func (pg *Postgres) settings() string {
 	settings := [][2]string{

@@ -8,6 +8,8 @@ CREATE ROLE vault LOGIN SUPERUSER PASSWORD :vault_password;
 CREATE ROLE app_owner NOLOGIN;
 CREATE ROLE app_readonly NOLOGIN;
 CREATE ROLE app_readwrite NOLOGIN;
+CREATE ROLE by_md5 NOLOGIN; -- members come by it, see pg_hba.conf
+CREATE ROLE by_certificate NOLOGIN;
 CREATE ROLE scratch_owner NOLOGIN;
 CREATE ROLE scratch_readwrite NOLOGIN;
 

@@ -2,7 +2,7 @@
 //
 // # A session
 //
-// A session is one client, one identity, one lease, one backend session; nothing of it is shared or used again. Its phases follow each
+// A session is one client, one identity, one backend session and its lease; nothing of it is shared or used again. Its phases follow each
 // other in session.phases, each with a deadline; what one phase found out is handed to the next as an argument.
 //
 //	client                          session                               backend, Vault, policy
@@ -18,6 +18,9 @@
 //	  │  Query, Parse, Bind …         │   judge.go      ─────────────────► forwards what policy allows
 //	  │  rows, errors, Ready          │   reporter.go   ◄───────────────── answers
 //	  │                               │ finish.go ───────────────────────► Terminate, end awaited; lease revoked; end event
+//
+// A client that passes its own PostgreSQL credential through is proved by the backend (authenticate_passthrough.go): policy is asked about
+// who it says it is, then the backend session is opened with what the client answers. There is no lease.
 //
 // # The relay
 //

@@ -61,6 +61,23 @@ test_service_by_password if {
 	decision.role == "readonly"
 }
 
+passing := {"accounts": {"etl": {"role": "low", "methods": ["pass-through-scram-sha-256"]}}, "roles": {"low": {"databases": {"app": {}}}}}
+
+test_pass_through if {
+	decision := connect.decision with input as inputs.connect("etl", "app") with input.identity.method as "pass-through-scram-sha-256"
+		with data.access as passing
+	decision.role == "low"
+}
+
+# One way to pass a credential through is not another, nor is its name.
+test_pass_through_otherwise if {
+	every method in ["pass-through-password", "pass-through-md5", "pass-through", "scram-sha-256", "cert", ""] {
+		decision := connect.decision with input as inputs.connect("etl", "app") with input.identity.method as method
+			with data.access as passing
+		not decision.allow
+	}
+}
+
 test_replication if {
 	decision := connect.decision with input as inputs.connect("engineer@example.com", "app") with input.session.replication as "database"
 	decision == {"allow": false, "reasons": {"replication is not granted"}}

@@ -129,8 +129,8 @@ func (s *session) count(cause *sessionError, moved totals) {
 	}
 	d := cause.reason.describe()
 	args := []any{"reason", label, "fault", string(d.fault), "user", s.user, "client_address", hostOf(s.client), "error", cause.err}
-	switch d.fault {
-	case faultNone, faultClient:
+	switch {
+	case d.fault == faultNone, d.fault == faultClient, d.fault == faultPolicy && provenWrong(cause): // what strangers can cause
 		s.logger.Debug("session ended", args...)
 	default:
 		s.logger.Warn("session ended", args...)

@@ -268,6 +268,44 @@ func TestPassThroughParameters(t *testing.T) {
 	}
 }
 
+// TestPassThroughOwnParameters: what is wrong with a parameter of the gateway's own does not depend on who asks.
+func TestPassThroughOwnParameters(t *testing.T) {
+	for _, user := range []string{"ana", "eve"} {
+		p := pass(t, authn.MethodPassSCRAM, asked(authn.MethodPassSCRAM, greets), nil)
+		heard := p.startup("user", user, "database", "app", "sallyport.mood", "good").login(user, passPassword)
+		if len(heard) != 1 || !strings.HasPrefix(heard[0], `FATAL|42501|parameter "sallyport.mood" is not permitted|`) {
+			t.Errorf("%s hears %q", user, heard)
+		}
+		if p.postgres.dialled.Load() != 0 {
+			t.Error("the backend is dialled")
+		}
+	}
+}
+
+// TestPassThroughIsObliged: a session joins its identity's others when it is proved, and not before.
+func TestPassThroughIsObliged(t *testing.T) {
+	ways(t, func(t *testing.T, method authn.Method, change func(*Config)) {
+		p := pass(t, method, asked(method, greets), change)
+		last := func(heard []string) string { return heard[len(heard)-1] }
+		stranger := p.startup("user", "uno", "database", "app") // proves nothing, and takes nobody's place
+		stranger.next()
+		if got := last(p.login("uno", passPassword)); got != "ReadyForQuery" {
+			t.Fatalf("the first hears %q", got)
+		}
+		if got := last(p.login("uno", "wrong")); got != `FATAL|28P01|password authentication failed for user "uno"||` {
+			t.Errorf("with a wrong password the second hears %q", got)
+		}
+		if got := last(p.login("uno", passPassword)); !strings.HasPrefix(got, "FATAL|53300|too many sessions of uno|") {
+			t.Errorf("the second hears %q", got)
+		}
+		connects := p.trail("connect")
+		if len(connects) != 2 || connects[0]["credential"] != "client" || connects[1]["credential"] != nil || connects[1]["claimed"] != nil {
+			t.Errorf("connect events: %v", connects)
+		}
+		p.waitFor("the backend sessions' end", func() bool { return p.postgres.open.Load() == 0 })
+	})
+}
+
 // TestPassThroughUnavailable: these do not depend on who asks.
 func TestPassThroughUnavailable(t *testing.T) {
 	ways(t, func(t *testing.T, method authn.Method, change func(*Config)) {

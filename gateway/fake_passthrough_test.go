@@ -27,6 +27,8 @@ const (
 
 decision := {"allow": true, "reasons": [], "role": "reader", "observe": input.identity.user == "dba"} if input.identity.user in {"ana", "dba"}
 
+else := {"allow": true, "reasons": [], "role": "reader", "max_sessions": 1} if input.identity.user == "uno"
+
 else := {"allow": "perhaps", "reasons": []} if input.identity.user == "odd"
 
 else := {"allow": false, "reasons": ["not granted"]}

@@ -93,14 +93,30 @@ set_config(settings) := result if {
 }
 
 test_set_config if {
-	count(set_config([inputs.setting("jit", "set", "off")])) == 0
+	every name in ["jit", "timezone"] {
+		count(set_config([inputs.setting(name, "set", "x")])) == 0
+		count(set_config([inputs.setting(name, "set", "x"), inputs.setting("search_path", "set", "x")])) == 1
+		count(set_config([inputs.setting(name, "set", "x"), inputs.setting("*", "set", "")])) == 1
+		count(set_config([inputs.setting(name, "show", "")])) == 1
+	}
 	count(set_config([inputs.setting("jit", "show", ""), inputs.setting("jit", "set", "off")])) == 0
-	every name in ["search_path", "role", "application_name", "timezone", ""] {
+	every name in ["search_path", "role", "application_name", "TimeZone", "time zone", "datestyle", "*", ""] {
 		count(set_config([inputs.setting(name, "set", "x")])) == 1
 	}
-	count(set_config([inputs.setting("jit", "set", "off"), inputs.setting("search_path", "set", "x")])) == 1
-	count(set_config([inputs.setting("jit", "show", "")])) == 1
 	count(set_config([])) == 1
+}
+
+# A view's own call may set anything: the settings are those that the text shows.
+test_set_config_in_a_view if {
+	count(set_config_through([])) == 0
+	count(set_config_through([{"schema": "app", "name": "v"}])) == 1
+}
+
+set_config_through(views) := result if {
+	result := functions.reasons with input as inputs.statement("analyst@example.com", {
+		"functions": [{"schema": "pg_catalog", "name": "set_config", "constants": [], "through": views}],
+		"settings": [inputs.setting("jit", "set", "off")],
+	})
 }
 
 operator(schema, grants) := result if {

@@ -603,8 +603,10 @@ FROM pg_constraint AS c JOIN pg_class AS cl ON c.conrelid = cl.oid
 WHERE cl.relname = 'orders' AND pg_catalog.pg_table_is_visible(cl.oid)
 --- allow engineer: Django, test cases
 SET CONSTRAINTS ALL IMMEDIATE
---- deny analyst: Django, by set_config instead of SET
-SELECT set_config('TimeZone', 'UTC', false)
+--- allow analyst: Django 4.2 and newer, when it connects
+SELECT set_config('TimeZone', 'Europe/Zurich', false)
+--- deny analyst: Django 4.2 and newer with server_side_binding, when it connects
+SELECT set_config('TimeZone', $1, false)
 --- allow analyst: SQLAlchemy
 select pg_catalog.version()
 --- allow analyst: SQLAlchemy

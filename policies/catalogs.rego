@@ -1,7 +1,7 @@
 # What everybody may read of the system catalogs: what drivers, psql and schema browsers ask to show a schema. All of it says what
 # there is, nothing of it what is in there.
 #
-# Not here, and granted to nobody by this: passwords (pg_authid, pg_shadow, pg_user), what is in
+# Not here, and granted to nobody by this: passwords (pg_authid, pg_shadow), what is in
 # the tables (pg_statistic, pg_stats, pg_statistic_ext_data, pg_largeobject), what other sessions do (pg_stat_*, pg_locks,
 # pg_prepared_xacts), what this session holds in the gateway's name (pg_cursors, pg_prepared_statements), the server's files
 # (pg_hba_file_rules, pg_file_settings, pg_config), and credentials for elsewhere (pg_user_mapping, pg_subscription).
@@ -34,10 +34,23 @@ relations := {
 	},
 }
 
-# Catalogs of which some columns may be read. psql completes the names and words of settings; their values are for SHOW.
-columns := {"pg_catalog": {"pg_settings": {
-	"name", "context", "vartype", "enumvals", "category", "short_desc", "extra_desc", "unit", "min_val", "max_val",
-}}}
+# Catalogs of which some columns may be read. psql completes the names and words of settings; their values are for SHOW. drizzle-kit looks
+# for schemas by their owner, for sequences and for indexes: that and how they were made, but not how far a sequence has come, how often an
+# index is used, or what else is known of a user.
+#
+# nspname and the last three names of indexes are no columns of these. drizzle-kit writes them without a table, so they might be.
+columns := {"pg_catalog": {
+	"pg_settings": {"name", "context", "vartype", "enumvals", "category", "short_desc", "extra_desc", "unit", "min_val", "max_val"},
+	"pg_user": {"usename", "usesysid", "nspname"},
+	"pg_sequences": {
+		"schemaname", "sequencename", "sequenceowner", "data_type", "start_value", "min_value", "max_value", "increment_by", "cycle",
+		"cache_size",
+	},
+	"pg_stat_user_indexes": {
+		"relid", "indexrelid", "schemaname", "relname", "indexrelname",
+		"index_name", "table_name", "generated_by_constraint",
+	},
+}}
 
 # Types outside pg_catalog that are the grammar's own, so to say.
 types := {"information_schema": {"cardinal_number", "character_data", "sql_identifier", "time_stamp", "yes_or_no"}}

@@ -105,16 +105,26 @@ test_catalogs_are_not_written if {
 	}
 }
 
-settings(columns, unsure) := {"relations": [{
-	"schema": "pg_catalog", "name": "pg_settings", "temporary": false, "access": ["select"], "columns": columns, "all_unsure": unsure,
-}]}
+of_catalog(name, columns, unsure) := reasons("analyst@example.com", {"relations": [{
+	"schema": "pg_catalog", "name": name, "temporary": false, "access": ["select"], "columns": columns, "all_unsure": unsure,
+}]})
 
-test_columns_of_settings if {
-	count(reasons("analyst@example.com", settings(["context", "name"], false))) == 0
-	every columns in [["setting"], ["name", "setting"], ["*"], ["reset_val"], ["sourcefile"]] {
-		count(reasons("analyst@example.com", settings(columns, false))) == 1
+test_columns_of_catalogs if {
+	count(of_catalog("pg_settings", ["context", "name"], false)) == 0
+	count(of_catalog("pg_user", ["nspname", "usesysid"], false)) == 0
+	count(of_catalog("pg_sequences", ["cycle", "max_value", "sequencename"], false)) == 0
+	count(of_catalog("pg_stat_user_indexes", ["index_name", "indexrelname", "relname"], false)) == 0
+	every name, withheld in {
+		"pg_settings": [["setting"], ["name", "setting"], ["reset_val"], ["sourcefile"]],
+		"pg_user": [["passwd"], ["usename", "passwd"], ["useconfig"], ["valuntil"], ["usesuper"]],
+		"pg_sequences": [["last_value"], ["last_value", "sequencename"]],
+		"pg_stat_user_indexes": [["idx_scan"], ["idx_tup_read"], ["relname", "last_idx_scan"]],
+	} {
+		every columns in array.concat(withheld, [["*"]]) {
+			count(of_catalog(name, columns, false)) == 1
+		}
+		count(of_catalog(name, ["relname"], true)) == 1
 	}
-	count(reasons("analyst@example.com", settings(["name"], true))) == 1
 }
 
 type(schema, name) := reasons("analyst@example.com", {"types": [{"schema": schema, "name": name}]})

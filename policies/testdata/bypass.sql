@@ -1485,3 +1485,51 @@ SELECT null::app._secrets
 SET application_name = '0123456789abcdef dba@example.com psql'
 --- allow engineer: columns of what a function gives
 SELECT t.pg_sleep, j.key, j.value, g.g FROM unnest(ARRAY['a']) t(pg_sleep), json_each('{}') j, generate_series(1, 2) g
+--- deny analyst: columns of catalogs
+SELECT passwd FROM pg_user
+--- deny analyst: columns of catalogs
+SELECT u FROM pg_user u
+--- deny analyst: columns of catalogs
+SELECT usename, u.* FROM pg_user u
+--- deny analyst: columns of catalogs
+SELECT row_to_json(u) FROM pg_user u
+--- deny analyst: columns of catalogs
+SELECT useconfig FROM pg_namespace JOIN pg_user ON usesysid = nspowner
+--- deny analyst: columns of catalogs
+SELECT count(*) FROM pg_user WHERE valuntil IS NULL
+--- deny analyst: columns of catalogs
+SELECT last_value FROM pg_sequences
+--- deny analyst: columns of catalogs
+SELECT * FROM pg_sequences
+--- deny analyst: columns of catalogs
+SELECT s::text FROM pg_sequences s
+--- deny analyst: columns of catalogs
+TABLE pg_sequences
+--- deny analyst: columns of catalogs
+SELECT sequencename FROM pg_sequences ORDER BY last_value
+--- deny analyst: columns of catalogs
+SELECT idx_scan FROM pg_stat_user_indexes
+--- deny analyst: columns of catalogs
+SELECT relname, last_idx_scan FROM pg_stat_user_indexes
+--- deny analyst: columns of catalogs
+SELECT relname FROM pg_stat_user_indexes i WHERE i.idx_tup_read > 0
+--- deny analyst: columns of catalogs
+SELECT indexrelname FROM pg_stat_all_indexes
+--- deny analyst: time zone
+SELECT set_config('timezone', (SELECT 'UTC'), false)
+--- deny analyst: time zone
+SELECT set_config('timezone', '../../../etc/passwd', false)
+--- deny analyst: time zone
+SELECT set_config('TimeZone', 'UTC', false), set_config('role', 'postgres', false)
+--- deny analyst: time zone
+SELECT set_config('TimeZone', 'UTC', false), set_config(n, 'off', false) FROM (VALUES ('row_security')) AS v (n)
+--- deny analyst: time zone
+SELECT set_config($1, 'UTC', false)
+--- deny analyst: time zone
+SELECT set_config('TimeZone', NULL, false)
+--- deny analyst: time zone
+SELECT set_config('TimeZone', 'UTC', false); SET search_path = public
+--- deny analyst: time zone
+SELECT set_config('session.TimeZone', 'UTC', false)
+--- deny analyst: time zone
+SELECT set_config(name => 'TimeZone', 'UTC', false)

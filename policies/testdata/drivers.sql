@@ -1,5 +1,6 @@
 # What drivers ask PostgreSQL 15 beside their user's statements, as the server's log has it: asyncpg 0.27, psycopg 3.1, psycopg2 2.9, pgx 5.12,
-# pgjdbc 42.5 (every method of DatabaseMetaData that asks). What other clients send, from their sources, follows at the end.
+# pgjdbc 42.5 (every method of DatabaseMetaData that asks). What other clients send, from their sources, follows,
+# and at the end what object-relational mappers ask, as the audit log has it.
 --- allow analyst: asyncpg
 WITH RECURSIVE typeinfo_tree(
     oid, ns, name, kind, basetype, elemtype, elemdelim,
@@ -656,3 +657,301 @@ SELECT table_schema, table_name, column_name, data_type FROM information_schema.
 SELECT pg_catalog.pg_is_in_recovery()
 --- allow analyst: a driver that looks for the primary
 SHOW transaction_read_only
+--- allow analyst: Django 3.2, types of extensions
+SELECT typarray FROM pg_type WHERE typname = 'citext'
+--- allow analyst: Django 3.2, indexes
+SELECT
+    indexname, array_agg(attname ORDER BY arridx), indisunique, indisprimary,
+    array_agg(ordering ORDER BY arridx), amname, exprdef, s2.attoptions
+FROM (
+    SELECT
+        c2.relname as indexname, idx.*, attr.attname, am.amname,
+        CASE
+            WHEN idx.indexprs IS NOT NULL THEN
+                pg_get_indexdef(idx.indexrelid)
+        END AS exprdef,
+        CASE am.amname
+            WHEN 'btree' THEN
+                CASE (option & 1)
+                    WHEN 1 THEN 'DESC' ELSE 'ASC'
+                END
+        END as ordering,
+        c2.reloptions as attoptions
+    FROM (
+        SELECT *
+        FROM pg_index i, unnest(i.indkey, i.indoption) WITH ORDINALITY koi(key, option, arridx)
+    ) idx
+    LEFT JOIN pg_class c ON idx.indrelid = c.oid
+    LEFT JOIN pg_class c2 ON idx.indexrelid = c2.oid
+    LEFT JOIN pg_am am ON c2.relam = am.oid
+    LEFT JOIN pg_attribute attr ON attr.attrelid = c.oid AND attr.attnum = idx.key
+    WHERE c.relname = 'shop_book' AND pg_catalog.pg_table_is_visible(c.oid)
+) s2
+GROUP BY indexname, indisunique, indisprimary, amname, exprdef, attoptions;
+--- allow analyst: Django 3.2, sequences
+SELECT s.relname as sequence_name, col.attname
+FROM pg_class s
+    JOIN pg_namespace sn ON sn.oid = s.relnamespace
+    JOIN pg_depend d ON d.refobjid = s.oid AND d.refclassid = 'pg_class'::regclass
+    JOIN pg_attrdef ad ON ad.oid = d.objid AND d.classid = 'pg_attrdef'::regclass
+    JOIN pg_attribute col ON col.attrelid = ad.adrelid AND col.attnum = ad.adnum
+    JOIN pg_class tbl ON tbl.oid = ad.adrelid
+WHERE s.relkind = 'S'
+  AND d.deptype in ('a', 'n')
+  AND pg_catalog.pg_table_is_visible(tbl.oid)
+  AND tbl.relname = 'shop_book'
+--- allow analyst: Django 3.2, a cursor outside a transaction
+DECLARE "_django_curs_sync_5" NO SCROLL CURSOR WITH HOLD FOR SELECT "orders"."id", "orders"."product" FROM "orders" ORDER BY "orders"."id" ASC
+--- allow analyst: SQLAlchemy 1.4, columns
+SELECT a.attname,
+  pg_catalog.format_type(a.atttypid, a.atttypmod),
+  (
+    SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+    FROM pg_catalog.pg_attrdef d
+    WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum
+    AND a.atthasdef
+  ) AS DEFAULT,
+  a.attnotnull,
+  a.attrelid as table_oid,
+  pgd.description as comment,
+  a.attgenerated as generated,
+                  (SELECT json_build_object(
+        'always', a.attidentity = 'a',
+        'start', s.seqstart,
+        'increment', s.seqincrement,
+        'minvalue', s.seqmin,
+        'maxvalue', s.seqmax,
+        'cache', s.seqcache,
+        'cycle', s.seqcycle)
+    FROM pg_catalog.pg_sequence s
+    JOIN pg_catalog.pg_class c on s.seqrelid = c."oid"
+    WHERE c.relkind = 'S'
+    AND a.attidentity != ''
+    AND s.seqrelid = pg_catalog.pg_get_serial_sequence(
+        a.attrelid::regclass::text, a.attname
+    )::regclass::oid
+    ) as identity_options
+FROM pg_catalog.pg_attribute a
+LEFT JOIN pg_catalog.pg_description pgd ON (
+    pgd.objoid = a.attrelid AND pgd.objsubid = a.attnum)
+WHERE a.attrelid = 16682
+AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum
+--- allow analyst: SQLAlchemy 1.4, indexes
+SELECT
+    i.relname as relname,
+    ix.indisunique, ix.indexprs,
+    a.attname, a.attnum, c.conrelid, ix.indkey::varchar,
+    ix.indoption::varchar, i.reloptions, am.amname,
+    pg_get_expr(ix.indpred, ix.indrelid),
+    ix.indnkeyatts as indnkeyatts
+FROM
+    pg_class t
+          join pg_index ix on t.oid = ix.indrelid
+          join pg_class i on i.oid = ix.indexrelid
+          left outer join
+              pg_attribute a
+              on t.oid = a.attrelid and a.attnum = ANY(ix.indkey)
+          left outer join
+              pg_constraint c
+              on (ix.indrelid = c.conrelid and
+                  ix.indexrelid = c.conindid and
+                  c.contype in ('p', 'u', 'x'))
+          left outer join
+              pg_am am
+              on i.relam = am.oid
+WHERE
+    t.relkind IN ('r', 'v', 'f', 'm', 'p')
+    and t.oid = 16682
+    and ix.indisprimary = 'f'
+ORDER BY
+    t.relname,
+    i.relname
+--- allow analyst: SQLAlchemy 1.4, isolation level of a connection that goes back to the pool
+SET default_transaction_isolation TO DEFAULT
+--- allow analyst: drizzle-kit 0.31, schemas
+select s.nspname as table_schema
+  from pg_catalog.pg_namespace s
+  join pg_catalog.pg_user u on u.usesysid = s.nspowner
+  where nspname not in ('information_schema', 'pg_catalog', 'public')
+        and nspname not like 'pg_toast%'
+        and nspname not like 'pg_temp_%'
+  order by table_schema;
+--- allow analyst: drizzle-kit 0.31, sequences
+select schemaname, sequencename, start_value, min_value, max_value, increment_by, cycle, cache_size from pg_sequences as seq WHERE schemaname = 'public';
+--- allow analyst: drizzle-kit 0.31, constraints
+SELECT c.column_name, c.data_type, constraint_type, constraint_name, constraint_schema
+      FROM information_schema.table_constraints tc
+      JOIN information_schema.constraint_column_usage AS ccu USING (constraint_schema, constraint_name)
+      JOIN information_schema.columns AS c ON c.table_schema = tc.constraint_schema
+        AND tc.table_name = c.table_name AND ccu.column_name = c.column_name
+      WHERE tc.table_name = 'django_migrations' and constraint_schema = 'public';
+--- allow analyst: drizzle-kit 0.31, indexes
+SELECT
+          idx.indexrelname AS index_name,
+          idx.relname AS table_name,
+          schemaname,
+          CASE WHEN con.conname IS NOT NULL THEN 1 ELSE 0 END AS generated_by_constraint
+        FROM
+          pg_stat_user_indexes idx
+        LEFT JOIN
+          pg_constraint con ON con.conindid = idx.indexrelid
+        WHERE idx.relname = 'orders' and schemaname = 'public'
+        group by index_name, table_name,schemaname, generated_by_constraint;
+--- allow analyst: Prisma 6.19, server
+SELECT EXISTS(SELECT 1 FROM pg_namespace WHERE nspname = $1), version(), current_setting('server_version_num')::integer as numeric_version;
+--- allow analyst: Prisma 6.19, columns
+SELECT
+    oid.namespace,
+    info.table_name,
+    info.column_name,
+    format_type(att.atttypid, att.atttypmod) as formatted_type,
+    info.numeric_precision,
+    info.numeric_scale,
+    info.numeric_precision_radix,
+    info.datetime_precision,
+    info.data_type,
+    info.udt_schema as type_schema_name,
+    info.udt_name as full_data_type,
+    pg_get_expr(attdef.adbin, attdef.adrelid) AS column_default,
+    info.is_nullable,
+    info.is_identity,
+    info.character_maximum_length,
+    col_description(att.attrelid, ordinal_position) AS description
+FROM information_schema.columns info
+JOIN pg_attribute att ON att.attname = info.column_name
+JOIN (
+     SELECT pg_class.oid, relname, pg_namespace.nspname as namespace
+     FROM pg_class
+     JOIN pg_namespace on pg_namespace.oid = pg_class.relnamespace
+     AND pg_namespace.nspname = ANY ( $1 )
+     WHERE reltype > 0
+    ) as oid on oid.oid = att.attrelid
+      AND relname = info.table_name
+      AND namespace = info.table_schema
+LEFT OUTER JOIN pg_attrdef attdef ON attdef.adrelid = att.attrelid AND attdef.adnum = att.attnum AND table_schema = namespace
+WHERE table_schema = ANY ( $1 )
+ORDER BY namespace, table_name, ordinal_position;
+--- allow analyst: Prisma 6.19, foreign keys
+SELECT
+    con.oid         AS "con_id",
+    att2.attname    AS "child_column",
+    cl.relname      AS "parent_table",
+    att.attname     AS "parent_column",
+    con.confdeltype,
+    con.confupdtype,
+    rel_ns.nspname  AS "referenced_schema_name",
+    conname         AS constraint_name,
+    child,
+    parent,
+    table_name,
+    namespace,
+    condeferrable,
+    condeferred
+FROM (SELECT
+            ns.nspname AS "namespace",
+            unnest(con1.conkey)                AS "parent",
+            unnest(con1.confkey)                AS "child",
+            cl.relname                          AS table_name,
+            ns.nspname                          AS schema_name,
+            generate_subscripts(con1.conkey, 1) AS colidx,
+            con1.oid,
+            con1.confrelid,
+            con1.conrelid,
+            con1.conname,
+            con1.confdeltype,
+            con1.confupdtype,
+            con1.condeferrable                  AS condeferrable,
+            con1.condeferred                    AS condeferred
+    FROM pg_class cl
+            join pg_constraint con1 on con1.conrelid = cl.oid
+            join pg_namespace ns on cl.relnamespace = ns.oid
+    WHERE
+        ns.nspname = ANY ( $1 )
+        and con1.contype = 'f'
+    ORDER BY colidx
+    ) con
+        JOIN pg_attribute att on att.attrelid = con.confrelid and att.attnum = con.child
+        JOIN pg_class cl on cl.oid = con.confrelid
+        JOIN pg_attribute att2 on att2.attrelid = con.conrelid and att2.attnum = con.parent
+        JOIN pg_class rel_cl on con.confrelid = rel_cl.oid
+        JOIN pg_namespace rel_ns on rel_cl.relnamespace = rel_ns.oid
+ORDER BY namespace, table_name, constraint_name, con_id, con.colidx;
+--- allow analyst: Prisma 6.19, indexes
+WITH rawindex AS (
+    SELECT
+        indrelid,
+        indexrelid,
+        indisunique,
+        indisprimary,
+        unnest(indkey) AS indkeyid,
+        generate_subscripts(indkey, 1) AS indkeyidx,
+        unnest(indclass) AS indclass,
+        unnest(indoption) AS indoption
+    FROM pg_index -- https://www.postgresql.org/docs/current/catalog-pg-index.html
+    WHERE
+        indpred IS NULL -- filter out partial indexes
+        AND NOT indisexclusion -- filter out exclusion constraints
+)
+SELECT
+    schemainfo.nspname AS namespace,
+    indexinfo.relname AS index_name,
+    tableinfo.relname AS table_name,
+    columninfo.attname AS column_name,
+    rawindex.indisunique AS is_unique,
+    rawindex.indisprimary AS is_primary_key,
+    rawindex.indkeyidx AS column_index,
+    opclass.opcname AS opclass,
+    opclass.opcdefault AS opcdefault,
+    indexaccess.amname AS index_algo,
+    CASE rawindex.indoption & 1
+        WHEN 1 THEN 'DESC'
+        ELSE 'ASC' END
+        AS column_order,
+    CASE rawindex.indoption & 2
+        WHEN 2 THEN true
+        ELSE false END
+        AS nulls_first,
+    pc.condeferrable AS condeferrable,
+    pc.condeferred AS condeferred
+FROM
+    rawindex
+    INNER JOIN pg_class AS tableinfo ON tableinfo.oid = rawindex.indrelid
+    INNER JOIN pg_class AS indexinfo ON indexinfo.oid = rawindex.indexrelid
+    INNER JOIN pg_namespace AS schemainfo ON schemainfo.oid = tableinfo.relnamespace
+    LEFT JOIN pg_attribute AS columninfo
+        ON columninfo.attrelid = tableinfo.oid AND columninfo.attnum = rawindex.indkeyid
+    INNER JOIN pg_am AS indexaccess ON indexaccess.oid = indexinfo.relam
+    LEFT JOIN pg_opclass AS opclass -- left join because crdb has no opclasses
+        ON opclass.oid = rawindex.indclass
+    LEFT JOIN pg_constraint pc ON rawindex.indexrelid = pc.conindid AND pc.contype <> 'f'
+WHERE schemainfo.nspname = ANY ( $1 )
+ORDER BY namespace, table_name, index_name, column_index;
+--- allow analyst: Prisma 6.19, functions
+SELECT p.proname AS name, n.nspname as namespace,
+    CASE WHEN l.lanname = 'internal' THEN p.prosrc
+         ELSE pg_get_functiondef(p.oid)
+         END as definition
+FROM pg_proc p
+LEFT JOIN pg_namespace n ON p.pronamespace = n.oid
+LEFT JOIN pg_language l ON p.prolang = l.oid
+WHERE n.nspname = ANY ( $1 )
+--- allow analyst: Prisma 6.19, sequences
+SELECT
+    sequence_name,
+    sequence_schema AS namespace,
+    start_value::INT8,
+    minimum_value::INT8 AS min_value,
+    maximum_value::INT8 AS max_value,
+    increment::INT8 AS increment_by,
+    (CASE cycle_option WHEN 'yes' THEN TRUE ELSE FALSE END) AS cycle,
+    0::INT8 AS cache_size
+FROM information_schema.sequences
+WHERE sequence_schema = ANY ( $1 )
+ORDER BY sequence_name
+--- deny engineer: SQLAlchemy, a sequence that is asked on its own
+select nextval('orders_id_seq')
+--- deny engineer: Django, loaddata
+SELECT setval(pg_get_serial_sequence('"orders"','id'), coalesce(max("id"), 1), max("id") IS NOT null) FROM "orders";
+--- deny engineer: Prisma, deleteMany without a filter
+DELETE FROM "app"."orders" WHERE 1=1

@@ -53,6 +53,9 @@ func (s *session) admit(ctx context.Context) (*admitted, error) {
 			if sawGSS || len(p.body) != 0 {
 				return nil, failf(ReasonProtocol, "invalid GSSENCRequest")
 			}
+			if buffered(s.conn) { // as behind an SSLRequest
+				return nil, failf(ReasonProtocol, "received unencrypted data after GSSAPI encryption request")
+			}
 			sawGSS = true
 			if _, err := s.conn.Write([]byte{'N'}); err != nil {
 				return nil, fail(ReasonClientGone, err)

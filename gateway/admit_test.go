@@ -120,6 +120,8 @@ func TestAdmit(t *testing.T) {
 		"no TLS":                      {[][]byte{start}, nil, "E", "28000"},
 		"GSS, then no TLS":            {[][]byte{gss, start}, nil, "NE", "28000"},
 		"GSS twice":                   {[][]byte{gss, gss}, nil, "NE", "08P01"},
+		"SSLRequest behind the GSS":   {[][]byte{append(gss[:8:8], ssl...)}, nil, "E", "08P01"},
+		"bytes behind the GSS":        {[][]byte{append(gss[:8:8], 0)}, nil, "E", "08P01"},
 		"bytes behind the SSLRequest": {[][]byte{append(ssl[:8:8], start...)}, nil, "E", "08P01"},
 		"SSLRequest within TLS":       {[][]byte{ssl}, ssl, "S", "08P01"},
 		"GSSENCRequest within TLS":    {[][]byte{ssl}, gss, "S", "08P01"},

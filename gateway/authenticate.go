@@ -92,7 +92,7 @@ func (s *session) authenticateHere(ctx context.Context, a *admitted, rule authn.
 	verifier, oauth := s.config.Issuers[rule.Issuer], s.config.OAuth[rule.Issuer]
 	switch {
 	case rule.Method == authn.MethodSCRAM:
-		return s.authenticateSCRAM(a, s.config.SCRAM)
+		return s.authenticateSCRAM(a, s.config.SCRAM.Begin(a.startup.user, s.endPoint))
 	case rule.Method == authn.MethodMD5 && s.config.MD5 != nil:
 		return s.authenticateMD5(a, s.config.MD5)
 	case rule.Method == authn.MethodOIDC && verifier != nil:
@@ -100,11 +100,7 @@ func (s *session) authenticateHere(ctx context.Context, a *admitted, rule authn.
 	case rule.Method == authn.MethodOAUTHBEARER && oauth != nil:
 		return s.authenticateBearer(ctx, a, oauth)
 	}
-	_, err := s.authenticateSCRAM(a, s.config.SCRAM)
-	if err == nil {
-		err = rejected(a, errors.New("no rule permits this login"))
-	}
-	return authn.Identity{}, err
+	return authn.Identity{}, s.reject(a)
 }
 
 // rejected is the one answer to every login that fails.
@@ -113,6 +109,17 @@ func rejected(a *admitted, err error) *sessionError {
 		reason: ReasonAuthentication, err: err,
 		message: fmt.Sprintf("password authentication failed for user %q", a.startup.user),
 	}
+}
+
+// reject asks for a password and refuses it, right or wrong, in the same way: the server's signature, which only a right one is
+// answered with, would make a rule that rejects the place to try passwords.
+func (s *session) reject(a *admitted) error {
+	exchange := s.config.SCRAM.Begin(a.startup.user, s.endPoint)
+	exchange.Reject()
+	if _, err := s.authenticateSCRAM(a, exchange); err != nil {
+		return err
+	}
+	return rejected(a, errors.New("no rule permits this login"))
 }
 
 // authenticateToken asks for a password and takes it for an OIDC token.
@@ -136,8 +143,7 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 }
 
 // authenticateSCRAM runs SCRAM-SHA-256 (https://www.postgresql.org/docs/current/sasl-authentication.html).
-func (s *session) authenticateSCRAM(a *admitted, server *scram.Server) (authn.Identity, error) {
-	exchange := server.Begin(a.startup.user, s.endPoint)
+func (s *session) authenticateSCRAM(a *admitted, exchange *scram.Exchange) (authn.Identity, error) {
 	if err := s.sendAuthentication(a, &pgproto3.AuthenticationSASL{AuthMechanisms: exchange.Mechanisms()}); err != nil {
 		return authn.Identity{}, err
 	}

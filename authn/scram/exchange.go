@@ -67,6 +67,10 @@ func (e *Exchange) Select(mechanism string) error {
 	return nil
 }
 
+// Reject has the exchange go on to its end and fail there, whatever the client proves: for a rule that lets nobody in. Salt and
+// iterations stay the user's, so that nothing shows which rule it was, and a right password is refused like a wrong one.
+func (e *Exchange) Reject() { e.doomed = true }
+
 // Step takes the data of SASLInitialResponse (client-first-message) and then of SASLResponse (client-final-message), and returns
 // what to send back: SASLContinue's data when done is false, SASLFinal's when it is true. A nil in means that SASLInitialResponse
 // came without data; the answer is empty and the client gets to send its first message once more (RFC 4422 section 3).

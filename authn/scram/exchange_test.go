@@ -211,6 +211,28 @@ func TestDoomedWithFittingProof(t *testing.T) {
 	}
 }
 
+// TestReject: whoever is rejected sees the salt it would see elsewhere, and its right password gets what a wrong one gets.
+func TestReject(t *testing.T) {
+	server := newServer(t, "secret")
+	for _, user := range []string{"ana", "eve"} {
+		want, _, err := begin(t, server, user).Step([]byte("n,,n=,r=abc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		rejected := begin(t, server, user)
+		rejected.Reject()
+		got, _, err := rejected.Step([]byte("n,,n=,r=abc"))
+		if err != nil || !bytes.Equal(got[len("r=abc")+32:], want[len("r=abc")+32:]) {
+			t.Errorf("%s sees %q, %v, want %q", user, got, err, want)
+		}
+		exchange := begin(t, server, user)
+		exchange.Reject()
+		if out, err := login(t, exchange, client(t, "", "secret")); !errors.Is(err, ErrFailed) || out != nil || exchange.Valid() {
+			t.Errorf("%s: %q, %v, valid %v", user, out, err, exchange.Valid())
+		}
+	}
+}
+
 // TestUnusableVerifier: a lookup that answers with rubbish, such as keys of no length, is an unknown user.
 func TestUnusableVerifier(t *testing.T) {
 	good, err := NewVerifier("secret", 0)

@@ -194,12 +194,7 @@ func scramFailure(a *admitted, err error) error {
 
 // sendAuthentication sends one authentication message. The first of a connection goes behind the answer to the version asked for.
 func (s *session) sendAuthentication(a *admitted, m pgproto3.BackendMessage) error {
-	var b []byte
-	if body := a.startup.negotiation(); body != nil && !s.negotiated {
-		b = wire.AppendMessage(b, wire.NegotiateProtocolVersion, body)
-	}
-	s.negotiated = true
-	b, err := m.Encode(b)
+	b, err := m.Encode(s.appendNegotiation(nil, a))
 	if err != nil {
 		return fail(ReasonInternal, err)
 	}
@@ -207,6 +202,16 @@ func (s *session) sendAuthentication(a *admitted, m pgproto3.BackendMessage) err
 		return fail(ReasonClientGone, err)
 	}
 	return nil
+}
+
+// appendNegotiation answers the version asked for, once, before the first authentication message. For a client that is asked for
+// nothing, because it has shown a certificate, that is AuthenticationOk.
+func (s *session) appendNegotiation(dst []byte, a *admitted) []byte {
+	if body := a.startup.negotiation(); body != nil && !s.negotiated {
+		dst = wire.AppendMessage(dst, wire.NegotiateProtocolVersion, body)
+	}
+	s.negotiated = true
+	return dst
 }
 
 // readPassword reads the one message that a client may send while it authenticates: 'p', whatever is in it. The caller clears it.

@@ -12,7 +12,7 @@ var authenticationOk = []byte{0, 0, 0, 0}
 
 // greet tells the client that it is in: the backend's settings as the backend gave them, and a cancel key of our own.
 func (s *session) greet(a *admitted, o *opened, key cancelKey) error {
-	b := wire.AppendMessage(nil, wire.Authentication, authenticationOk)
+	b := wire.AppendMessage(s.appendNegotiation(nil, a), wire.Authentication, authenticationOk)
 	for _, p := range o.session.Parameters {
 		b = appendParameterStatus(b, clientView(a.startup, p))
 	}

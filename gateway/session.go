@@ -33,7 +33,7 @@ type session struct {
 	logger   *slog.Logger
 	started  time.Time
 
-	negotiated bool // the first authentication message was sent
+	negotiated bool // the client has the answer to the version it asked for, if it needs one
 	admitted   *admitted
 	lease      *credentials.Lease // nil: none was issued
 	backend    *opened

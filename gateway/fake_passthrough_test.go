@@ -138,7 +138,7 @@ func ways(t *testing.T, test func(t *testing.T, method authn.Method, change func
 
 // loginAs is a client of the gateway as far as its login goes.
 type loginAs struct {
-	t    *testing.T
+	t    testing.TB
 	conn *tls.Conn
 	*pgproto3.Frontend
 	heard []string

@@ -33,7 +33,7 @@ type fakeLogin struct {
 	startup *pgproto3.StartupMessage
 }
 
-func newFakePostgres(t *testing.T, play func(p *fakeLogin)) *fakePostgres {
+func newFakePostgres(t testing.TB, play func(p *fakeLogin)) *fakePostgres {
 	t.Helper()
 	authority, err := certs.New("test CA")
 	if err != nil {

@@ -47,13 +47,13 @@ func serverConfig(t *testing.T) Config {
 
 // serving is a server on a port of its own.
 type serving struct {
-	t       *testing.T
+	t       testing.TB
 	server  *Server
 	address string
 	served  chan error
 }
 
-func serve(t *testing.T, cfg Config) *serving {
+func serve(t testing.TB, cfg Config) *serving {
 	t.Helper()
 	server, err := New(cfg)
 	if err != nil {

@@ -46,6 +46,7 @@ func (s *session) admitProxied() error {
 	client, err := clientOf(header, proxy)
 	if err == nil && client.IsValid() {
 		s.client = net.TCPAddrFromAddrPort(client)
+		s.server.recount(s)
 	}
 	return err
 }

@@ -26,6 +26,7 @@ const (
 	ReasonDiscovery // an OAuth client that has no token yet was told where to get one
 	ReasonThrottled // too many logins have failed before this one
 	ReasonTooManyConnections
+	ReasonEvicted // it had to make room for another before it had logged in
 	ReasonUnknownDatabase
 	ReasonPolicyDenied
 	ReasonPolicyFailed
@@ -105,6 +106,7 @@ var endings = [...]ending{
 	ReasonDiscovery:          {"discovery", faultNone, "28000", "OAuth bearer authentication failed"},
 	ReasonThrottled:          {"throttled", faultClient, "53300", "too many failed logins, try again later"},
 	ReasonTooManyConnections: {"too_many_connections", faultGateway, "53300", "sorry, too many clients already"},
+	ReasonEvicted:            {"evicted", faultClient, "", ""},
 	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
 	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},
 	ReasonPolicyFailed:       {"policy_failed", faultPolicy, "57P03", "policy could not decide about this connection"},

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ type Server struct {
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	sessions  map[*session]struct{} // authenticated, until finished
-	waiting   list.List             // of *session: those that are not authenticated yet, as they came
+	waiting   waiting               // those that are not authenticated yet
 	draining  bool
 	closed    bool
 
@@ -98,8 +97,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 }
 
-// accept starts a session. When there are too many that have not proved anything yet, the one that has taken longest makes room: a
-// client needs milliseconds, and who opens connections only to hold them must not keep the others out.
+// accept starts a session. When there are too many that have not proved anything yet, one that has taken long makes room: a client
+// needs milliseconds, and who opens connections only to hold them must not keep the others out.
 func (s *Server) accept(conn net.Conn) {
 	cfg := s.config()
 	cfg.Metrics.ConnectionsAccepted.Inc()
@@ -111,19 +110,39 @@ func (s *Server) accept(conn net.Conn) {
 		return
 	}
 	if s.waiting.Len() >= cfg.Limits.PreAuthentication {
-		oldest, _ := s.waiting.Front().Value.(*session)
-		s.unwait(oldest)
-		cfg.Metrics.AdmissionFailures.Inc(ReasonTooManyConnections.String())
-		_ = oldest.conn.Close()
+		s.evict(s.waiting.longest())
 	}
-	newcomer.place = s.waiting.PushBack(newcomer)
+	var ctx context.Context
+	ctx, newcomer.evict = context.WithCancelCause(s.ctx)
+	s.waiting.add(newcomer)
 	cfg.Metrics.ConnectionsActive.Inc()
 	s.background.Go(func() {
 		tune(conn)
 		defer s.leave(newcomer)
-		newcomer.run(s.ctx)
+		defer newcomer.evict(nil)
+		newcomer.run(ctx)
 	})
 }
+
+// evict ends a session that has to make room. The lock is held.
+func (s *Server) evict(session *session) {
+	if session == nil {
+		return
+	}
+	s.waiting.remove(session)
+	session.evict(errEvicted) // it may be waiting for something else than its client
+	_ = session.conn.Close()
+}
+
+// recount counts a session that waits by the client that it turned out to be.
+func (s *Server) recount(session *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting.recount(session)
+}
+
+// errEvicted is why a session ends that had to make room for a newcomer.
+var errEvicted = errors.New("others wait to log in")
 
 // enter moves a session from those that wait to those that are known.
 func (s *Server) enter(session *session) error {
@@ -135,7 +154,7 @@ func (s *Server) enter(session *session) error {
 	if len(s.sessions) >= s.config().Limits.Connections {
 		return fail(ReasonTooManyConnections, nil)
 	}
-	s.unwait(session)
+	s.waiting.remove(session)
 	s.sessions[session] = struct{}{}
 	return nil
 }
@@ -166,18 +185,10 @@ func (s *Server) ungrant(session *session) {
 	session.granted = false
 }
 
-// unwait takes a session off those that wait.
-func (s *Server) unwait(session *session) {
-	if session.place != nil {
-		s.waiting.Remove(session.place)
-		session.place = nil
-	}
-}
-
 func (s *Server) leave(session *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.unwait(session)
+	s.waiting.remove(session)
 	delete(s.sessions, session)
 	s.config().Metrics.ConnectionsActive.Dec()
 }

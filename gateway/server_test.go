@@ -81,9 +81,11 @@ func (s *serving) dial() net.Conn {
 }
 
 // hello goes as far as TLS and a StartupMessage.
-func (s *serving) hello() *tls.Conn {
+func (s *serving) hello() *tls.Conn { return s.helloOver(s.dial()) }
+
+func (s *serving) helloOver(conn net.Conn) *tls.Conn {
 	s.t.Helper()
-	secure := s.secure()
+	secure := s.secureOver(conn)
 	if _, err := secure.Write(startPacket(protocol30, hello("user", "ana", "database", "app"))); err != nil {
 		s.t.Fatal(err)
 	}
@@ -91,9 +93,12 @@ func (s *serving) hello() *tls.Conn {
 }
 
 // secure goes as far as TLS.
-func (s *serving) secure() *tls.Conn {
+func (s *serving) secure() *tls.Conn { return s.secureOver(s.dial()) }
+
+func (s *serving) secureOver(conn net.Conn) *tls.Conn {
 	s.t.Helper()
-	conn := s.dial()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	s.t.Cleanup(func() { _ = conn.Close() })
 	_, _ = conn.Write(startPacket(codeSSL, nil))
 	var answer [1]byte
 	if _, err := io.ReadFull(conn, answer[:]); err != nil || answer[0] != 'S' {

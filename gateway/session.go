@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -38,8 +39,10 @@ type session struct {
 	lease      *credentials.Lease // nil: none was issued
 	backend    *opened
 	key        cancelKey
-	guesses    guesses       // under the lock of cancelKeys
-	place      *list.Element // among those that wait, under the server's lock; nil: not there
+	guesses    guesses                 // under the lock of cancelKeys
+	place      *list.Element           // among those that wait, under the server's lock; nil: not there
+	evict      context.CancelCauseFunc // ends it while it is there
+	network    netip.Prefix            // by which it counts there; under the server's lock
 
 	live atomic.Pointer[relay] // set while the session relays
 	info atomic.Pointer[SessionInfo]
@@ -70,7 +73,11 @@ func (s *session) run(ctx context.Context) {
 		_ = s.conn.Close()
 		return
 	}
-	s.finish(ctx, asSessionError(err), moved)
+	cause := asSessionError(err)
+	if errors.Is(context.Cause(ctx), errEvicted) {
+		cause = fail(ReasonEvicted, err)
+	}
+	s.finish(ctx, cause, moved)
 }
 
 func (s *session) phases(ctx context.Context) (moved totals, err error) {

@@ -162,11 +162,15 @@ func TestServerBoundsStrangers(t *testing.T) {
 func TestServerCloseEndsStrangers(t *testing.T) {
 	s := serve(t, serverConfig(t))
 	silent, secure := s.dial(), s.hello()
-	if _, err := pgproto3.NewFrontend(secure, secure).Receive(); err != nil {
+	client := pgproto3.NewFrontend(secure, secure)
+	if _, err := client.Receive(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
 	s.server.Close()
+	if m, err := client.Receive(); err != nil || word(m) != "FATAL 57P01" {
+		t.Errorf("who was logging in hears %#v, %v", m, err)
+	}
 	if took := time.Since(began); took > 2*farewellTime {
 		t.Errorf("Close took %v", took)
 	}

@@ -108,16 +108,21 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 	return s.relay(ctx, a, p.identity, g, o)
 }
 
-// phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does ctx.
-func (s *session) phase(ctx context.Context, limit time.Duration, f func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
+// phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does the server's end.
+func (s *session) phase(server context.Context, limit time.Duration, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(server, limit)
 	defer cancel()
 	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(past) })
 	err := f(ctx)
 	if !unblock() && err == nil {
 		err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
 	}
-	if err != nil && ctx.Err() != nil && asSessionError(err).reason == ReasonClientGone && timedOut(err) {
+	switch {
+	case err == nil || ctx.Err() == nil || asSessionError(err).reason != ReasonClientGone:
+		return err
+	case server.Err() != nil && s.admitted != nil: // who has not said what it is would not understand
+		return fail(ReasonShutdown, err)
+	case timedOut(err):
 		return fail(ReasonDeadline, err)
 	}
 	return err

@@ -37,12 +37,13 @@ type proof struct {
 // and every failure looks the same. Who comes after many that failed waits before it is asked anything.
 func (s *session) authenticate(ctx context.Context, a *admitted) (proof, error) {
 	source := addressOf(s.client)
-	if err := s.throttle(ctx, source, a.startup.user); err != nil {
-		return proof{}, err
-	}
 	rule, ok := s.config.Rules.Match(a.startup.user, a.startup.database, source)
 	if !ok {
 		rule = authn.Rule{Method: authn.MethodReject}
+	}
+	s.method = rule.Method
+	if err := s.throttle(ctx, source, a.startup.user); err != nil {
+		return proof{}, err
 	}
 	p, err := s.authenticateBy(ctx, a, rule)
 	s.tell(source, a.startup.user, err)

@@ -82,7 +82,8 @@ func policyIdentity(id authn.Identity) authz.Identity {
 
 func auditIdentity(id authn.Identity) audit.Identity {
 	return audit.Identity{
-		User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Name: id.Name, Groups: id.Groups, Expires: id.Expires,
+		User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Certificate: id.Certificate, Name: id.Name,
+		Groups: id.Groups, Expires: id.Expires,
 	}
 }
 

@@ -27,8 +27,9 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 	state := s.revoke()
 	if s.admitted != nil {
 		s.record(&audit.SessionEnd{
-			Session: s.id, User: s.user, Reason: cause.reason.String(), SQLSTATE: cause.code(), Duration: time.Since(s.started),
-			Statements: moved.statements, Rows: moved.rows, BytesIn: moved.bytesIn, BytesOut: moved.bytesOut, Revocation: state,
+			Session: s.id, User: s.user, ClientAddress: hostOf(s.client), Method: string(s.method),
+			Reason: cause.reason.String(), SQLSTATE: cause.code(), Duration: time.Since(s.started), Statements: moved.statements,
+			Rows: moved.rows, BytesIn: moved.bytesIn, BytesOut: moved.bytesOut, Revocation: state,
 		})
 	}
 	s.count(cause, moved)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/tls"
 	"testing"
 
 	"github.com/sallyport/sallyport/authn"
@@ -119,6 +120,17 @@ func refusals() map[string]login {
 			play: func(c *tracedClient) {
 				c.begin("user", knownUser, "database", "closed")
 				c.scram("SCRAM-SHA-256", conversation(c.t, knownPassword, nil))
+			},
+		},
+		"leaves": {
+			about: "psql without a password goes away when it is asked for one, and comes again with one. That is no failed login.", rules: byPassword(),
+			play: func(c *tracedClient) {
+				c.begin("user", knownUser, "database", "app")
+				c.demand()
+				c.trace.note("F", "closes")
+				if secure, ok := c.conn.(*tls.Conn); !ok || secure.CloseWrite() != nil {
+					c.t.Error("cannot leave")
+				}
 			},
 		},
 		"query-instead-of-password": {

@@ -36,6 +36,7 @@ type session struct {
 
 	negotiated bool // the client has the answer to the version it asked for, if it needs one
 	admitted   *admitted
+	method     authn.Method       // of the rule that matched
 	lease      *credentials.Lease // nil: none was issued
 	backend    *opened
 	key        cancelKey

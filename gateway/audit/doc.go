@@ -26,8 +26,10 @@
 // connect: the client proved who it is, and policy decided
 //
 //	user, method                  the account, and the method of the rule, such as "scram-sha-256" or "oidc"
-//	issuer?, subject?             from the token
-//	name?, groups, expires?       from the token
+//	issuer?, subject?             from the token or the certificate
+//	certificate?                  the name in the client certificate, where one was demanded
+//	name?, groups                 from the token
+//	expires?                      of the token or the certificate, whichever ends first
 //	claimed?                      true: nothing was proved; in pass-through a client that is refused has no chance to
 //	stated_reason?, requested_role?
 //	allow, reasons                the decision
@@ -78,7 +80,8 @@
 //
 // session_end: one for every session_start
 //
-//	claimed_user
+//	claimed_user, client_address
+//	method?                       of the rule that matched; not of a login that did not come to that
 //	reason                        one word
 //	sqlstate?                     what the client heard last
 //	duration_us, statements, rows, bytes_in, bytes_out

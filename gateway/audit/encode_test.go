@@ -125,8 +125,8 @@ func TestLines(t *testing.T) {
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"cancel","session":"s1","client_address":"::1","forwarded":false,"error":"unreachable"}`,
 		},
 		"session end": {
-			&SessionEnd{Time: at, Session: "s1", User: "ana", Reason: "bad_password", SQLSTATE: "28P01", Duration: time.Second, Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4, Revocation: RevocationNone},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"session_end","session":"s1","claimed_user":"ana","reason":"bad_password","sqlstate":"28P01","duration_us":1000000,"statements":1,"rows":2,"bytes_in":3,"bytes_out":4,"revocation":"none"}`,
+			&SessionEnd{Time: at, Session: "s1", User: "ana", ClientAddress: "::1", Method: "md5", Reason: "bad_password", SQLSTATE: "28P01", Duration: time.Second, Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4, Revocation: RevocationNone},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"session_end","session":"s1","claimed_user":"ana","client_address":"::1","method":"md5","reason":"bad_password","sqlstate":"28P01","duration_us":1000000,"statements":1,"rows":2,"bytes_in":3,"bytes_out":4,"revocation":"none"}`,
 		},
 		"revocation": {
 			&Revocation{Time: at, Session: "s1", LeaseIDHash: "l", State: RevocationRevoked},

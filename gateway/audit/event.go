@@ -13,15 +13,16 @@ type Event interface {
 	AppendJSON(dst []byte) []byte
 }
 
-// Identity is who the client proved to be, as far as the log records it. Only Connect records Name, Groups and Expires.
+// Identity is who the client proved to be, as far as the log records it. Only Connect records Certificate, Name, Groups and Expires.
 type Identity struct {
-	User    string
-	Method  string
-	Issuer  string
-	Subject string
-	Name    string
-	Groups  []string
-	Expires time.Time // zero: none
+	User        string
+	Method      string
+	Issuer      string
+	Subject     string
+	Certificate string // the name in the client certificate, if one was part of the proof
+	Name        string
+	Groups      []string
+	Expires     time.Time // zero: none
 }
 
 // Protocol says which message asked for a statement.

@@ -68,6 +68,7 @@ type Connect struct {
 func (e *Connect) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "connect", e.Session)
 	o.identity(&e.Identity)
+	o.optional("certificate", e.Identity.Certificate)
 	o.optional("name", e.Identity.Name)
 	o.list("groups", e.Identity.Groups)
 	o.moment("expires", e.Identity.Expires)
@@ -117,23 +118,27 @@ func (e *Cancel) AppendJSON(dst []byte) []byte {
 
 // SessionEnd is written exactly once for every SessionStart, also when the login was refused.
 type SessionEnd struct {
-	Time       time.Time // zero: now
-	Session    string
-	User       string // the claimed user of SessionStart
-	Reason     string // one word of the gateway's closed list of reasons
-	SQLSTATE   string // what the client heard last; "" for a Terminate
-	Duration   time.Duration
-	Statements uint64
-	Rows       uint64
-	BytesIn    uint64 // from the client
-	BytesOut   uint64 // to the client
-	Revocation RevocationState
+	Time          time.Time // zero: now
+	Session       string
+	User          string // the claimed user of SessionStart
+	ClientAddress string
+	Method        string // how it was to prove itself; "" if it did not come to that
+	Reason        string // one word of the gateway's closed list of reasons
+	SQLSTATE      string // what the client heard last; "" for a Terminate
+	Duration      time.Duration
+	Statements    uint64
+	Rows          uint64
+	BytesIn       uint64 // from the client
+	BytesOut      uint64 // to the client
+	Revocation    RevocationState
 }
 
 // AppendJSON implements Event.
 func (e *SessionEnd) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "session_end", e.Session)
 	o.string("claimed_user", e.User)
+	o.string("client_address", e.ClientAddress)
+	o.optional("method", e.Method)
 	o.string("reason", e.Reason)
 	o.optional("sqlstate", e.SQLSTATE)
 	o.micros("duration_us", e.Duration)

@@ -314,15 +314,17 @@ func (s *Server) Kill(id string) bool {
 	return false
 }
 
-// countLogin counts an attempt to authenticate.
+// countLogin counts an attempt to authenticate. One that proved nothing either way is none that failed: a client without a token that
+// asks where to get one, one without a password that goes away to ask for it, one that is too slow.
 func (s *Server) countLogin(method authn.Method, err error) {
-	result := "ok"
-	switch {
+	result := "failed"
+	switch reason := asSessionError(err).reason; {
 	case err == nil:
-	case errors.Is(err, oidc.ErrUnavailable), asSessionError(err).reason.describe().fault == faultBackend:
+		result = "ok"
+	case errors.Is(err, oidc.ErrUnavailable), reason.describe().fault == faultBackend:
 		result = "unavailable"
-	default:
-		result = "failed"
+	case reason == ReasonDiscovery || reason == ReasonClientGone || reason == ReasonDeadline:
+		result = "unfinished"
 	}
 	s.config().Metrics.Logins.Inc(string(method), result)
 }

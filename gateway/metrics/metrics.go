@@ -23,7 +23,7 @@ type Metrics struct {
 	SessionsActive      prometheus.Gauge   // sessions that have a backend now
 	AdmissionFailures   Counters           // reason: ends before a session began
 	SessionEnds         Counters           // reason: ends of sessions
-	Logins              Pairs              // method, result: ok, failed, unavailable
+	Logins              Pairs              // method, result: ok, failed, unfinished, unavailable
 	LoginsThrottled     Counters           // result: delayed, refused
 	Cancels             Counters           // result: forwarded, unknown, failed
 
@@ -89,7 +89,7 @@ func (m *Metrics) sessions(f factory, reasons []string) {
 		"method", []string{
 			"scram-sha-256", "md5", "oidc", "oauthbearer", "cert", "reject",
 			"pass-through-password", "pass-through-scram-sha-256", "pass-through-md5",
-		}, "result", []string{"ok", "failed", "unavailable"})
+		}, "result", []string{"ok", "failed", "unfinished", "unavailable"})
 	m.LoginsThrottled = f.counters("logins_throttled_total", "Logins that failed ones before them held up.", "result", "delayed", "refused")
 	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
 }

@@ -56,6 +56,24 @@ func TestKnownResponse(t *testing.T) {
 	}
 }
 
+// TestPublished: the secrets are those of PostgreSQL's own regression tests (src/test/regress/expected/password.out). The response is
+// what PostgreSQL documents, put together by PostgreSQL 15's md5() (protocol-flow: AuthenticationMD5Password).
+func TestPublished(t *testing.T) {
+	for _, tt := range []struct{ user, password, stored string }{
+		{"regress_passwd1", "role_pwd1", "md5783277baca28003b33453252be4dbb34"},
+		{"regress_passwd2", "role_pwd2", "md54044304ba511dd062133eb5b4b84a2a3"},
+	} {
+		if secret, err := NewSecret(tt.user, tt.password); err != nil || secret.Encode() != tt.stored {
+			t.Errorf("%s: %s, %v", tt.user, secret.Encode(), err)
+		}
+	}
+	e := &Exchange{salt: [SaltBytes]byte{0xff, 0, 0xfe, 0x80}} // bytes that are no text
+	newServer(t, parse(t, "md5783277baca28003b33453252be4dbb34")).prepare(e, "ana")
+	if err := e.Check([]byte("md5f5d4f6f7ef5a9227f6e5b2c97d5f5f99")); err != nil || !e.Valid() {
+		t.Errorf("Check = %v", err)
+	}
+}
+
 func TestCheckRefuses(t *testing.T) {
 	tests := map[string]struct{ user, response string }{
 		"another hash":                   {"ana", "md5" + strings.Repeat("0", 32)},

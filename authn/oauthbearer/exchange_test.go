@@ -2,6 +2,7 @@ package oauthbearer
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,6 +110,39 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("identity %v, verifier was asked %d times, want %d", ok, tt.verifier.calls, tt.calls)
 			}
 		})
+	}
+}
+
+// TestPublishedFailure is RFC 7628 section 4.3's example: the challenge says what ours says, and AQ== ends the exchange.
+func TestPublishedFailure(t *testing.T) {
+	const challenge = "eyJzdGF0dXMiOiJpbnZhbGlkX3Rva2VuIiwic2NvcGUiOiJleGFtcGxlX3Njb3BlIiwib3BlbmlkLWNvbmZpZ3VyYXRpb24iOiJodHRwczovL2V4YW1wbGUu" +
+		"Y29tLy53ZWxsLWtub3duL29wZW5pZC1jb25maWd1cmF0aW9uIn0="
+	decode := func(text string) []byte {
+		raw, err := base64.StdEncoding.DecodeString(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	server, err := NewServer(Config{Verifier: &fake{}, Issuer: "https://example.com", Scope: "example_scope"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange := server.Begin("ana")
+	withoutAuthorizationIdentity := strings.Replace(publishedMessage(t), "a=user@example.com", "", 1)
+	out, done, err := exchange.Step(t.Context(), []byte(withoutAuthorizationIdentity))
+	if done || err != nil {
+		t.Fatalf("Step = %q, %v, %v", out, done, err)
+	}
+	var got, want map[string]string
+	if err := errors.Join(json.Unmarshal(out, &got), json.Unmarshal(decode(challenge), &want)); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(want) != 3 {
+		t.Errorf("challenge (-want +got):\n%s", diff)
+	}
+	if _, done, err := exchange.Step(t.Context(), decode("AQ==")); !done || !errors.Is(err, ErrFailed) {
+		t.Errorf("acknowledged: %v, %v", done, err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -111,6 +112,22 @@ func TestPublishedExchange(t *testing.T) {
 	}
 	if !exchange.Valid() {
 		t.Error("not valid at the end")
+	}
+}
+
+// TestStructure is RFC 5802 section 5's example, which is SHA-1's: its messages pass as far as the length of the proof, and what we
+// answer has the same attributes in the same order.
+func TestStructure(t *testing.T) {
+	server := newServer(t, "pencil")
+	server.nonce = func() string { return "3rfcNHYJY1ZVvWVs7j" }
+	exchange := begin(t, server, "ana")
+	out, done, err := exchange.Step([]byte("n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL"))
+	if want := regexp.MustCompile(`^r=fyko\+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=[A-Za-z0-9+/]{22}==,i=4096$`); err != nil || done || !want.Match(out) {
+		t.Fatalf("Step(first) = %q, %v, %v", out, done, err)
+	}
+	final := "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts="
+	if _, _, err := exchange.Step([]byte(final)); !errors.Is(err, ErrProtocol) || !strings.Contains(err.Error(), "proof is not base64 of the right length") {
+		t.Errorf("Step(final) = %v", err)
 	}
 }
 

@@ -30,6 +30,34 @@ func TestPublishedVerifier(t *testing.T) {
 	}
 }
 
+// TestPostgreSQLVerifiers are what PostgreSQL 15 stored for these passwords (CREATE ROLE … PASSWORD, in UTF-8).
+func TestPostgreSQLVerifiers(t *testing.T) {
+	tests := map[string]struct{ password, stored string }{
+		"ASCII": {
+			"pencil", "SCRAM-SHA-256$4096:M/t+yVrOzz1IrOMQH+GNgA==$CNDGLEPbqqVkq6vOTCsDp+bBz2qgUdpUauQYBbkhs48=:pX+a2wdhCL9cCKe+lQrmG3UHuFhAeQSL3Rb72+d6AZ0=",
+		},
+		"that SASLprep changes": {
+			"I\u00adX\u2168\u00aa\u00a0\u00e4",
+			"SCRAM-SHA-256$4096:q9wP2p9TeD5nm0GaiWCdAA==$7MVd6/NtDTulRwKR6NyqzIzK2f0RI94Bj4tKKIiCH+U=:ei4Q6Bwx4MLcbVM/13b5mB0CQpWr5dhDJiIMYSwQ3fI=",
+		},
+		"that SASLprep does not take": {
+			"\u0221", "SCRAM-SHA-256$4096:oKbFvXWRR9LdSLyYDLgMvw==$iws8atJfhyFHpkCaa6TDWWRSpqIWdFoMpO594E3SVeo=:QJ2UGUmLEkl1AgKv7ypjgeklaYsKmDFBUTxihQi8xVg=",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			want, err := ParseVerifier(tt.stored)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := deriveVerifier(tt.password, want.Salt, want.Iterations)
+			if err != nil || got.Encode() != tt.stored {
+				t.Errorf("deriveVerifier = %s, %v", got.Encode(), err)
+			}
+		})
+	}
+}
+
 func TestParseVerifier(t *testing.T) {
 	salt, stored, server := "W22ZaJ0SNY7soEsUEjb6gQ==", published[44:88], published[89:]
 	build := func(iterations, salt, stored, server string) string {

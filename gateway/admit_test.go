@@ -21,7 +21,7 @@ import (
 )
 
 // testCertificate is a server certificate for localhost.
-func testCertificate(t *testing.T) (*tls.Config, *tls.Config) {
+func testCertificate(t testing.TB) (*tls.Config, *tls.Config) {
 	t.Helper()
 	authority, err := certs.New("test CA")
 	if err != nil {

@@ -143,6 +143,36 @@ func FuzzReadSASLInitial(f *testing.F) {
 	})
 }
 
+// FuzzReadPasswordString: what is taken is one string, and the message was nothing else.
+func FuzzReadPasswordString(f *testing.F) {
+	f.Add(passwordMessage("secret\x00"))
+	f.Add(passwordMessage("\x00"))
+	f.Add(passwordMessage("secret"))
+	f.Add(passwordMessage("sec\x00ret\x00"))
+	f.Add(append(passwordMessage("secret\x00"), passwordMessage("another\x00")...))
+	f.Add([]byte("p\x00\x00\x00\x03"))
+	f.Add([]byte("p\x7f\xff\xff\xff"))
+	f.Add([]byte("Q\x00\x00\x00\x05\x00"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		conn := sent(in)
+		password, err := readPasswordString(conn)
+		if conn.most > maxPasswordMessage {
+			t.Errorf("%d bytes were taken at once", conn.most)
+		}
+		if err != nil {
+			var e *sessionError
+			if !errors.As(err, &e) || password != nil {
+				t.Errorf("%q, %v is no session error", password, err)
+			}
+			return
+		}
+		rest, _ := io.ReadAll(conn)
+		if want := append(passwordMessage(string(password)+"\x00"), rest...); !bytes.Equal(in, want) {
+			t.Errorf("took %q for the password %q and left %q", in, password, rest)
+		}
+	})
+}
+
 func TestAddressOf(t *testing.T) {
 	tests := map[string]struct {
 		remote net.Addr

@@ -259,3 +259,43 @@ func FuzzParseStartup(f *testing.F) {
 		}
 	})
 }
+
+// FuzzParseOptions: what was read, written again with every byte escaped, is read the same. So what was judged cannot be split
+// otherwise.
+func FuzzParseOptions(f *testing.F) {
+	f.Add("-c a=b")
+	f.Add(`-c a=b\ c --d-e=f -cg=h\\`)
+	f.Add("-c\tsearch_path=evil")
+	f.Add("--=")
+	f.Add("-c")
+	f.Add("-e")
+	f.Add("-c a=\u00a0b\v-c c=d")
+	f.Add("\\")
+	f.Fuzz(func(t *testing.T, options string) {
+		list, err := parseOptions(options)
+		if err != nil {
+			if asSessionError(err).code() != "42501" {
+				t.Errorf("refused with %v", err)
+			}
+			return
+		}
+		var again strings.Builder
+		for _, p := range list {
+			if strings.Contains(p.Name, "-") || strings.Contains(p.Name, "=") {
+				t.Errorf("the name %q", p.Name)
+			}
+			again.WriteString("-c ")
+			for _, r := range p.Name + "=" + p.Value {
+				again.WriteString("\\" + string(r))
+			}
+			again.WriteString(" ")
+		}
+		second, err := parseOptions(again.String())
+		if err != nil {
+			t.Fatalf("%q is not read again: %v", again.String(), err)
+		}
+		if diff := cmp.Diff(list, second); diff != "" {
+			t.Errorf("%q is read otherwise as %q:\n%s", options, again.String(), diff)
+		}
+	})
+}

@@ -27,9 +27,11 @@ type tracedClient struct {
 }
 
 // connect opens a connection, with nothing said yet.
-func (s *surroundings) connect(g *serving) *tracedClient {
+func (s *surroundings) connect(g *serving) *tracedClient { return s.over(g.t, g.dial()) }
+
+func (s *surroundings) over(t testing.TB, conn net.Conn) *tracedClient {
 	trace := &tracer{endPoint: s.serving.EndPoint, names: []string{s.issuer.url, "<issuer>"}}
-	return &tracedClient{t: g.t, around: s, trace: trace, conn: g.dial()}
+	return &tracedClient{t: t, around: s, trace: trace, conn: conn}
 }
 
 // ask sends SSLRequest or GSSENCRequest and reads the answer's byte.

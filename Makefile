@@ -1,4 +1,4 @@
-# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, clean.
+# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, bench-login, clean.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=.ci/tools/go.mod
@@ -71,6 +71,16 @@ bin/bench:
 bench-quick: bin/sallyport bin/bench $(VAULT)
 	@.ci/require postgresql psql pgbouncer
 	@exec bin/bench -plan quick
+
+# What a login costs by each method, through a gateway in the test's own process. Many short rounds, so that what else the machine does
+# slows down all methods alike.
+.PHONY: bench-login
+bench-login:
+	@.ci/require cc
+	@$(GO) test -c -o bin/gateway.test ./gateway
+	@cd gateway && for round in $$(seq 20); do \
+		../bin/gateway.test -test.run '^$$' -test.bench '^Benchmark(Login|Proof)$$' -test.benchtime 100x || exit 1; done >../bin/bench-login.txt
+	@$(TOOL) benchstat bin/bench-login.txt
 
 .PHONY: clean
 clean:

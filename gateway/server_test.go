@@ -95,7 +95,8 @@ func (s *serving) helloOver(conn net.Conn) *tls.Conn {
 // secure goes as far as TLS.
 func (s *serving) secure() *tls.Conn { return s.secureOver(s.dial()) }
 
-func (s *serving) secureOver(conn net.Conn) *tls.Conn {
+// secureOver shows these certificates when it is asked for one.
+func (s *serving) secureOver(conn net.Conn, certificates ...tls.Certificate) *tls.Conn {
 	s.t.Helper()
 	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
 	s.t.Cleanup(func() { _ = conn.Close() })
@@ -104,7 +105,7 @@ func (s *serving) secureOver(conn net.Conn) *tls.Conn {
 	if _, err := io.ReadFull(conn, answer[:]); err != nil || answer[0] != 'S' {
 		s.t.Fatalf("answer %q, %v", answer, err)
 	}
-	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // #nosec -- the test is about what comes after
+	return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, Certificates: certificates}) // #nosec -- the test is about what comes after
 }
 
 // hangsUp says whether the server closes a connection without a word.

@@ -64,7 +64,7 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
-	op.portal = &portal{prepared: p, run: r}
+	op.portal = &portal{prepared: p, run: r, recorded: recorded{v, p.known.relations}}
 	if err := j.shareExecuted(r, op.portal); err != nil {
 		return err
 	}
@@ -101,8 +101,10 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	e := entry{kind: wire.Execute, run: o.run, bound: o.run != nil, ops: ops, mayCopy: j.mayCopy(o.prepared)}
-	if e.run == nil || !v.allow {
+	e := entry{kind: wire.Execute, ops: ops, mayCopy: j.mayCopy(o.prepared)}
+	if o.run != nil && v.allow && o.recorded.same(o.prepared, v) {
+		e.run, e.bound = o.run, true
+	} else {
 		var d *denial
 		if v, err = j.meter(o.prepared, v); err != nil {
 			return err

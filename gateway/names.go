@@ -62,6 +62,7 @@ type portal struct {
 	prepared *prepared
 	hold     bool // DECLARE … WITH HOLD: lives beyond its transaction
 	run      *run // what the Bind wrote to audit, for the first Execute in the same pipeline; nil afterwards
+	recorded recorded
 
 	delivered *caps // what went to the client of it; nil: nothing counts that
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"time"
@@ -43,6 +44,10 @@ func (t terms) both(other terms) terms {
 	return terms{
 		caps: t.caps.both(other.caps), timeout: tighter(t.timeout, other.timeout), notices: slices.Concat(t.notices, other.notices), audited: slices.Concat(t.audited, other.audited),
 	}
+}
+
+func (t terms) same(other terms) bool {
+	return t.caps == other.caps && t.timeout == other.timeout && bytes.Equal(t.notices, other.notices) && slices.Equal(t.audited, other.audited)
 }
 
 // oblige joins a session to what all sessions of its identity keep to together.

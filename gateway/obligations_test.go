@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -221,5 +223,45 @@ func TestUnlimitedStatementsCostNothing(t *testing.T) {
 		}
 	}); got != 0 {
 		t.Errorf("%v allocations a statement", got)
+	}
+}
+
+// switchedPolicy is one policy, and later another.
+type switchedPolicy struct{ current atomic.Pointer[fakePolicy] }
+
+func (p *switchedPolicy) become(f *fakePolicy) { p.current.Store(f) }
+func (p *switchedPolicy) now() *fakePolicy     { return p.current.Load() }
+
+func (p *switchedPolicy) Policy() *authz.Policy { return p.now().Policy() }
+
+func (p *switchedPolicy) Connect(ctx context.Context, in *authz.ConnectInput) (*authz.ConnectDecision, error) {
+	return p.now().Connect(ctx, in)
+}
+
+func (p *switchedPolicy) Statement(ctx context.Context, in *authz.StatementInput) (*authz.StatementDecision, error) {
+	return p.now().Statement(ctx, in)
+}
+
+// TestTermsOfTheExecute: what runs keeps to what policy says when it runs, and its event says so too. The Bind's would not.
+func TestTermsOfTheExecute(t *testing.T) {
+	p := &switchedPolicy{}
+	p.become(&fakePolicy{obligations: map[string]authz.StatementDecision{"ENDLESS": {MaxRows: 3}}})
+	b := start(t, func(r *relay) { r.policy = p; r.granted = p.now().Policy() })
+	b.send(parse("", "endless 4"), bind("", ""), &pgproto3.Flush{})
+	for _, want := range []string{"1", "2"} {
+		m, err := b.client.Receive()
+		if err != nil || word(m) != want {
+			t.Fatalf("got %v, %v", m, err)
+		}
+	}
+	p.become(&fakePolicy{obligations: map[string]authz.StatementDecision{"ENDLESS": {MaxRows: 1, Warnings: []string{"slowly"}}}})
+	b.send(execute(""), syncMessage)
+	if got := strings.Join(b.receive(1), " "); got != "N D E53400 ZI" {
+		t.Errorf("got %s", got)
+	}
+	b.end()
+	want := []string{"bind endless 4 = allow → bound", "execute endless 4 = allow → capped 53400"}
+	if diff := cmp.Diff(want, b.log.lines()); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,18 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 		}
 	}
 	return r, d
+}
+
+// recorded is what the event of a Bind says, beside the text. The first Execute needs none of its own if that would say the same.
+type recorded struct {
+	verdict   verdict
+	relations []string
+}
+
+// same says whether an event would say that too. It would not when policy, definitions or a name that the text runs have changed.
+func (r recorded) same(p *prepared, v verdict) bool {
+	return v.observed == r.verdict.observed && v.revision == r.verdict.revision && slices.Equal(v.reasons, r.verdict.reasons) &&
+		v.terms.same(r.verdict.terms) && slices.Equal(v.used, r.verdict.used) && slices.Equal(p.known.relations, r.relations)
 }
 
 // fillEvent fills in what is not the same for all statements of the session.

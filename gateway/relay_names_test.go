@@ -82,6 +82,16 @@ func TestRelayNamesRunBySQL(t *testing.T) {
 				"parse select secretly = allow → completed", "query execute s = allow → completed",
 			},
 		},
+		"a name that means something else when the portal runs it": {
+			send: []pgproto3.FrontendMessage{
+				parse("s", "select"), parse("e", "execute s"), bind("", "e"), closeStatement("s"), parse("s", "select secretly"), execute(""), syncMessage,
+			},
+			ready: 1, want: "1 1 2 3 1 D EXECUTE 1 ZI", ran: "execute s",
+			trail: []string{
+				"parse select = allow → completed", "bind execute s = allow → bound",
+				"parse select secretly = allow → completed", "execute execute s = allow → completed",
+			},
+		},
 		"DEALLOCATE ALL leaves the unnamed statement": {
 			send: []pgproto3.FrontendMessage{
 				parse("", "deallocate all"), parse("s", "select"), bind("", ""), execute(""), bind("", ""), execute(""), syncMessage,

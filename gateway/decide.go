@@ -85,7 +85,7 @@ func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 		return verdict{}, err
 	}
 	j.look(ctx)
-	if p.known.final && p.known.policy == j.policy.Policy() && p.known.snapshot == j.snapshot && j.blind == nil && !j.namesMayHaveMoved() {
+	if p.known.final && p.known.policy == j.policy.Policy() && p.known.snapshot == j.snapshot && j.blind == nil && !j.moved {
 		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)
@@ -227,18 +227,17 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 		return verdict{denial: d}
 	}
 	current := j.policy.Policy()
-	moved := j.namesMayHaveMoved()
-	sheet := j.facts(p, moved)
-	if p.known.policy == current && !moved {
+	sheet := j.facts(p)
+	if p.known.policy == current && !j.moved {
 		return p.known.verdict
 	}
-	if !j.grant.Observe && namesMoved(sheet, moved) {
+	if !j.grant.Observe && namesMoved(sheet, j.moved) {
 		sheet = unsure(sheet)
 	}
 	v := j.ask(ctx, sheet)
 	v.unsure = !sheet.Complete
 	p.known.answered(sheet, v.verdict)
-	if moved || v.denial != nil || !v.cacheable {
+	if j.moved || v.denial != nil || !v.cacheable {
 		p.known.policy, p.known.final = nil, false
 		return v.verdict
 	}

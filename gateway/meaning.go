@@ -19,7 +19,11 @@ type catalogSource interface {
 
 // look takes the snapshot that the next decision rests on. There is none where the database has no catalog; when it cannot be had, what
 // names anything is denied. A session that observes is not kept waiting: its facts are for the audit log.
+//
+// Whether names may have moved is asked before and holds for the whole decision: DDL of the session's own that is over by then is in the
+// snapshot, and what ends while somebody waits is not.
 func (j *judge) look(ctx context.Context) {
+	j.moved = j.namesMayHaveMoved()
 	j.snapshot, j.blind = nil, nil
 	switch {
 	case j.catalog == nil:
@@ -33,9 +37,9 @@ func (j *judge) look(ctx context.Context) {
 }
 
 // facts are what a text means in the snapshot that was looked at; what it says, where there is no catalog or names have moved.
-func (j *judge) facts(p *prepared, moved bool) *statement.Sheet {
+func (j *judge) facts(p *prepared) *statement.Sheet {
 	snapshot := j.snapshot
-	if moved {
+	if j.moved {
 		snapshot = nil
 	}
 	if o := p.known; o.facts == nil || o.snapshot != snapshot {

@@ -23,6 +23,7 @@ type fakeCatalog struct {
 	err     error
 	changes int
 	asked   int
+	ask     func(asked int) // before Current answers, with what was known when it was asked
 }
 
 func catalogOf(behind string) *catalog.Snapshot {
@@ -47,9 +48,13 @@ func (f *fakeCatalog) become(s *catalog.Snapshot, err error) {
 
 func (f *fakeCatalog) Current(context.Context) (*catalog.Snapshot, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.asked++
-	return f.current, f.err
+	asked, current, err := f.asked, f.current, f.err
+	f.mu.Unlock()
+	if f.ask != nil {
+		f.ask(asked)
+	}
+	return current, err
 }
 
 func (f *fakeCatalog) Latest() *catalog.Snapshot {
@@ -164,6 +169,36 @@ func TestMeaningUnknown(t *testing.T) {
 	b.send(query("select t"))
 	if got := strings.Join(b.receive(1), " "); got != "D SELECT 1 ZI" {
 		t.Errorf("once it is back: %s", got)
+	}
+}
+
+// TestMeaningMovesWhileItIsLookedUp: what the session's own DDL has changed is not judged by what was known before, though all of it be
+// over when the decision is made.
+func TestMeaningMovesWhileItIsLookedUp(t *testing.T) {
+	asking, answer := make(chan struct{}), make(chan struct{})
+	source := &fakeCatalog{current: catalogOf(""), ask: func(asked int) {
+		if asked == 2 {
+			close(asking)
+			<-answer
+		}
+	}}
+	b := startWithCatalog(t, source, false)
+	b.send(query("copyout 1; wait; create x"))
+	for _, want := range []string{"H", "d", "c", "COPYOUT 1"} { // what it says before it waits
+		if m, err := b.client.Receive(); err != nil || word(m) != want {
+			t.Fatalf("got %v, %v", m, err)
+		}
+	}
+	b.send(query("select t"))
+	<-asking
+	close(b.backend.release)
+	if got := strings.Join(b.receive(1), " "); got != "WAIT 1 D CREATE 1 ZI" {
+		t.Errorf("got %s", got)
+	}
+	source.become(catalogOf("secrets"), nil)
+	close(answer)
+	if got := strings.Join(b.receive(1), " "); got != "E42501 ZI" {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -46,6 +46,8 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 			}
 		case "setpath":
 			s.Class, s.Settings = statement.ClassSession, []statement.Setting{{Name: "search_path", Action: "set"}}
+		case "setsome": // SELECT set_config(a, b, false), as the parser has it
+			s.Settings = []statement.Setting{{Name: "*", Action: "set"}}
 		case "create":
 			s.Class = statement.ClassDefinition
 		default:

@@ -246,6 +246,8 @@ func TestChangesAreTold(t *testing.T) {
 		{"after the commit", 1, []pgproto3.FrontendMessage{query("select t")}, 0, 0},
 		{"extended", 1, []pgproto3.FrontendMessage{parse("", "create x"), bind("", ""), execute(""), syncMessage}, 1, 2},
 		{"after the pipeline", 1, []pgproto3.FrontendMessage{query("select t")}, 0, 0},
+		{"with a search path of its own", 1, []pgproto3.FrontendMessage{query("create x setpath")}, 2, 2},
+		{"behind another search path", 1, []pgproto3.FrontendMessage{query("setpath; create x")}, 2, 3},
 	} {
 		if got := told(test.ready, test.send...); got < test.min || got > test.max {
 			t.Errorf("%s: told %d times, want %d to %d", test.name, got, test.min, test.max)

@@ -28,9 +28,10 @@ const (
 	movesForGood
 )
 
-// announce tells the reporter, before the message is forwarded, that its completion may change definitions.
+// announce tells the reporter, before the message is forwarded, that its completion may change definitions. What moves names for good may
+// do that too.
 func (j *judge) announce(m movement) {
-	if m == movesForNow {
+	if m != movesNothing {
 		j.moving(j.queue.progress().readyOwed + 1)
 	}
 }
@@ -74,10 +75,8 @@ func (j *judge) movesNames(p *prepared, depth int) (m movement, err error) {
 // moves says what a statement does to the meaning of names. Who sets the search_path, or a setting that the text does not name, moves
 // them for good: from then on nobody but the backend knows what an unqualified name means.
 func moves(s *statement.Statement) movement {
-	for _, setting := range s.Settings {
-		if (setting.Action == "set" || setting.Action == "set_local") && (setting.Name == "search_path" || !setting.Known && setting.Name == "") {
-			return movesForGood
-		}
+	if setsPath(s) {
+		return movesForGood
 	}
 	if s.Class == statement.ClassDefinition || len(s.Opaque) > 0 {
 		return movesForNow
@@ -89,6 +88,20 @@ func moves(s *statement.Statement) movement {
 	}
 	return movesNothing
 }
+
+// setsPath says whether a statement sets the search_path, or may. The SET clause of a function, a role or a database sets nothing yet; a
+// definition that calls set_config may be CREATE TABLE AS, which runs it.
+func setsPath(s *statement.Statement) bool {
+	if s.Class == statement.ClassDefinition && !slices.ContainsFunc(s.Functions, func(f statement.Function) bool { return f.Name == "set_config" }) {
+		return false
+	}
+	return slices.ContainsFunc(s.Settings, func(setting statement.Setting) bool {
+		return (setting.Action == "set" || setting.Action == "set_local") && (setting.Name == "search_path" || setting.Name == everySetting)
+	})
+}
+
+// everySetting stands in the facts for a setting whose name the text does not show.
+const everySetting = "*"
 
 // namesMoved says whether names in a text may mean something else than the facts say: moved before it, or by itself on the way.
 func namesMoved(sheet *statement.Sheet, moved bool) bool {

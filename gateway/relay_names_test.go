@@ -137,10 +137,23 @@ func TestRelayNamesRunBySQL(t *testing.T) {
 	}
 }
 
+// TestRelaySettingOfADefinition: the SET clause of a function sets nothing, so names mean what they did once the definition is over.
+func TestRelaySettingOfADefinition(t *testing.T) {
+	b := start(t, nil)
+	b.send(query("create f setpath"))
+	b.receive(1)
+	b.send(query("select"))
+	if got := strings.Join(b.receive(1), " "); got != "D SELECT 1 ZI" {
+		t.Errorf("got %s", got)
+	}
+	b.end()
+}
+
 // TestRelayMoves shows that a statement which moves names does so by whatever name it is run.
 func TestRelayMoves(t *testing.T) {
 	tests := map[string][]pgproto3.FrontendMessage{
 		"by itself":          {query("setpath")},
+		"perhaps":            {query("setsome")},
 		"prepared and run":   {query("prepare s setpath"), query("execute s")},
 		"declared and run":   {query("declare c setpath"), query("fetch c")},
 		"bound and executed": {parse("", "setpath"), bind("", ""), execute(""), syncMessage},

@@ -48,6 +48,10 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 			s.Class, s.Settings = statement.ClassSession, []statement.Setting{{Name: "search_path", Action: "set"}}
 		case "setsome": // SELECT set_config(a, b, false), as the parser has it
 			s.Settings = []statement.Setting{{Name: "*", Action: "set"}}
+		case "dotted": // SELECT x.f FROM (SELECT 1) AS x
+			s.Hints.Calls = []string{"f"}
+		case "operated": // SELECT 1 @ 2
+			s.Hints.Operators = []string{"@"}
 		case "create":
 			s.Class = statement.ClassDefinition
 		default:

@@ -160,15 +160,25 @@ func TestMeaningUnknown(t *testing.T) {
 	b.send(query("begin"), query("select t"))
 	b.receive(2)
 	source.become(nil, errors.New("the last poll is too long ago"))
-	b.send(query("select t"), query("rollback"), query("select t"), parse("", "select t"), syncMessage, query("commit"))
-	want := "E58000 ZE ROLLBACK 1 ZI E58000 ZI E58000 ZI COMMIT 1 ZI"
-	if got := strings.Join(b.receive(5), " "); got != want {
+	b.send(query("select t"), query("rollback"), query("select t"), parse("", "select t"), syncMessage, query("dotted"), query("operated"), query("commit"))
+	want := "E58000 ZE ROLLBACK 1 ZI E58000 ZI E58000 ZI E58000 ZI E58000 ZI COMMIT 1 ZI"
+	if got := strings.Join(b.receive(7), " "); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	source.become(catalogOf(""), nil)
 	b.send(query("select t"))
 	if got := strings.Join(b.receive(1), " "); got != "D SELECT 1 ZI" {
 		t.Errorf("once it is back: %s", got)
+	}
+}
+
+// TestMeaningOfHints: what only the catalog knows to be a name is uncertain after DDL as well: a column that may be a call, an operator.
+func TestMeaningOfHints(t *testing.T) {
+	b := startWithCatalog(t, &fakeCatalog{current: catalogOf("")}, false)
+	b.send(query("begin"), query("create"), query("dotted"), query("rollback"), query("begin"), query("create"), query("operated"))
+	want := "BEGIN 1 ZT D CREATE 1 ZT E42501 ZE ROLLBACK 1 ZI BEGIN 1 ZT D CREATE 1 ZT E42501 ZE"
+	if got := strings.Join(b.receive(7), " "); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

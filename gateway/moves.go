@@ -115,9 +115,10 @@ func namesMoved(sheet *statement.Sheet, moved bool) bool {
 	return false
 }
 
-// namesAnything says whether a statement holds names whose meaning can move. COMMIT does not.
+// namesAnything says whether a statement holds names whose meaning can move: 1 + 1 does, its operator may be defined anew, COMMIT does not.
 func namesAnything(s *statement.Statement) bool {
-	return len(s.Relations)+len(s.Functions)+len(s.Attributes)+len(s.Operators)+len(s.Types)+len(s.Opaque) > 0 || len(usesOf(s)) > 0
+	facts := len(s.Relations) + len(s.Functions) + len(s.Attributes) + len(s.Operators) + len(s.Types) + len(s.Opaque)
+	return facts+len(s.Hints.Operators)+len(s.Hints.Calls) > 0 || len(usesOf(s)) > 0
 }
 
 // AsJudged is the sheet that policy is asked about when a text is sent: its own facts, unless names in it may mean something else than

@@ -100,8 +100,9 @@ func descend(parents map[*Relation][]*Relation) error {
 	return nil
 }
 
-// settle puts what was read in no order in one. It comes last.
+// settle draws what follows from what was read, and puts it in order. It comes last.
 func (r *reading) settle() {
+	r.ofParts()
 	for _, relation := range r.relations {
 		slices.SortFunc(relation.Ancestors, byName)
 		slices.SortFunc(relation.Descendants, byName)

@@ -173,7 +173,7 @@ func (r *resolver) hooks(relation *Relation, fact statement.Relation, through []
 	for _, f := range relation.OnRead {
 		r.addFunction(described(f, nil, through))
 	}
-	if writes(fact.Access) {
+	if writes(fact.Access) || slices.Contains(fact.Access, "refresh") {
 		for _, f := range relation.OnWrite {
 			r.addFunction(described(f, nil, through))
 		}
@@ -208,7 +208,7 @@ func (r *resolver) behind(relation *Relation, fact statement.Relation, through [
 			if at == 0 && i == 0 {
 				inner = written(inner, fact.Access)
 			}
-			r.inDefinition(inner, through)
+			r.inDefinition(locked(inner, fact.Access), through)
 		}
 		for _, f := range s.Functions {
 			r.functionThrough(f, through)
@@ -235,6 +235,14 @@ func written(inner statement.Relation, access []string) statement.Relation {
 	}
 	slices.Sort(inner.Access)
 	inner.Written = []string{"*"}
+	return inner
+}
+
+// locked gives a relation behind a view the lock that the view is locked with. Of those in the view's subqueries that says too much.
+func locked(inner statement.Relation, access []string) statement.Relation {
+	if slices.Contains(access, "lock") {
+		inner.Access = union(inner.Access, []string{"lock"})
+	}
 	return inner
 }
 

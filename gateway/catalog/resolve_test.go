@@ -17,7 +17,7 @@ import (
 //
 //	app.customers(id, name, ssn)   app.orders(id, customer_id, amount): triggers, a policy   app.secrets(id, value)
 //	app.payments, its partitions payments_old and payments_new; app.ruled has rules
-//	app.totals → customers, orders; app.nested → totals, secrets; app.open → secrets; app.blind cannot be read
+//	app.totals → customers, orders; app.nested → totals, secrets; app.open → secrets; app.blind cannot be read; app.kept ← secrets
 //	functions app.total, app.lower, hidden.total (not in the path), app.make; extension citext in public
 func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	t.Helper()
@@ -75,6 +75,9 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	view("open", "SELECT secrets.id, secrets.value FROM app.secrets WHERE app.total(secrets.id) > (SELECT count(*) FROM pg_class)", "id", "value")
 	view("xml", "SELECT query_to_xml('select 1', true, false, '') AS x", "x")
 	view("blind", "", "id")
+	kept := table("app", "kept", "id")
+	kept.Kind, kept.Definition = KindMaterializedView, analyzed(t, pool, "SELECT secrets.id FROM app.secrets")
+	kept.OnWrite = []*Function{function("app", "as_id", Function{Language: "sql", Volatility: "immutable"})}
 	return s
 }
 

@@ -64,7 +64,8 @@ type Relation struct {
 
 	// OnRead and OnWrite are the functions, none of PostgreSQL's own, that run unseen when the relation is read (row security policies; what a
 	// view's query calls and its Definition does not name: casts, the operators of USING) or written (triggers, defaults, generated columns,
-	// checks, indexes, row security policies; when a materialized view is refreshed, its query). Sorted by name, no duplicates.
+	// checks, indexes, row security policies; when a materialized view is refreshed, its query), or one of its descendants. Sorted by name, no
+	// duplicates.
 	OnRead, OnWrite []*Function
 
 	Rules bool // it has rewrite rules besides a view's own: what is written to it may do anything

@@ -31,6 +31,20 @@ func (r *reading) readUnseen(ctx context.Context) error {
 	})
 }
 
+// ofParts adds to what a table runs when it is written what its parts run: their triggers and checks run for the rows that go there. (Their
+// row security policies do not when the table is named.)
+func (r *reading) ofParts() {
+	for _, part := range r.relations {
+		for _, whole := range part.Ancestors {
+			for _, f := range part.OnWrite {
+				if !slices.Contains(whole.OnWrite, f) {
+					whole.OnWrite = append(whole.OnWrite, f)
+				}
+			}
+		}
+	}
+}
+
 // unnamed are those of a view's functions that its text does not show: casts that are made without a word.
 func (r *reading) unnamed(view *Relation) []*Function {
 	if view.Definition == nil {

@@ -33,6 +33,12 @@ CREATE TABLE parted (a int) PARTITION BY RANGE (f(a));
 CREATE TABLE parted_trigger (a int) PARTITION BY RANGE (a);
 CREATE TABLE parted_trigger_1 PARTITION OF parted_trigger FOR VALUES FROM (1) TO (2);
 CREATE TRIGGER one BEFORE INSERT ON parted_trigger FOR EACH ROW EXECUTE FUNCTION t();
+CREATE TABLE part_trigger (a int) PARTITION BY RANGE (a);
+CREATE TABLE part_trigger_1 PARTITION OF part_trigger FOR VALUES FROM (1) TO (2) PARTITION BY RANGE (a);
+CREATE TABLE part_trigger_2 PARTITION OF part_trigger_1 (CHECK (g(a))) FOR VALUES FROM (1) TO (2);
+CREATE TRIGGER one BEFORE INSERT ON part_trigger_2 FOR EACH ROW EXECUTE FUNCTION t();
+CREATE TABLE heired (a int);
+CREATE TABLE heir (b int CHECK (g(b))) INHERITS (heired);
 
 CREATE TABLE policy_all (a int);
 ALTER TABLE policy_all ENABLE ROW LEVEL SECURITY;
@@ -97,6 +103,11 @@ func TestReadUnseen(t *testing.T) {
 			"parted":           " | f",
 			"parted_trigger":   " | t",
 			"parted_trigger_1": " | t",
+			"part_trigger":     " | g t", // what its parts run
+			"part_trigger_1":   " | g t",
+			"part_trigger_2":   " | g t",
+			"heired":           " | g",
+			"heir":             " | g",
 			"policy_all":       "g | g",
 			"policy_select":    "g | g",
 			"policy_update":    "g | g",

@@ -269,9 +269,10 @@ func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 		return answer{verdict: v}
 	}
 	v := verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision, terms: termsOf(d)}
-	if v.allow && (j.grant.ReadOnly || d.ReadOnly) && !j.grant.Observe {
+	mayRun := v.allow || j.grant.database.ObserveOnly
+	if mayRun && (j.grant.ReadOnly || d.ReadOnly) && !j.grant.Observe {
 		v.denial = readOnlyDenial(sheet)
-		v.allow = v.denial == nil
+		v.allow = v.allow && v.denial == nil
 	}
 	return answer{v, d.Cacheable}
 }

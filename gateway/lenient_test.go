@@ -64,3 +64,17 @@ func TestObserveOnly(t *testing.T) {
 		})
 	}
 }
+
+// TestObserveOnlyReadOnly: a session that is read-only does not write because policy would not have let it anyway.
+func TestObserveOnlyReadOnly(t *testing.T) {
+	exchange{
+		send:  []pgproto3.FrontendMessage{query("create x"), query("forbidden; create x"), query("forbidden")},
+		ready: 3, want: "E25006 ZI E25006 ZI D FORBIDDEN 1 ZI", ran: "forbidden",
+		trail: []string{
+			"query create x = deny → denied 25006", "query forbidden; create x = deny → denied 25006", "query forbidden = observe → completed",
+		},
+	}.checkWith(t, func(r *relay) {
+		r.grant.database.ObserveOnly, r.grant.ReadOnly = true, true
+		r.policy = &fakePolicy{grants: r.grant.ConnectDecision}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
 )
 
 // caps bounds, or counts, what is delivered to the client: DataRow and CopyData messages and the bytes in them. As a bound, zero is none.
@@ -167,7 +168,10 @@ func (j *judge) fetched(name string, ops []nameOp) (*portal, error) {
 }
 
 // row passes on one message of data, or cuts its statement off.
-func (r *reporter) row(size int) error {
+func (r *reporter) row(t wire.Type, size int) error {
+	if err := r.expectData(t); err != nil {
+		return err
+	}
 	run := r.asked().run
 	if run != nil && run.allowance != nil {
 		if run.cut == nil {
@@ -182,6 +186,25 @@ func (r *reporter) row(size int) error {
 	run.count(size)
 	r.rows++
 	r.pipe.Accept(size)
+	return nil
+}
+
+// expectData says whether what the backend is answering can have data, or a description, of this type. No statement's limits would count it
+// otherwise.
+func (r *reporter) expectData(t wire.Type) error {
+	e := r.asked()
+	fits := false
+	switch t {
+	case wire.FunctionCallResponse:
+		fits = e.kind == wire.FunctionCall
+	case wire.ParameterDescription:
+		fits = e.kind == wire.Describe
+	default:
+		fits = e.kind == wire.Query || e.kind == wire.Execute
+	}
+	if !fits || e.denial != nil {
+		return fail(ReasonBackendOutOfStep, fmt.Errorf("%q came where %q was asked", t, e.kind))
+	}
 	return nil
 }
 

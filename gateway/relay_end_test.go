@@ -318,3 +318,24 @@ func (b *bench) waitFor(what string, is func(q *queue) bool) {
 	}
 	b.t.Fatal(what + ": it never was")
 }
+
+// TestRelayDataNobodyAskedFor: rows belong to a statement, whose limits they count against.
+func TestRelayDataNobodyAskedFor(t *testing.T) {
+	row, data := &pgproto3.DataRow{Values: [][]byte{[]byte("1")}}, &pgproto3.CopyData{Data: []byte("1")}
+	tests := map[string]pgproto3.BackendMessage{
+		"a row": row, "copied data": data, "a copy": &pgproto3.CopyOutResponse{}, "a function's result": &pgproto3.FunctionCallResponse{},
+		"a description": &pgproto3.ParameterDescription{},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.backend.say(tt)
+			if got := strings.Join(b.rest(), " "); got != "FATAL 08P01" {
+				t.Errorf("got %s", got)
+			}
+			if cause := b.cause(); cause.reason != ReasonBackendOutOfStep {
+				t.Errorf("ended by %v", cause)
+			}
+		})
+	}
+}

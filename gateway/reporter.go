@@ -130,8 +130,14 @@ func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
 	}
 	switch t {
 	case wire.DataRow, wire.CopyData, wire.FunctionCallResponse:
-		return true, r.row(size)
-	case wire.NoticeResponse, wire.ParameterDescription, wire.CopyOutResponse:
+		return true, r.row(t, size)
+	case wire.CopyOutResponse, wire.ParameterDescription:
+		if err := r.expectData(t); err != nil {
+			return true, err
+		}
+		r.pipe.Accept(size)
+		return true, nil
+	case wire.NoticeResponse:
 		r.pipe.Accept(size)
 		return true, nil
 	case wire.RowDescription, wire.NoData:

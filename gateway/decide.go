@@ -85,7 +85,8 @@ func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 		return verdict{}, err
 	}
 	j.look(ctx)
-	if p.known.final && p.known.policy == j.policy.Policy() && p.known.snapshot == j.snapshot && j.blind == nil && !j.moved {
+	defer j.lookAway()
+	if p.known.final && p.known.policy == j.policy.Policy() && p.known.generation == j.generation() && j.blind == nil && !j.moved {
 		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)

@@ -36,16 +36,23 @@ func (j *judge) look(ctx context.Context) {
 	}
 }
 
+// lookAway forgets the snapshot: it is large, and the session may be idle for long.
+func (j *judge) lookAway() { j.snapshot = nil }
+
+// generation is that of the snapshot that facts rest on; 0 where there is none, or names have moved.
+func (j *judge) generation() uint64 {
+	if j.snapshot == nil || j.moved {
+		return 0
+	}
+	return j.snapshot.Generation
+}
+
 // facts are what a text means in the snapshot that was looked at; what it says, where there is no catalog or names have moved.
 func (j *judge) facts(p *prepared) *statement.Sheet {
-	snapshot := j.snapshot
-	if j.moved {
-		snapshot = nil
-	}
-	if o := p.known; o.facts == nil || o.snapshot != snapshot {
-		o.snapshot, o.facts, o.policy, o.final = snapshot, p.sheet, nil, false
-		if snapshot != nil {
-			o.facts = snapshot.Resolve(p.sheet, j.input.Session.SearchPath)
+	if o, generation := p.known, j.generation(); o.facts == nil || o.generation != generation {
+		o.generation, o.facts, o.policy, o.final = generation, p.sheet, nil, false
+		if generation != 0 {
+			o.facts = j.snapshot.Resolve(p.sheet, j.input.Session.SearchPath)
 		}
 		o.commands, o.relations = summarize(o.facts)
 	}

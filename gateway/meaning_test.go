@@ -3,10 +3,13 @@ package gateway
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -26,10 +29,13 @@ type fakeCatalog struct {
 	ask     func(asked int) // before Current answers, with what was known when it was asked
 }
 
+// generations numbers the snapshots of these tests.
+var generations atomic.Uint64
+
 func catalogOf(behind string) *catalog.Snapshot {
 	name := func(name string) statement.Name { return statement.Name{Schema: "app", Name: name} }
 	t := &catalog.Relation{Name: name("t"), Kind: catalog.KindTable, Columns: []string{"a"}}
-	s := &catalog.Snapshot{Relations: map[statement.Name]*catalog.Relation{t.Name: t}}
+	s := &catalog.Snapshot{Generation: generations.Add(1), Relations: map[statement.Name]*catalog.Relation{t.Name: t}}
 	if behind != "" {
 		t.Kind = catalog.KindView
 		t.Definition = &statement.Sheet{Complete: true, Statements: []statement.Statement{{
@@ -210,6 +216,23 @@ func TestMeaningMovesWhileItIsLookedUp(t *testing.T) {
 	if got := strings.Join(b.receive(1), " "); got != "E42501 ZI" {
 		t.Errorf("got %s", got)
 	}
+}
+
+// TestMeaningHoldsNoSnapshot: a snapshot may have hundreds of megabytes. A session that has nothing to do must not keep those from being
+// forgotten that are no longer current.
+func TestMeaningHoldsNoSnapshot(t *testing.T) {
+	source := &fakeCatalog{current: catalogOf("orders")}
+	first := weak.Make(source.current)
+	b := startWithCatalog(t, source, false)
+	b.send(query("select t"), parse("s", "select t, u"), bind("", "s"), execute(""), syncMessage)
+	b.receive(2)
+	source.become(catalogOf("orders"), nil)
+	for range 10 {
+		if runtime.GC(); first.Value() == nil {
+			return
+		}
+	}
+	t.Error("the snapshot is still held")
 }
 
 // TestMeaningToObservers: a session that observes does not wait, and runs what it likes.

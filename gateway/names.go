@@ -7,7 +7,6 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
-	"github.com/sallyport/sallyport/gateway/catalog"
 )
 
 // prepared is one SQL text as the session knows it: a Query's, or what a statement or a portal runs.
@@ -26,8 +25,8 @@ type prepared struct {
 type opinion struct {
 	commands, relations []string // the facts as the audit log records them
 
-	facts    *statement.Sheet  // what the sheet means in snapshot; nil: was not looked up
-	snapshot *catalog.Snapshot // nil: the facts are the sheet's own
+	facts      *statement.Sheet // what the sheet means; nil: was not looked up
+	generation uint64           // of the snapshot in which it means that; 0: the facts are the sheet's own
 
 	asked    *statement.Sheet // what policy was asked about last; nil: it was not, or had no answer
 	answer   verdict          // what it said to that

@@ -127,7 +127,7 @@ func (r *resolver) use(relation *Relation, fact statement.Relation, through []st
 	}
 	fact.Schema, fact.Name, fact.Kind, fact.Through = relation.Name.Schema, relation.Name.Name, string(relation.Kind), through
 	fact.Rules = relation.Rules
-	fact.Ancestors, fact.Descendants = namesOf(relation.Ancestors), namesOf(relation.Descendants)
+	fact.Ancestors, fact.Descendants = relation.familyNames()
 	fact.Columns = r.columns(relation, fact.Columns, len(through) == 0)
 	r.add(fact)
 	if r.tooMuch || relation.System || !touches(fact.Access) {

@@ -135,6 +135,19 @@ func TestResolveChangesNothing(t *testing.T) {
 	}
 }
 
+// TestResolveSharesNames: a session remembers the facts of many texts, and a table may have thousands of parts.
+func TestResolveSharesNames(t *testing.T) {
+	pool := startPool(t)
+	snapshot := database(t, pool)
+	payments := func(text string) statement.Relation {
+		return snapshot.Resolve(analyzed(t, pool, text), []string{"app"}).Statements[0].Relations[0]
+	}
+	one, two := payments("SELECT id FROM payments"), payments("SELECT amount FROM payments")
+	if len(one.Descendants) != 2 || &one.Descendants[0] != &two.Descendants[0] {
+		t.Errorf("%v and %v are not the same list", one.Descendants, two.Descendants)
+	}
+}
+
 // TestResolveTooMuch: views upon views that double at each step end as facts that are incomplete.
 func TestResolveTooMuch(t *testing.T) {
 	pool := startPool(t)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
@@ -69,6 +70,19 @@ type Relation struct {
 	OnRead, OnWrite []*Function
 
 	Rules bool // it has rewrite rules besides a view's own: what is written to it may do anything
+
+	family family
+}
+
+// family are the names of a relation's Ancestors and Descendants, made when they are first asked for. All facts share them.
+type family struct {
+	once                   sync.Once
+	ancestors, descendants []statement.Name
+}
+
+func (r *Relation) familyNames() (ancestors, descendants []statement.Name) {
+	r.family.once.Do(func() { r.family.ancestors, r.family.descendants = namesOf(r.Ancestors), namesOf(r.Descendants) })
+	return r.family.ancestors, r.family.descendants
 }
 
 // Function is a function, procedure or aggregate.

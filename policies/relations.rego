@@ -25,6 +25,8 @@ behind(relation, verb) if {
 # Granted by its own name, not by "*". Who may change a view reads what is behind it.
 by_name(relation, verb) if verb in access.database.schemas[relation.schema].relations[relation.name]
 
+by_name(relation, "lock") if "update" in access.database.schemas[relation.schema].relations[relation.name]
+
 by_name(relation, "select") if count(access.database.schemas[relation.schema].relations[relation.name]) > 0
 
 way(fact) := sprintf(", by way of %s,", [concat(", ", [names.written(view) | some view in fact.through])]) if {

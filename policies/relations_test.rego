@@ -190,6 +190,14 @@ test_written_behind_a_view if {
 	count(writes) == 0
 }
 
+test_locked_behind_a_view if {
+	known := {"through": [view("open")]}
+	reads := resolved("analyst@example.com", "secrets", ["select", "lock"], known) with data.access as granting({"open": ["select"]})
+	count(reads) == 1
+	writes := resolved("analyst@example.com", "secrets", ["select", "lock"], known) with data.access as granting({"open": ["update"]})
+	count(writes) == 0
+}
+
 test_part_of_a_withheld_table if {
 	known := {"ancestors": [view("secrets")]}
 	resolved("analyst@example.com", "secrets_2024", ["select"], known) == {

@@ -227,18 +227,13 @@ func written(inner statement.Relation, access []string) statement.Relation {
 	if !writes(access) {
 		return inner
 	}
-	inner.Access = slices.Clone(inner.Access)
-	for _, verb := range access {
-		if !slices.Contains(inner.Access, verb) {
-			inner.Access = append(inner.Access, verb)
-		}
-	}
-	slices.Sort(inner.Access)
+	inner.Access = union(inner.Access, access)
 	inner.Written = []string{"*"}
 	return inner
 }
 
-// locked gives a relation behind a view the lock that the view is locked with. Of those in the view's subqueries that says too much.
+// locked gives a relation behind a view the lock of SELECT FOR UPDATE and its kin on the view, which locks the rows it comes from
+// (markQueryForLocking in rewriteHandler.c).
 func locked(inner statement.Relation, access []string) statement.Relation {
 	if slices.Contains(access, "lock") {
 		inner.Access = union(inner.Access, []string{"lock"})

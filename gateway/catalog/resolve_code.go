@@ -36,9 +36,13 @@ func (r *resolver) function(fact statement.Function, path []string) {
 	}
 }
 
-// functionIn resolves a call that names the schema.
+// functionIn resolves a call that names the schema. Relations of PostgreSQL's own have the names of functions of its own.
 func (r *resolver) functionIn(fact statement.Function) {
 	found := false
+	if fact.Schema == pgCatalog && r.snapshot.Builtin[fact.Name] {
+		r.addFunction(fact)
+		found = true
+	}
 	for _, f := range r.snapshot.Functions[fact.Name] {
 		if f.Name.Schema == fact.Schema {
 			r.addFunction(described(f, fact.Constants, nil))

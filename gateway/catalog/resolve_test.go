@@ -25,7 +25,7 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 		Generation: 1, Version: 150000, Relations: map[statement.Name]*Relation{}, Functions: map[string][]*Function{},
 		Operators: map[string][]*Operator{}, Types: map[string][]*Type{}, Builtin: map[string]bool{},
 	}
-	for _, name := range []string{"lower", "count", "sum", "now", "coalesce", "set_config", "query_to_xml", "nextval"} {
+	for _, name := range []string{"lower", "count", "sum", "now", "coalesce", "set_config", "query_to_xml", "nextval", "pg_timezone_names"} {
 		s.Builtin[name] = true
 	}
 	table := func(schema, name string, columns ...string) *Relation {
@@ -39,6 +39,7 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 		return &f
 	}
 	table("pg_catalog", "pg_class", "oid", "relname").System = true
+	table("pg_catalog", "pg_timezone_names", "name").System = true
 	table("app", "customers", "id", "name", "ssn")
 	orders := table("app", "orders", "id", "customer_id", "amount")
 	table("app", "secrets", "id", "value")

@@ -13,10 +13,23 @@ reasons contains sprintf("function %s%s is not granted to %s", [names.written(fu
 	not behind(function)
 }
 
-# What a view calls, and what a table's triggers, defaults, checks and policies run, belongs to it when it is granted by its own name.
+# What a view calls, what a table's triggers, defaults, checks and policies run, and what a type's values run, belongs to it when it is granted
+# by its own name.
 behind(function) if {
 	some relation in function.through
 	relations.by_name(relation, "select")
+}
+
+# What a function is defined by, and the casts and checks of the values it takes, belong to it when it is granted by its name; an operator
+# likewise. Those of a type's values: see above.
+behind(function) if {
+	some other in function.through
+	other.name in access.database.schemas[other.schema].functions
+}
+
+behind(function) if {
+	some other in function.through
+	other.name in access.database.schemas[other.schema].operators
 }
 
 # PostgreSQL's own functions. What the catalog describes with a language is not one of them, whatever its schema.

@@ -172,6 +172,18 @@ test_run_unseen if {
 	count(by_name) == 0
 }
 
+# A default of an argument, a check of a domain that an argument is of, a cast to an operand.
+test_run_by_a_function if {
+	function := described({"name": "is_email", "through": [{"schema": "app", "name": "send"}]})
+	count(called(function)) == 1
+	by_function := called(function) with data.access.roles.readonly.databases.app.schemas.app.functions as ["send"]
+	count(by_function) == 0
+	by_another := called(function) with data.access.roles.readonly.databases.app.schemas.app.functions as ["sends"]
+	count(by_another) == 1
+	by_operator := called(function) with data.access.roles.readonly.databases.app.schemas.app.operators as ["send"]
+	count(by_operator) == 0
+}
+
 test_of_extensions if {
 	function := described({"schema": "public", "name": "similarity", "language": "c", "extension": "pg_trgm"})
 	count(called(function)) == 1

@@ -14,6 +14,8 @@ func (w *walker) expression(message proto.Message) {
 		w.indirection(n)
 	case *pg.A_Expr:
 		w.operation(n)
+	case *pg.A_ArrayExpr:
+		w.facts.builds = true
 	case *pg.SubLink:
 		w.subLink(n)
 	case *pg.CaseExpr:
@@ -149,6 +151,7 @@ func (w *walker) operation(n *pg.A_Expr) {
 // subLink records the operator of x IN (SELECT …), which has no name, and of x op ANY (SELECT …).
 func (w *walker) subLink(n *pg.SubLink) {
 	w.operator(n.GetOperName())
+	w.facts.builds = w.facts.builds || n.GetSubLinkType() == pg.SubLinkType_ARRAY_SUBLINK
 	if n.GetTestexpr() != nil && len(n.GetOperName()) == 0 {
 		w.equality()
 	}
@@ -160,6 +163,7 @@ func (w *walker) equality() { w.facts.word(hintOperators, "=") }
 // typeName records a type that is neither the grammar's own (int, which it writes pg_catalog.int4) nor one of PostgreSQL's. Without
 // schema such a name is looked up in pg_catalog first, unless the search path puts another schema before it: the session's is pinned.
 func (w *walker) typeName(n *pg.TypeName) {
+	w.facts.casts = true
 	name := nameOf(n.GetNames())
 	if n.GetPctType() { // table.column%TYPE, with or without schema
 		w.facts.named(factTypes, name)

@@ -24,6 +24,8 @@ type facts struct {
 	copy      *Copy
 	prepared  *Prepared
 	explain   *Explain
+	casts     bool // Hints.Casts and Hints.Builds
+	builds    bool
 }
 
 // relation is a Relation being collected.
@@ -104,6 +106,7 @@ func (f *facts) runs(command string) {
 }
 
 func (f *facts) calls(fn Function) {
+	f.builds = f.builds || strings.HasPrefix(fn.Name, "array_") || strings.Contains(fn.Name, "populate_record") || fn.Name == "percentile_disc"
 	key := fn.Schema + "\x00" + fn.Name + "\x00" + strings.Join(fn.Constants, "\x00")
 	if _, ok := f.functions[key]; !ok {
 		f.functions[key] = fn
@@ -171,7 +174,10 @@ func (f *facts) statement() Statement {
 		Copy:       f.copy,
 		Prepared:   f.prepared,
 		Explain:    f.explain,
-		Hints:      Hints{Operators: slices.Sorted(maps.Keys(f.words[hintOperators])), Calls: slices.Sorted(maps.Keys(f.words[hintCalls]))},
+		Hints: Hints{
+			Operators: slices.Sorted(maps.Keys(f.words[hintOperators])), Calls: slices.Sorted(maps.Keys(f.words[hintCalls])),
+			Casts: f.casts, Builds: f.builds,
+		},
 	}
 	for _, name := range f.order {
 		r := f.relations[name]

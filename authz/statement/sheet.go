@@ -58,6 +58,8 @@ type Statement struct {
 type Hints struct {
 	Operators []string `json:"operators,omitempty"` // operators without a schema, those that the grammar uses by itself too (IN, BETWEEN, USING)
 	Calls     []string `json:"calls,omitempty"`     // the name in x.name, where x is no relation: a column of x, or a call of name(x)
+	Casts     bool     `json:"casts,omitempty"`     // a type is named: there may be a cast
+	Builds    bool     `json:"builds,omitempty"`    // an array or a record is built of values, so that there is one of a type that is not named
 }
 
 // Class sorts commands for policies and for the relay.
@@ -106,7 +108,7 @@ type Relation struct {
 
 	// What follows is known of a relation that was found in the catalog. Kind is "" for one that was not.
 	Kind        string `json:"kind"`                  // table, partitioned table, view, materialized view, foreign table, sequence, …
-	Through     []Name `json:"through,omitempty"`     // the views it is reached through, outermost first; none: the text names it
+	Through     []Name `json:"through,omitempty"`     // what it is reached through, outermost first: views, row security, foreign keys; none: the text names it
 	Ancestors   []Name `json:"ancestors,omitempty"`   // what it is a partition of or inherits from, at any depth
 	Descendants []Name `json:"descendants,omitempty"` // its partitions and what inherits from it, at any depth
 	Rules       bool   `json:"rules"`                 // it has rewrite rules: what is written to it may do anything
@@ -125,7 +127,7 @@ type Function struct {
 	Volatility      string `json:"volatility"` // immutable, stable, volatile
 	SecurityDefiner bool   `json:"security_definer"`
 	Extension       string `json:"extension"`         // that it belongs to
-	Through         []Name `json:"through,omitempty"` // the relations that run it (a trigger, a default, a view); none: the text calls it
+	Through         []Name `json:"through,omitempty"` // what runs it: relations (a trigger, a default, a view), types, functions; none: the text calls it
 }
 
 // Setting is a configuration parameter touched.

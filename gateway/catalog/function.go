@@ -48,3 +48,7 @@ func (r *reading) readBuiltins(ctx context.Context) error {
 func compareFunctions(a, b *Function) int {
 	return cmp.Or(compareNames(a.Name, b.Name), strings.Compare(a.Arguments, b.Arguments))
 }
+
+func compareCoercions(a, b Coercion) int {
+	return cmp.Or(compareFunctions(a.Function, b.Function), strings.Compare(a.Column, b.Column))
+}

@@ -16,15 +16,19 @@ var typesSQL string
 // readOperators comes after readFunctions.
 func (r *reading) readOperators(ctx context.Context) error {
 	return r.rows(ctx, query{operatorsSQL, maxOperators, "operators"}, func(row *row) {
-		name := statement.Name{Schema: r.intern(row.bytes(0)), Name: row.text(1)}
-		r.snapshot.Operators[name.Name] = append(r.snapshot.Operators[name.Name],
-			&Operator{Name: name, Function: r.functions[row.oid(2)], Extension: row.text(3)})
+		o := &Operator{
+			Name:     statement.Name{Schema: r.intern(row.bytes(1)), Name: row.text(2)},
+			Function: r.functions[row.oid(3)], Extension: row.text(4),
+		}
+		r.operators[row.oid(0)] = o
+		r.snapshot.Operators[o.Name.Name] = append(r.snapshot.Operators[o.Name.Name], o)
 	})
 }
 
 func (r *reading) readTypes(ctx context.Context) error {
 	return r.rows(ctx, query{typesSQL, maxTypes, "types"}, func(row *row) {
-		name := statement.Name{Schema: r.intern(row.bytes(0)), Name: row.text(1)}
-		r.snapshot.Types[name.Name] = append(r.snapshot.Types[name.Name], &Type{Name: name, Extension: row.text(2)})
+		t := &Type{Name: statement.Name{Schema: r.intern(row.bytes(1)), Name: row.text(2)}, Extension: row.text(3)}
+		r.types[row.oid(0)] = t
+		r.snapshot.Types[t.Name.Name] = append(r.snapshot.Types[t.Name.Name], t)
 	})
 }

@@ -19,6 +19,7 @@ const (
 	maxOperators  = 100_000
 	maxTypes      = 200_000
 	maxUnseen     = 1_000_000 // pairs of a relation and a function that runs with it
+	maxCoercions  = 1_000_000 // pairs of a column, function, operator or type and a function that runs with its values
 	maxInherits   = 2 * maxRelations
 	maxDefinition = 1 << 20 // characters of a view's text, as many as a statement may have bytes (statements.max_text_bytes)
 )
@@ -37,6 +38,8 @@ type reading struct {
 
 	relations map[uint32]*Relation
 	functions map[uint32]*Function
+	operators map[uint32]*Operator
+	types     map[uint32]*Type
 	views     []*Relation // with a definition to be read
 	columns   map[string]string
 
@@ -51,6 +54,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 	r = &reading{
 		connection: c, analyze: analyze, known: known, texts: make(definitions),
 		relations: make(map[uint32]*Relation), functions: make(map[uint32]*Function), columns: make(map[string]string),
+		operators: make(map[uint32]*Operator), types: make(map[uint32]*Type),
 		snapshot: &Snapshot{
 			ReadAt:    time.Now(), // before the transaction begins, so not after it
 			Relations: make(map[statement.Name]*Relation), Functions: make(map[string][]*Function),
@@ -63,7 +67,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 	d, err = c.digest(ctx, seed, digest{})
 	for _, part := range []func(context.Context) error{
 		r.readVersion, r.readRelations, r.readColumns, r.readInheritance, r.readFunctions, r.readBuiltins, r.readOperators, r.readTypes,
-		r.readUnseen, r.readViews,
+		r.readUnseen, r.readCoercions, r.readConsulted, r.readCascades, r.readViews,
 	} {
 		if err == nil {
 			err = part(ctx)

@@ -102,16 +102,30 @@ func descend(parents map[*Relation][]*Relation) error {
 
 // settle draws what follows from what was read, and puts it in order. It comes last.
 func (r *reading) settle() {
-	r.ofParts()
 	for _, relation := range r.relations {
 		slices.SortFunc(relation.Ancestors, byName)
 		slices.SortFunc(relation.Descendants, byName)
 		slices.SortFunc(relation.OnRead, compareFunctions)
 		slices.SortFunc(relation.OnWrite, compareFunctions)
+		slices.SortFunc(relation.Coercions, compareCoercions)
+		slices.SortFunc(relation.Consulted, byName)
+		slices.SortFunc(relation.Cascades, func(a, b Cascade) int {
+			return cmp.Or(byName(a.Relation, b.Relation), slices.Compare(a.Key, b.Key))
+		})
 		if relation.Kind == KindView {
 			relation.OnRead = r.unnamed(relation)
 		}
 	}
+	for _, f := range r.functions {
+		slices.SortFunc(f.Coercions, compareCoercions)
+	}
+	for _, o := range r.operators {
+		slices.SortFunc(o.Coercions, compareCoercions)
+	}
+	for _, t := range r.types {
+		slices.SortFunc(t.Coercions, compareCoercions)
+	}
+	slices.SortFunc(r.snapshot.Coercions, compareCoercions)
 }
 
 func byName(a, b *Relation) int { return compareNames(a.Name, b.Name) }

@@ -53,11 +53,16 @@ type resolver struct {
 	types     []statement.Object
 	opaque    []string
 	tooMuch   bool
+
+	inside         []*Function // whose coercions are being added
+	written, built bool        // which coercions there may be: see Coercion
 }
 
 func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	r.known, r.called = map[string]int{}, map[string]bool{}
 	r.opaque = slices.Clone(s.Opaque)
+	r.written = s.Hints.Casts
+	r.built = s.Hints.Builds || slices.ContainsFunc(s.Functions, func(f statement.Function) bool { return r.snapshot.Functions[f.Name] != nil })
 	for i := range s.Relations {
 		r.relation(s.Relations[i])
 	}
@@ -72,6 +77,9 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	r.operatorsOf(s)
 	for _, t := range s.Types {
 		r.typeNamed(t)
+	}
+	if s.Class != statement.ClassTransaction && s.Class != statement.ClassSession || len(s.Relations)+len(s.Functions) > 0 {
+		r.coerced(r.snapshot.Coercions, nil)
 	}
 	out.Relations, out.Functions, out.Operators, out.Types = orEmpty(r.relations), orEmpty(r.functions), orEmpty(r.operators), orEmpty(r.types)
 	out.Opaque = orEmpty(r.opaque)
@@ -121,21 +129,48 @@ func (r *resolver) relation(fact statement.Relation) {
 
 // use adds a relation that is used as a fact of the text, or of a view's definition, says, and all that is behind it.
 func (r *resolver) use(relation *Relation, fact statement.Relation, through []statement.Name) {
-	if len(through) >= maxThrough || slices.Contains(through, relation.Name) {
+	if len(through) >= maxThrough {
 		r.tooMuch = true
 		return
 	}
 	fact.Schema, fact.Name, fact.Kind, fact.Through = relation.Name.Schema, relation.Name.Name, string(relation.Kind), through
 	fact.Rules = relation.Rules
 	fact.Ancestors, fact.Descendants = relation.familyNames()
+	if len(through) == 0 { // a view's own are known with it
+		r.coercedIn(relation, fact)
+	}
 	fact.Columns = r.columns(relation, fact.Columns, len(through) == 0)
 	r.add(fact)
-	if r.tooMuch || relation.System || !touches(fact.Access) {
+	if r.tooMuch || relation.System || !touches(fact.Access) || slices.Contains(through, relation.Name) {
 		return
 	}
 	inner := append(slices.Clone(through), relation.Name)
 	r.hooks(relation, fact, inner)
 	r.behind(relation, fact, inner)
+	for _, read := range relation.Consulted {
+		r.use(read, statement.Relation{Access: []string{"select"}, AllUnsure: true}, inner)
+	}
+	for i := range relation.Cascades {
+		r.cascade(&relation.Cascades[i], fact, inner)
+	}
+}
+
+// cascade adds what a foreign key changes when a relation it refers to is changed.
+func (r *resolver) cascade(c *Cascade, fact statement.Relation, through []statement.Name) {
+	change := func(verb string) {
+		written := c.Key
+		if verb == "delete" {
+			written = nil
+		}
+		r.use(c.Relation, statement.Relation{Access: []string{verb}, Columns: c.Key, Written: orEmpty(written)}, through)
+	}
+	if c.OnDelete != "" && slices.Contains(fact.Access, "delete") {
+		change(c.OnDelete)
+	}
+	moved := slices.Contains(fact.Written, "*") || slices.ContainsFunc(c.To, func(column string) bool { return slices.Contains(fact.Written, column) })
+	if c.OnUpdate != "" && moved && slices.Contains(fact.Access, "update") {
+		change(c.OnUpdate)
+	}
 }
 
 // columns keeps the columns that the relation has. What else is named of it may be a function that is called with its row.
@@ -171,11 +206,17 @@ func isSystemColumn(name string) bool {
 // hooks adds the functions that run unseen.
 func (r *resolver) hooks(relation *Relation, fact statement.Relation, through []statement.Name) {
 	for _, f := range relation.OnRead {
-		r.addFunction(described(f, nil, through))
+		r.addCall(f, nil, through)
 	}
-	if writes(fact.Access) || slices.Contains(fact.Access, "refresh") {
-		for _, f := range relation.OnWrite {
-			r.addFunction(described(f, nil, through))
+	if !writes(fact.Access) && !slices.Contains(fact.Access, "refresh") {
+		return
+	}
+	for _, f := range relation.OnWrite {
+		r.addCall(f, nil, through)
+	}
+	for _, part := range relation.Descendants { // where the rows are
+		for _, f := range part.OnWrite {
+			r.addCall(f, nil, append(slices.Clone(through), part.Name))
 		}
 	}
 }

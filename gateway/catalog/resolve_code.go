@@ -23,7 +23,7 @@ func (r *resolver) function(fact statement.Function, path []string) {
 	}
 	for _, f := range r.snapshot.Functions[fact.Name] {
 		if f.Name.Schema == pgCatalog || slices.Contains(path, f.Name.Schema) {
-			r.addFunction(described(f, fact.Constants, nil))
+			r.addCall(f, fact.Constants, nil)
 			found = true
 		}
 	}
@@ -45,7 +45,7 @@ func (r *resolver) functionIn(fact statement.Function) {
 	}
 	for _, f := range r.snapshot.Functions[fact.Name] {
 		if f.Name.Schema == fact.Schema {
-			r.addFunction(described(f, fact.Constants, nil))
+			r.addCall(f, fact.Constants, nil)
 			found = true
 		}
 	}
@@ -66,7 +66,7 @@ func (r *resolver) functionThrough(fact statement.Function, through []statement.
 	found := false
 	for _, f := range r.snapshot.Functions[fact.Name] {
 		if f.Name.Schema == fact.Schema {
-			r.addFunction(described(f, fact.Constants, through))
+			r.addCall(f, fact.Constants, through)
 			found = true
 		}
 	}
@@ -80,7 +80,7 @@ func (r *resolver) functionThrough(fact statement.Function, through []statement.
 func (r *resolver) operatorThrough(fact statement.Object, through []statement.Name) {
 	for _, operator := range r.snapshot.Operators[fact.Name] {
 		if operator.Name.Schema == fact.Schema && operator.Function != nil {
-			r.addFunction(described(operator.Function, nil, through))
+			r.addCall(operator.Function, nil, through)
 		}
 	}
 }
@@ -92,6 +92,7 @@ func (r *resolver) attributes(names []string) []string {
 		r.perhapsCalled(name)
 		if r.isType(name) {
 			fields = append(fields, name) // a cast that is written like a field: policy shall know
+			r.coercedTo(statement.Object{Name: name})
 		}
 	}
 	return fields
@@ -108,7 +109,7 @@ func (r *resolver) perhapsCalled(name string) bool {
 	for _, f := range r.snapshot.Functions[name] {
 		one := f.Minimum <= 1 && (f.Maximum >= 1 || f.Maximum < 0) && !f.Procedure
 		if one && (f.Name.Schema == pgCatalog || slices.Contains(r.path, f.Name.Schema)) {
-			r.addFunction(described(f, nil, nil))
+			r.addCall(f, nil, nil)
 			found = true
 		}
 	}
@@ -122,6 +123,7 @@ func (r *resolver) operatorsOf(s *statement.Statement) {
 		for _, operator := range r.snapshot.Operators[named.Name] {
 			if operator.Name.Schema == named.Schema {
 				named.Extension = operator.Extension
+				r.coerced(operator.Coercions, []statement.Name{operator.Name})
 			}
 		}
 		r.addOperator(named)
@@ -130,6 +132,7 @@ func (r *resolver) operatorsOf(s *statement.Statement) {
 		for _, operator := range r.snapshot.Operators[name] {
 			if operator.Name.Schema == pgCatalog || slices.Contains(r.path, operator.Name.Schema) {
 				r.addOperator(statement.Object{Schema: operator.Name.Schema, Name: name, Extension: operator.Extension})
+				r.coerced(operator.Coercions, []statement.Name{operator.Name})
 			}
 		}
 	}
@@ -152,6 +155,7 @@ func (r *resolver) typeNamed(fact statement.Object) {
 			r.types = append(r.types, t)
 		}
 	}
+	r.coercedTo(fact)
 }
 
 // typesNamed finds the types a name may mean: types of their own, and the row types of relations. PostgreSQL's own name of an array type is
@@ -177,9 +181,25 @@ func (r *resolver) typesNamed(fact statement.Object) []statement.Object {
 	return slices.Compact(found)
 }
 
+// addCall adds a function that was found, with what it is defined by and the coercions of its arguments.
+func (r *resolver) addCall(f *Function, constants []string, through []statement.Name) {
+	fact := described(f, constants, through)
+	if r.called[functionKey(&fact)] {
+		return
+	}
+	r.addFunction(fact)
+	if !slices.Contains(r.inside, f) {
+		r.inside = append(r.inside, f)
+		r.coerced(f.Coercions, append(slices.Clone(through), f.Name))
+		r.inside = r.inside[:len(r.inside)-1]
+	}
+}
+
 func (r *resolver) addFunction(fact statement.Function) {
 	key := functionKey(&fact)
-	if !r.called[key] {
+	if len(r.functions) >= maxResolved {
+		r.tooMuch = true
+	} else if !r.called[key] {
 		r.called[key] = true
 		r.functions = append(r.functions, fact)
 	}

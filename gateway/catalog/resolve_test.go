@@ -18,6 +18,7 @@ import (
 //	app.customers(id, name, ssn)   app.orders(id, customer_id, amount): triggers, a policy   app.secrets(id, value)
 //	app.payments, its partitions payments_old and payments_new; app.ruled has rules
 //	app.totals → customers, orders; app.nested → totals, secrets; app.open → secrets; app.blind cannot be read; app.kept ← secrets
+//	app.letters: columns of types with casts and checks; app.accounts: a policy that reads app.members; app.parents → app.children
 //	functions app.total, app.lower, hidden.total (not in the path), app.make; extension citext in public
 func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	t.Helper()
@@ -56,6 +57,26 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	function("app", "make", Function{Minimum: 2, Maximum: -1, Language: "sql", Volatility: "immutable"})
 	orders.OnWrite = []*Function{function("app", "touch", Function{Language: "plpgsql", Volatility: "volatile"})}
 	orders.OnRead = []*Function{function("app", "may_see", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "stable"})}
+
+	isEmail := function("app", "is_email", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	toNumber := function("app", "to_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	fromNumber := function("app", "from_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	check, implicit, explicit := Coercion{Function: isEmail}, Coercion{Function: toNumber}, Coercion{Function: fromNumber, Written: true}
+	table("app", "letters", "sender", "mood", "readers").Coercions = []Coercion{
+		{Function: isEmail, Column: "sender", Built: true}, {Function: toNumber, Column: "mood"}, {Function: fromNumber, Column: "mood", Written: true},
+		{Function: isEmail, Column: "readers"},
+	}
+	s.Types["email"] = []*Type{{Name: statement.Name{Schema: "app", Name: "email"}, Coercions: []Coercion{check}}}
+	s.Types["mood"] = []*Type{{Name: statement.Name{Schema: "app", Name: "mood"}, Coercions: []Coercion{implicit, explicit}}}
+	function("app", "send", Function{Minimum: 1, Maximum: 1, Language: "plpgsql", Volatility: "volatile", Coercions: []Coercion{check}})
+	s.Operators["==="] = []*Operator{{Name: statement.Name{Schema: "app", Name: "==="}, Coercions: []Coercion{implicit, explicit}}}
+	old.OnWrite = []*Function{function("app", "sort_in", Function{Language: "plpgsql", Volatility: "volatile"})}
+
+	table("app", "accounts", "id", "owner").Consulted = []*Relation{table("app", "members", "member", "level")}
+	children := table("app", "children", "id", "parent")
+	children.OnWrite = []*Function{function("app", "mourn", Function{Language: "plpgsql", Volatility: "volatile"})}
+	table("app", "parents", "id", "name").Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "delete", OnUpdate: "update"}}
+	children.Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "update"}}
 
 	equal := function("public", "citext_eq", Function{Minimum: 2, Maximum: 2, Language: "c", Volatility: "immutable", Extension: "citext"})
 	s.Operators["="] = []*Operator{{Name: statement.Name{Schema: "public", Name: "="}, Function: equal, Extension: "citext"}}

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -183,6 +184,15 @@ func (r *row) number(i int) int {
 		r.err = errMalformed
 	}
 	return int(n)
+}
+
+// texts decodes an array of texts in JSON.
+func (r *row) texts(i int) []string {
+	var list []string
+	if err := json.Unmarshal(r.bytes(i), &list); err != nil {
+		r.err = errMalformed
+	}
+	return list
 }
 
 // array encodes OIDs as PostgreSQL's array literal.

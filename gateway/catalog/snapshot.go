@@ -39,6 +39,9 @@ type Snapshot struct {
 	Operators map[string][]*Operator
 	Types     map[string][]*Type
 
+	// Coercions are those between types that PostgreSQL came with: any statement may use them.
+	Coercions []Coercion
+
 	// Builtin are the names of the functions that PostgreSQL came with.
 	Builtin map[string]bool
 }
@@ -69,6 +72,15 @@ type Relation struct {
 	// duplicates.
 	OnRead, OnWrite []*Function
 
+	// Coercions of values of its columns, beside those in the queries of views.
+	Coercions []Coercion
+
+	// Consulted are the relations that its row security policies read.
+	Consulted []*Relation
+
+	// Cascades are what foreign keys do to other relations when this one is changed.
+	Cascades []Cascade
+
 	Rules bool // it has rewrite rules besides a view's own: what is written to it may do anything
 
 	family family
@@ -85,6 +97,15 @@ func (r *Relation) familyNames() (ancestors, descendants []statement.Name) {
 	return r.family.ancestors, r.family.descendants
 }
 
+// Cascade is a foreign key that changes the relation that has it.
+type Cascade struct {
+	Relation *Relation // that has the key
+	Key      []string  // its columns
+	To       []string  // the columns that they refer to
+	OnDelete string    // what a DELETE does to Relation: "delete", "update", "" for nothing
+	OnUpdate string    // and what an UPDATE of To does
+}
+
 // Function is a function, procedure or aggregate.
 type Function struct {
 	OID       uint32
@@ -99,6 +120,19 @@ type Function struct {
 	Procedure       bool
 	Aggregate       bool   // or a window function
 	Extension       string // that it belongs to; "" for none
+
+	// Coercions of its arguments and of what it returns, and the functions that it is defined by: in defaults of arguments, those that an
+	// aggregate is made of, those in a body that PostgreSQL has parsed.
+	Coercions []Coercion
+}
+
+// Coercion is a function, none of PostgreSQL's own nor of the extension that the type comes from, that may run when there is a value of a
+// type: a cast from or to it, the check of a domain, what a range type is made with.
+type Coercion struct {
+	Function *Function
+	Column   string // of a relation
+	Written  bool   // only by a cast that is written: ::, CAST
+	Built    bool   // only when a value is built that the text names no type of, e.g. an array of a domain
 }
 
 // Operator is an operator.
@@ -106,10 +140,12 @@ type Operator struct {
 	Name      statement.Name
 	Function  *Function // nil when it is one that PostgreSQL came with
 	Extension string
+	Coercions []Coercion // of its operands and its result
 }
 
 // Type is a base, enum, range, domain or composite type.
 type Type struct {
 	Name      statement.Name
 	Extension string
+	Coercions []Coercion
 }

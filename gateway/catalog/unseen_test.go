@@ -30,6 +30,8 @@ CREATE TABLE disabled (a int);
 CREATE TRIGGER one BEFORE INSERT ON disabled FOR EACH ROW EXECUTE FUNCTION t();
 ALTER TABLE disabled DISABLE TRIGGER one;
 CREATE TABLE parted (a int) PARTITION BY RANGE (f(a));
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (1) TO (2) PARTITION BY LIST (a);
+CREATE TABLE parted_1_1 PARTITION OF parted_1 DEFAULT;
 CREATE TABLE parted_trigger (a int) PARTITION BY RANGE (a);
 CREATE TABLE parted_trigger_1 PARTITION OF parted_trigger FOR VALUES FROM (1) TO (2);
 CREATE TRIGGER one BEFORE INSERT ON parted_trigger FOR EACH ROW EXECUTE FUNCTION t();
@@ -74,6 +76,10 @@ CREATE CAST (box AS bool) WITH FUNCTION unbox(box) AS IMPLICIT;
 CREATE TABLE boxes (a box);
 CREATE VIEW view_cast AS SELECT 1 AS one FROM boxes WHERE a AND g(1) AND 1 === 1;
 CREATE VIEW view_named AS SELECT f(1) AS one WHERE 1 === 1;
+CREATE VIEW view_domain AS SELECT NULL::better AS one;
+CREATE FUNCTION difference(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = difference);
+CREATE TABLE spans (a span_multirange);
 CREATE VIEW view_trigger AS SELECT 1 AS one;
 CREATE TRIGGER one INSTEAD OF INSERT ON view_trigger FOR EACH ROW EXECUTE FUNCTION t();
 CREATE VIEW view_default AS SELECT 1 AS one;
@@ -101,6 +107,8 @@ func TestReadUnseen(t *testing.T) {
 			"triggered":        " | g t",
 			"disabled":         " | ",
 			"parted":           " | f",
+			"parted_1":         " | f",
+			"parted_1_1":       " | f",
 			"parted_trigger":   " | t",
 			"parted_trigger_1": " | t",
 			"part_trigger":     " | g t", // what its parts run
@@ -123,6 +131,8 @@ func TestReadUnseen(t *testing.T) {
 			"boxes":            " | ",
 			"view_cast":        "unbox | ", // g and === are in its definition
 			"view_named":       " | ",
+			"view_domain":      "g | g",
+			"spans":            " | difference",
 			"view_trigger":     " | t",
 			"view_default":     " | f",
 			"copied":           " | f",

@@ -27,7 +27,8 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         UNION ALL
         SELECT 4, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(
             ROW (p.oid, p.proname, p.pronamespace, p.prolang, p.prokind, p.prosecdef, p.provolatile, p.provariadic, p.pronargs,
-                p.pronargdefaults, p.proargtypes, p.proallargtypes, p.proargmodes, p.proargnames), $1))
+                p.pronargdefaults, p.proargtypes, p.proallargtypes, p.proargmodes, p.proargnames,
+                p.proargdefaults::pg_catalog.text, p.prosqlbody::pg_catalog.text), $1))
         FROM pg_catalog.pg_proc p
         WHERE p.oid OPERATOR(pg_catalog.>=) 16384
         UNION ALL
@@ -55,7 +56,7 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         UNION ALL
         SELECT 11, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (k.oid, k.xmin), $1))
         FROM pg_catalog.pg_constraint k
-        WHERE k.contype OPERATOR(pg_catalog.=) ANY ('{c,x}'::pg_catalog."char"[])
+        WHERE k.contype OPERATOR(pg_catalog.=) ANY ('{c,f,x}'::pg_catalog."char"[])
             AND NOT k.conrelid OPERATOR(pg_catalog.=) ANY (SELECT p.oid FROM passing p)
         UNION ALL
         SELECT 12, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (f.oid, f.xmin), $1))
@@ -77,6 +78,14 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         UNION ALL
         SELECT 16, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (l.oid, l.lanname), $1))
         FROM pg_catalog.pg_language l
+        UNION ALL
+        SELECT 17, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (c.oid, c.xmin), $1))
+        FROM pg_catalog.pg_cast c
+        WHERE c.castfunc OPERATOR(pg_catalog.>=) 16384
+        UNION ALL
+        SELECT 18, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (a.aggfnoid, a.xmin), $1))
+        FROM pg_catalog.pg_aggregate a
+        WHERE a.aggfnoid::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384
     )
     SELECT pg_catalog.string_agg(pg_catalog.concat(d.number, ':', d.hash), ' ' ORDER BY d.part) FROM parts d
 ) END, s.seen

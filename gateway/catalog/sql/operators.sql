@@ -1,5 +1,5 @@
 -- The operators that initdb did not make. One without a function is a shell that nothing can use.
-SELECT n.nspname, o.oprname, o.oprcode::pg_catalog.oid, e.extname
+SELECT o.oid, n.nspname, o.oprname, o.oprcode::pg_catalog.oid, e.extname
 FROM pg_catalog.pg_operator o
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) o.oprnamespace
 LEFT JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_operator'::pg_catalog.regclass

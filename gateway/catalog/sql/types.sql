@@ -1,6 +1,6 @@
 -- The types that initdb did not make, with the arrays of them. Row types of relations, and arrays of those, are no types of their own: they
 -- come and go with the relation. A composite type has a relation too, of a kind that holds nothing.
-SELECT n.nspname, t.typname, e.extname
+SELECT t.oid, n.nspname, t.typname, e.extname
 FROM pg_catalog.pg_type t
 JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace
 LEFT JOIN pg_catalog.pg_type i ON i.oid OPERATOR(pg_catalog.=) t.typelem AND i.typarray OPERATOR(pg_catalog.=) t.oid

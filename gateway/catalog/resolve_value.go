@@ -1,0 +1,63 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// coerced adds the functions that values of something run, but for those that this statement cannot make them run.
+func (r *resolver) coerced(list []Coercion, through []statement.Name) {
+	if len(through) > maxThrough {
+		r.tooMuch = true
+		return
+	}
+	for _, c := range list {
+		if (!c.Written || r.written) && (!c.Built || r.built) {
+			r.addCall(c.Function, nil, through)
+		}
+	}
+}
+
+// coercedIn adds those of the columns of a relation that the text uses.
+func (r *resolver) coercedIn(relation *Relation, fact statement.Relation) {
+	if len(relation.Coercions) == 0 {
+		return
+	}
+	used := func(c Coercion) bool {
+		return fact.AllUnsure || slices.Contains(fact.Columns, "*") || slices.Contains(fact.Columns, c.Column)
+	}
+	list := slices.DeleteFunc(slices.Clone(relation.Coercions), func(c Coercion) bool { return !used(c) })
+	r.coerced(list, []statement.Name{relation.Name})
+}
+
+// coercedTo adds those of the types that a name may mean. Where a type is named, a value of it is made.
+func (r *resolver) coercedTo(fact statement.Object) {
+	schemas := []string{fact.Schema}
+	if fact.Schema == "" {
+		schemas = r.path
+	}
+	for _, schema := range schemas {
+		for _, name := range []string{fact.Name, strings.TrimLeft(fact.Name, "_")} {
+			through := []statement.Name{{Schema: schema, Name: name}}
+			for _, t := range r.snapshot.Types[name] {
+				if t.Name.Schema == schema {
+					r.coerced(made(t.Coercions), through)
+				}
+			}
+			if relation := r.snapshot.Relations[statement.Name{Schema: schema, Name: name}]; relation != nil {
+				r.coerced(made(relation.Coercions), through)
+			}
+		}
+	}
+}
+
+// made are coercions where a value is made at any rate.
+func made(list []Coercion) []Coercion {
+	list = slices.Clone(list)
+	for i := range list {
+		list[i].Built = false
+	}
+	return list
+}

@@ -36,12 +36,15 @@ func (w *walker) insert(n *pg.InsertStmt) {
 }
 
 // onConflict walks ON CONFLICT. DO UPDATE reads the row that is there; DO NOTHING tells whether there is one, which takes the right to
-// read the columns it names.
+// read the columns it names, or the constraint that it names has.
 func (w *walker) onConflict(r *relation, n *pg.OnConflictClause) {
 	if n == nil {
 		return
 	}
 	w.rows(r, "excluded")
+	if n.GetInfer().GetConname() != "" {
+		r.readUnsure() // the columns of a constraint, which the text does not name
+	}
 	if n.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
 		r.access["select"] = struct{}{}
 		r.access["update"] = struct{}{}

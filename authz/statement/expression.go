@@ -116,6 +116,7 @@ func (w *walker) indirection(n *pg.A_Indirection) {
 	for _, step := range n.GetIndirection() {
 		if name := step.GetString_().GetSval(); name != "" {
 			w.facts.word(factAttributes, name)
+			w.systemColumn(argument, name)
 			if callableWithOne(name) {
 				w.calls(Name{Name: name})
 				w.ownFunction(name, callArgs{{value: argument}})
@@ -123,6 +124,28 @@ func (w *walker) indirection(n *pg.A_Indirection) {
 		}
 		argument = nil // the next step is applied to what this one gives
 	}
+}
+
+// systemColumn ties (t).ctid and ctid(t). They mean the column that t.* does not have.
+func (w *walker) systemColumn(row *pg.Node, name string) {
+	parts, star := fieldsOf(row.GetColumnRef().GetFields())
+	if star || len(parts) == 0 || !isSystemColumn(name) {
+		return
+	}
+	schema := ""
+	if len(parts) > 1 {
+		schema = parts[len(parts)-2]
+	}
+	w.scope.qualified(schema, parts[len(parts)-1], name)
+}
+
+// isSystemColumn says whether every table has the column (https://www.postgresql.org/docs/current/ddl-system-columns.html).
+func isSystemColumn(name string) bool {
+	switch name {
+	case "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid":
+		return true
+	}
+	return false
 }
 
 // operator records an operator written with a schema, other than the one that operators without come from. Which operators those without

@@ -33,6 +33,9 @@ func (w *walker) call(n *pg.FuncCall) {
 	if own {
 		w.ownFunction(name.Name, args)
 	}
+	if len(args) == 1 && name.Schema == "" {
+		w.systemColumn(args[0].value, name.Name)
+	}
 }
 
 // takesNames says whether one of PostgreSQL's own functions takes the name of something in a string, or is none of its own. The others'

@@ -3,6 +3,7 @@ package e2e
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/sallyport/sallyport/e2e/stack"
@@ -104,6 +106,57 @@ func TestGarbage(t *testing.T) {
 	}
 	if err := checkLog(g.Log); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMonsters: texts that would be the end of a recursive parser, or of its memory, are refused in little time by a gateway that does not
+// notice: its statement workers are the same ones, the session goes on, and it does not grow.
+func TestMonsters(t *testing.T) {
+	const eachWithin = 5 * time.Second
+	g := ownGateway(t, nil)
+	conn := login{gateway: g, account: stack.Analyst}.connect(t)
+	before := resident(t, g)
+	for name, test := range map[string]struct{ text, want string }{
+		"20,000 parentheses":          {"SELECT " + strings.Repeat("(", 20_000) + "1" + strings.Repeat(")", 20_000), "54001"},
+		"an expression of 100,000":    {"SELECT 1" + strings.Repeat("+1", 100_000), "54001"},
+		"a condition of 100,000":      {"SELECT 1 WHERE true" + strings.Repeat(" OR a", 100_000), "54001"},
+		"50,000 UNIONs":               {"SELECT 1" + strings.Repeat(" UNION SELECT 1", 50_000), "54001"},
+		"10,000 statements":           {strings.Repeat("SELECT 1;", 10_000), "54001"},
+		"an IN list of a megabyte":    {"SELECT 1 FROM orders WHERE id IN (" + strings.Repeat("1,", 500_000) + "1)", "54001"},
+		"an array of a megabyte":      {"SELECT ARRAY[" + strings.Repeat("1,", 500_000) + "1]", "54001"},
+		"20,000 subqueries":           {"SELECT " + strings.Repeat("(SELECT ", 20_000) + "1" + strings.Repeat(")", 20_000), "54001"},
+		"a literal beyond a megabyte": {"SELECT '" + strings.Repeat("x", 1<<20) + "'", "54000"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			_, queried := conn.PgConn().Exec(t.Context(), test.text).ReadAll()
+			_, prepared := conn.PgConn().Prepare(t.Context(), "", test.text, nil)
+			for _, err := range []error{queried, prepared} {
+				var refused *pgconn.PgError
+				if !errors.As(err, &refused) || refused.Code != test.want {
+					t.Errorf("got %v, want %s", err, test.want)
+				}
+			}
+			if took := time.Since(start); took > 2*eachWithin {
+				t.Errorf("it took %v", took)
+			}
+			value(t, conn, "SELECT 'still here'")
+		})
+	}
+	if restarts := counted(t, g, "sallyport_statement_worker_restarts_total"); restarts != 0 {
+		t.Errorf("%d statement workers died", restarts)
+	}
+	allowed := 64 << 20
+	if raceDetector {
+		allowed *= 4
+	}
+	if after := resident(t, g); after > before+allowed {
+		t.Errorf("memory grew from %d to %d MiB", before>>20, after>>20)
+	}
+	select {
+	case <-g.Done():
+		t.Error("the gateway has ended")
+	default:
 	}
 }
 

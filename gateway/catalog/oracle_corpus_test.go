@@ -14,7 +14,8 @@ import (
 // searchPaths are the search paths that statements are tried with.
 var searchPaths = [][]string{{"app", "public", "pg_temp"}, {"public", "app", "pg_temp"}, {"app", "pg_temp"}}
 
-// corpus are the texts of other tests, which are about what such an analysis can get wrong.
+// corpus are the texts of other tests, which are about what such an analysis can get wrong, and those of the file ORACLE_TEXTS, e.g. what
+// "sqlsmith --dry-run" prints for a database of oracle.sql (without the foreign table, which it cannot do with).
 func corpus(t *testing.T) []string {
 	t.Helper()
 	var texts []string
@@ -40,6 +41,13 @@ func corpus(t *testing.T) []string {
 			_, text, _ := strings.Cut(entry, "\n")
 			texts = append(texts, text)
 		}
+	}
+	if path := os.Getenv("ORACLE_TEXTS"); path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, strings.Split(string(content), ";\n")...)
 	}
 	slices.Sort(texts)
 	return slices.Compact(texts)

@@ -208,7 +208,7 @@ func (r *resolver) hooks(relation *Relation, fact statement.Relation, through []
 	for _, f := range relation.OnRead {
 		r.addCall(f, nil, through)
 	}
-	if !writes(fact.Access) && !slices.Contains(fact.Access, "refresh") {
+	if !writes(fact.Access) && !computes(fact.Access) {
 		return
 	}
 	for _, f := range relation.OnWrite {
@@ -231,6 +231,11 @@ func writes(access []string) bool {
 	return slices.ContainsFunc(access, func(verb string) bool {
 		return verb == "insert" || verb == "update" || verb == "delete" || verb == "truncate"
 	})
+}
+
+// computes says whether what is stored is computed anew: the query of a materialized view, the expressions of indexes.
+func computes(access []string) bool {
+	return slices.Contains(access, "refresh") || slices.Contains(access, "maintain")
 }
 
 // behind adds what a view reads and, when it is written to, the relation that PostgreSQL writes to in its place: the only one in its FROM

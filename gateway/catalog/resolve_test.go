@@ -58,25 +58,8 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	orders.OnWrite = []*Function{function("app", "touch", Function{Language: "plpgsql", Volatility: "volatile"})}
 	orders.OnRead = []*Function{function("app", "may_see", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "stable"})}
 
-	isEmail := function("app", "is_email", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
-	toNumber := function("app", "to_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
-	fromNumber := function("app", "from_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
-	check, implicit, explicit := Coercion{Function: isEmail}, Coercion{Function: toNumber}, Coercion{Function: fromNumber, Written: true}
-	table("app", "letters", "sender", "mood", "readers").Coercions = []Coercion{
-		{Function: isEmail, Column: "sender", Built: true}, {Function: toNumber, Column: "mood"}, {Function: fromNumber, Column: "mood", Written: true},
-		{Function: isEmail, Column: "readers"},
-	}
-	s.Types["email"] = []*Type{{Name: statement.Name{Schema: "app", Name: "email"}, Coercions: []Coercion{check}}}
-	s.Types["mood"] = []*Type{{Name: statement.Name{Schema: "app", Name: "mood"}, Coercions: []Coercion{implicit, explicit}}}
-	function("app", "send", Function{Minimum: 1, Maximum: 1, Language: "plpgsql", Volatility: "volatile", Coercions: []Coercion{check}})
-	s.Operators["==="] = []*Operator{{Name: statement.Name{Schema: "app", Name: "==="}, Coercions: []Coercion{implicit, explicit}}}
 	old.OnWrite = []*Function{function("app", "sort_in", Function{Language: "plpgsql", Volatility: "volatile"})}
-
-	table("app", "accounts", "id", "owner").Consulted = []*Relation{table("app", "members", "member", "level")}
-	children := table("app", "children", "id", "parent")
-	children.OnWrite = []*Function{function("app", "mourn", Function{Language: "plpgsql", Volatility: "volatile"})}
-	table("app", "parents", "id", "name").Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "delete", OnUpdate: "update"}}
-	children.Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "update"}}
+	toNumber := addUnseen(s, table, function)
 
 	equal := function("public", "citext_eq", Function{Minimum: 2, Maximum: 2, Language: "c", Volatility: "immutable", Extension: "citext"})
 	s.Operators["="] = []*Operator{{Name: statement.Name{Schema: "public", Name: "="}, Function: equal, Extension: "citext"}}
@@ -95,12 +78,40 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	view("totals", "SELECT c.name, sum(o.amount) AS amount FROM app.customers c JOIN app.orders o ON o.customer_id OPERATOR(public.=) c.id GROUP BY c.name", "name", "amount")
 	view("nested", "SELECT t.name, s.value FROM app.totals t, app.secrets s", "name", "value")
 	view("open", "SELECT secrets.id, secrets.value FROM app.secrets WHERE app.total(secrets.id) > (SELECT count(*) FROM pg_class)", "id", "value")
+	view("copied", "SELECT secrets.id FROM app.secrets", "id")
+	copied := s.Relations[statement.Name{Schema: "app", Name: "copied"}]
+	copied.Kind, copied.OnWrite = KindMaterializedView, []*Function{toNumber}
 	view("xml", "SELECT query_to_xml('select 1', true, false, '') AS x", "x")
 	view("blind", "", "id")
 	kept := table("app", "kept", "id")
 	kept.Kind, kept.Definition = KindMaterializedView, analyzed(t, pool, "SELECT secrets.id FROM app.secrets")
 	kept.OnWrite = []*Function{function("app", "as_id", Function{Language: "sql", Volatility: "immutable"})}
 	return s
+}
+
+// addUnseen adds what no text shows: casts and checks, what a policy reads, what foreign keys change. It returns a function that casts.
+func addUnseen(s *Snapshot, table func(schema, name string, columns ...string) *Relation, function func(schema, name string, f Function) *Function) *Function {
+	isEmail := function("app", "is_email", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	toNumber := function("app", "to_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	fromNumber := function("app", "from_number", Function{Minimum: 1, Maximum: 1, Language: "sql", Volatility: "immutable"})
+	check, implicit, explicit := Coercion{Function: isEmail}, Coercion{Function: toNumber}, Coercion{Function: fromNumber, Written: true}
+	table("app", "letters", "sender", "mood", "readers").Coercions = []Coercion{
+		{Function: isEmail, Column: "sender", Built: true},
+		{Function: toNumber, Column: "mood"},
+		{Function: fromNumber, Column: "mood", Written: true},
+		{Function: isEmail, Column: "readers"},
+	}
+	s.Types["email"] = []*Type{{Name: statement.Name{Schema: "app", Name: "email"}, Coercions: []Coercion{check}}}
+	s.Types["mood"] = []*Type{{Name: statement.Name{Schema: "app", Name: "mood"}, Coercions: []Coercion{implicit, explicit}}}
+	function("app", "send", Function{Minimum: 1, Maximum: 1, Language: "plpgsql", Volatility: "volatile", Coercions: []Coercion{check}})
+	s.Operators["==="] = []*Operator{{Name: statement.Name{Schema: "app", Name: "==="}, Coercions: []Coercion{implicit, explicit}}}
+
+	table("app", "accounts", "id", "owner").Consulted = []*Relation{table("app", "members", "member", "level")}
+	children := table("app", "children", "id", "parent")
+	children.OnWrite = []*Function{function("app", "mourn", Function{Language: "plpgsql", Volatility: "volatile"})}
+	table("app", "parents", "id", "name").Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "delete", OnUpdate: "update"}}
+	children.Cascades = []Cascade{{Relation: children, Key: []string{"parent"}, To: []string{"id"}, OnDelete: "update"}}
+	return toNumber
 }
 
 func analyzed(t *testing.T, pool *statement.Pool, text string) *statement.Sheet {

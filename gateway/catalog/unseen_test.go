@@ -111,10 +111,10 @@ func TestReadUnseen(t *testing.T) {
 			"parted_1_1":       " | f",
 			"parted_trigger":   " | t",
 			"parted_trigger_1": " | t",
-			"part_trigger":     " | g t", // what its parts run
-			"part_trigger_1":   " | g t",
+			"part_trigger":     " | ", // what its parts run
+			"part_trigger_1":   " | ",
 			"part_trigger_2":   " | g t",
-			"heired":           " | g",
+			"heired":           " | ",
 			"heir":             " | g",
 			"policy_all":       "g | g",
 			"policy_select":    "g | g",

@@ -2,7 +2,8 @@
 -- where pg_current_snapshot does not list them all. When they are the ones of $2 the digest is still $3, and nothing is computed.
 --
 -- Only what a snapshot depends on is in it: GRANT, TRUNCATE, ANALYZE, VACUUM and temporary tables leave it as it is. Where a row has no
--- privileges and no statistics in it, its xmin stands for all of it; VACUUM's freezing keeps that.
+-- privileges and no statistics in it, its xmin stands for all of it; VACUUM's freezing keeps that. Indexes and extensions are in it by their
+-- relations and members, which they cannot change without.
 SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
     WITH passing (oid) AS MATERIALIZED (
         SELECT c.oid FROM pg_catalog.pg_class c WHERE c.relpersistence OPERATOR(pg_catalog.=) 't'
@@ -63,20 +64,12 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         FROM pg_catalog.pg_attrdef f
         WHERE NOT f.adrelid OPERATOR(pg_catalog.=) ANY (SELECT p.oid FROM passing p)
         UNION ALL
-        SELECT 13, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (i.indexrelid, i.indrelid, i.xmin), $1))
-        FROM pg_catalog.pg_index i
-        WHERE (i.indexprs IS NOT NULL OR i.indpred IS NOT NULL)
-            AND NOT i.indrelid OPERATOR(pg_catalog.=) ANY (SELECT p.oid FROM passing p)
-        UNION ALL
-        SELECT 14, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (d.classid, d.objid, d.refobjid), $1))
+        SELECT 13, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (d.classid, d.objid, d.refobjid), $1))
         FROM pg_catalog.pg_depend d
         WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_extension'::pg_catalog.regclass
             AND d.deptype OPERATOR(pg_catalog.=) 'e'
         UNION ALL
-        SELECT 15, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (e.oid, e.extname), $1))
-        FROM pg_catalog.pg_extension e
-        UNION ALL
-        SELECT 16, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (l.oid, l.lanname), $1))
+        SELECT 14, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (l.oid, l.lanname), $1))
         FROM pg_catalog.pg_language l
         UNION ALL
         SELECT 17, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (c.oid, c.xmin), $1))

@@ -19,8 +19,8 @@ const (
 	// DefaultMaxAge leaves time to open a session anew, also when Vault or PostgreSQL have to be tried several times, and is how long at
 	// most a change that was made past the gateway goes unnoticed.
 	DefaultMaxAge = 10 * time.Second
-	// minPolls is how many polls there must be within MaxAge: a single one that is late must not deny everything.
-	minPolls = 2
+	// MinPolls is how many polls there must be within MaxAge: a single one that is late must not deny everything.
+	MinPolls = 2
 )
 
 // ErrUnavailable says that what the names in a database mean is not known now. Whoever has to decide about names denies.
@@ -48,8 +48,8 @@ func (c Config) checked() (*Config, error) {
 	switch {
 	case c.Open == nil || c.Analyze == nil:
 		return nil, errors.New("configure catalog: nothing to read with")
-	case c.Poll < 0 || c.MaxAge < minPolls*c.Poll:
-		return nil, fmt.Errorf("configure catalog: the greatest age, %s, is less than %d polls of %s", c.MaxAge, minPolls, c.Poll)
+	case c.Poll < 0 || c.MaxAge < MinPolls*c.Poll:
+		return nil, fmt.Errorf("configure catalog: the greatest age, %s, is less than %d polls of %s", c.MaxAge, MinPolls, c.Poll)
 	}
 	return &c, nil
 }
@@ -115,6 +115,14 @@ func (c *Catalog) Current(ctx context.Context) (*Snapshot, error) {
 		return s.snapshot, nil
 	}
 	return c.await(ctx)
+}
+
+// Latest returns the newest snapshot, however old it is and whatever has changed since; nil before there is one. No decision rests on it.
+func (c *Catalog) Latest() *Snapshot {
+	if s := c.current.Load(); s != nil {
+		return s.snapshot
+	}
+	return nil
 }
 
 // await is Current when there is something to wait for, or nothing to be had.

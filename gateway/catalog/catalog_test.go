@@ -386,6 +386,31 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
+// TestUnderstoodOnce: what was understood before a reading failed is not analysed again by the next one.
+func TestUnderstoodOnce(t *testing.T) {
+	s, pool := onServer(t), startPool(t)
+	database := s.database(t, "CREATE TABLE t (id int); CREATE VIEW a AS SELECT id FROM t; CREATE VIEW b AS SELECT id + 1 AS id FROM t; CREATE VIEW c AS SELECT id + 2 AS id FROM t")
+	var asked sync.Map
+	analyze := func(ctx context.Context, text string) (*statement.Sheet, error) {
+		times, _ := asked.LoadOrStore(text, new(atomic.Int32))
+		if times.(*atomic.Int32).Add(1) == 1 {
+			return nil, statement.ErrUnavailable
+		}
+		return pool.Analyze(ctx, text)
+	}
+	c := start(t, s, database, Config{Analyze: analyze, Poll: time.Hour, MaxAge: 3 * time.Hour})
+	current(t, c)
+	if status := c.Status(); status.Failed != 3 || status.Read != 1 {
+		t.Errorf("%+v", status)
+	}
+	asked.Range(func(text, times any) bool {
+		if times := times.(*atomic.Int32).Load(); times != 2 {
+			t.Errorf("%d times: %s", times, text)
+		}
+		return true
+	})
+}
+
 // TestLockedIsReadAgain: a definition that could not be read is asked for again, though nothing has changed since.
 func TestLockedIsReadAgain(t *testing.T) {
 	s := onServer(t)

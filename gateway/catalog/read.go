@@ -47,7 +47,8 @@ type reading struct {
 	locked int
 }
 
-// read reads a snapshot. digest is that of the database as the snapshot has it.
+// read reads a snapshot. digest is that of the database as the snapshot has it. With an error the reading has only the texts that were
+// understood by then.
 func (c *connection) read(ctx context.Context, analyze Analyze, known definitions, seed string) (r *reading, d digest, err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTime)
 	defer cancel()
@@ -62,7 +63,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 		},
 	}
 	if err := c.run(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return nil, digest{}, fmt.Errorf("begin: %w", err)
+		return r, digest{}, fmt.Errorf("begin: %w", err)
 	}
 	d, err = c.digest(ctx, seed, digest{})
 	for _, part := range []func(context.Context) error{
@@ -74,11 +75,11 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 		}
 	}
 	if err != nil {
-		return nil, digest{}, err // the session is not used again: its end rolls back
+		return r, digest{}, err // whoever goes on with the session rolls back
 	}
 	r.settle()
 	if err := c.run(ctx, "COMMIT"); err != nil {
-		return nil, digest{}, fmt.Errorf("commit: %w", err)
+		return r, digest{}, fmt.Errorf("commit: %w", err)
 	}
 	return r, d, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -57,32 +58,42 @@ func (c *Catalog) serve(ctx context.Context, failures *int) error {
 	if session.Keep != nil {
 		group.Go(func() error { return session.Keep(ctx) })
 	}
-	group.Go(func() error { return c.watch(ctx, conn, failures) })
+	w := &watch{Catalog: c, conn: conn}
+	group.Go(func() error { return w.run(ctx, failures) })
 	return group.Wait()
 }
 
-// watch looks for changes until ctx ends, the session is lost, or another has to take its place.
-func (c *Catalog) watch(ctx context.Context, conn *connection, failures *int) error {
-	if err := conn.prepare(ctx); err != nil {
+// watch is the looking for changes over one session.
+type watch struct {
+	*Catalog
+	conn *connection
+
+	// last is the digest that this session computed. What another session saw is not trusted: that may have been another server, before a
+	// failover or a restored backup.
+	last    digest
+	learned definitions // by a reading that failed later
+}
+
+// run looks until ctx ends, the session is lost, or another has to take its place.
+func (w *watch) run(ctx context.Context, failures *int) error {
+	if err := w.conn.prepare(ctx); err != nil {
 		return err
 	}
-	// What another session saw is not trusted: it may have been another server, before a failover or a restored backup.
-	var last digest
 	for {
 		began := time.Now()
-		next, err := c.refresh(ctx, conn, last)
-		rest, poke := c.rest(time.Since(began)), c.poke
+		err := w.refresh(ctx)
+		rest, poke := w.rest(time.Since(began)), w.poke
 		switch {
 		case err == nil:
-			last, *failures = next, 0
-		case ctx.Err() != nil || !conn.recovers(ctx):
+			*failures = 0
+		case ctx.Err() != nil || !w.conn.recovers(ctx):
 			return err
 		default: // the session is not to blame; another would cost a role and fail alike
-			c.fail(err)
+			w.fail(err)
 			*failures++
-			last, rest, poke = digest{}, retry(*failures), nil
+			w.last, rest, poke = digest{}, retry(*failures), nil
 		}
-		if drain(c.replace) {
+		if drain(w.replace) {
 			return ErrReplace
 		}
 		pause(ctx, rest, poke)
@@ -97,31 +108,39 @@ func (c *connection) recovers(ctx context.Context) bool {
 	return !c.pg.IsClosed() && c.run(ctx, "ROLLBACK") == nil
 }
 
-// refresh makes sure that the current snapshot is what the database has now. last is the digest that this session computed before, if any.
-func (c *Catalog) refresh(ctx context.Context, conn *connection, last digest) (digest, error) {
-	began, changes, now := time.Now(), c.changes.Load(), c.current.Load()
-	if last.text != "" && !now.unsettled {
-		poll, cancel := context.WithTimeout(ctx, pollTime)
-		defer cancel()
-		next, err := conn.digest(poll, c.seed, last)
-		if err != nil {
-			return digest{}, err
+// refresh makes sure that the current snapshot is what the database has now.
+func (w *watch) refresh(ctx context.Context) error {
+	began, changes, now := time.Now(), w.changes.Load(), w.current.Load()
+	if w.last.text != "" && !now.unsettled {
+		before := w.last
+		if err := w.poll(ctx); err != nil {
+			return err
 		}
-		if next.text == last.text {
-			c.confirm(began, changes, now)
-			return next, nil
+		if w.last.text == before.text {
+			w.confirm(began, changes, now)
+			return nil
 		}
 	}
-	var known definitions
+	known := make(definitions)
 	if now != nil {
-		known = now.definitions
+		maps.Copy(known, now.definitions)
 	}
-	r, next, err := conn.read(ctx, c.config.Load().Analyze, known, c.seed)
+	maps.Copy(known, w.learned)
+	r, next, err := w.conn.read(ctx, w.config.Load().Analyze, known, w.seed)
 	if err != nil {
-		return digest{}, err
+		w.learned = r.texts
+		return err
 	}
-	c.publish(r, changes, now)
-	return next, nil
+	w.last, w.learned = next, nil
+	w.publish(r, changes, now)
+	return nil
+}
+
+func (w *watch) poll(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollTime)
+	defer cancel()
+	w.last, err = w.conn.digest(ctx, w.seed, w.last)
+	return err
 }
 
 // confirm notes that the snapshot was still true at that time.

@@ -63,7 +63,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 }
 
 // Run logs in, keeps the login, and revokes what the Revoker is given, until ctx ends; then it returns nil. Leases that are still
-// waiting are no longer revoked after that: call Revoker().Drain before.
+// waiting are no longer revoked after that: call Drain before.
 func (v *Vault) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.keepLogin(ctx) })
@@ -86,6 +86,28 @@ func (v *Vault) Ready() error {
 		return &Error{Kind: Unavailable, Op: "log in", Err: errNotLoggedIn}
 	}
 	return nil
+}
+
+// Wait returns when there is a login to issue credentials with, or with the context's error.
+func (v *Vault) Wait(ctx context.Context) error {
+	_, err := v.successor(ctx, "log in", nil)
+	return err
+}
+
+// Drain returns when nothing is being issued any more, also to those who did not wait for it, and nothing has to be revoked, or with an
+// error that says what is left when ctx ends. Nobody issues anything meanwhile.
+func (v *Vault) Drain(ctx context.Context) error {
+	answered := make(chan struct{})
+	go func() { // ends with the requests, which have a timeout each
+		defer close(answered)
+		v.requests.Wait()
+	}()
+	select {
+	case <-answered:
+		return v.revoker.Drain(ctx)
+	case <-ctx.Done():
+		return fmt.Errorf("drain revocations: credentials are still being issued: %w", ctx.Err())
+	}
 }
 
 // Close revokes the tokens that Run obtained by AppRole, and with them whatever leases are left; a token that was given to us is

@@ -163,6 +163,47 @@ func TestIssueAbandoned(t *testing.T) {
 	})
 }
 
+// TestDrainAbandoned has the caller go away as before, and everything end meanwhile: what Vault is about to make is waited for.
+func TestDrainAbandoned(t *testing.T) {
+	fake := newFakeVault()
+	fake.fault = func(_ http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/creds/") {
+			time.Sleep(3 * time.Second) // the bubble's
+		}
+		return false
+	}
+	bubble(t, given, fake, func(t *testing.T, v *Vault) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := v.Issue(ctx, "app"); err == nil {
+			t.Fatal("Issue succeeded")
+		}
+		if err := v.Drain(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Drain without time: %v", err)
+		}
+		if err := v.Drain(t.Context()); err != nil || fake.held() != 0 || fake.asked("sys/leases/revoke") != 1 {
+			t.Errorf("Drain: %v; %d leases are left, %d were revoked", err, fake.held(), fake.asked("sys/leases/revoke"))
+		}
+	})
+}
+
+func TestWait(t *testing.T) {
+	fake := newFakeVault()
+	fake.fault = always(503)
+	bubble(t, given, fake, func(t *testing.T, v *Vault) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := v.Wait(ctx); kindOfError(t, err) != Unavailable || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Wait while Vault is sealed: %v", err)
+		}
+		fake.setFault(nil)
+		if err := v.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		issue(t, v)
+	})
+}
+
 // TestIssueHangs has Vault accept the connection and say nothing.
 func TestIssueHangs(t *testing.T) {
 	fake := newFakeVault()

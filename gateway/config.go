@@ -21,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
 	"github.com/sallyport/sallyport/tlsutil"
@@ -59,6 +60,17 @@ type Database struct {
 
 	// ObserveOnly lets statements through that nothing but policy denies, and records them as observed. For a policy that is on trial.
 	ObserveOnly bool
+
+	// Catalog knows what the names in it mean. nil: statements are judged by the names that they are written with.
+	Catalog *catalog.Catalog
+}
+
+// catalog is nil, and not a nil in an interface, when there is none.
+func (d *Database) catalog() catalogSource {
+	if d.Catalog == nil {
+		return nil
+	}
+	return d.Catalog
 }
 
 // searchPath is what sessions have: pg_temp, which PostgreSQL would put first, comes last.

@@ -73,6 +73,11 @@ func (s *session) closeBackend(ctx context.Context, busy bool) {
 		}
 		cancel()
 	}
+	o.terminate()
+}
+
+// terminate says goodbye to the backend and waits for its end.
+func (o *opened) terminate() {
 	conn := o.session.Conn
 	_ = conn.SetDeadline(time.Now().Add(closeTime))
 	_, _ = conn.Write(wire.AppendMessage(nil, wire.Terminate))

@@ -91,14 +91,18 @@ func (c *clock) watch(lost <-chan struct{}) {
 	}
 }
 
-// renewal is when to renew: at half-life, give or take a tenth, so that the sessions of one morning do not renew as one.
-func (c *clock) renewal() time.Duration {
-	left := time.Until(c.lease.Expires)
-	if !c.lease.Renewable {
-		return left - c.margin
+// renewal is when to renew.
+func (c *clock) renewal() time.Duration { return renewal(c.lease, c.margin) }
+
+// renewal is when to renew a lease: at half-life, give or take a tenth, so that the sessions of one morning do not renew as one. One that
+// cannot be renewed is looked at when its margin begins.
+func renewal(lease credentials.Lease, margin time.Duration) time.Duration {
+	left := time.Until(lease.Expires)
+	if !lease.Renewable {
+		return left - margin
 	}
 	jitter := 0.9 + 0.2*rand.Float64() // #nosec -- not a secret
-	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-c.margin))
+	return max(minRenewal, min(time.Duration(float64(left/2)*jitter), left-margin))
 }
 
 // renew renews the lease, or ends the session when that is past hope.

@@ -163,6 +163,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: s.config.Audit, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, queue: newQueue(), names: newNames(),
+		catalog: g.database.catalog(),
 	}
 	g.shadow.relays(input)
 	s.publish(id, g, o)

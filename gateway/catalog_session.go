@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/catalog"
+	"github.com/sallyport/sallyport/gateway/credentials"
+)
+
+// catalogApplication is how PostgreSQL's own log and pg_stat_activity tell a catalog's session from those of clients.
+const catalogApplication = "sallyport catalog"
+
+// leases is what a catalog's session needs of *credentials.Vault.
+type leases interface {
+	Issue(ctx context.Context, role string) (credentials.Lease, error)
+	Renew(ctx context.Context, lease credentials.Lease) (credentials.Lease, error)
+}
+
+// CatalogSessions opens the sessions that the catalog of one database is read over. They are opened like those of clients: with a role that
+// Vault makes for each, over verified TLS. The role needs nothing but to connect: every role may read PostgreSQL's catalogs.
+type CatalogSessions struct {
+	Backend     backend.Config
+	VaultRole   string
+	Credentials leases
+	Revoker     *credentials.Revoker
+	Logger      *slog.Logger
+}
+
+// Open opens one. It is a catalog.Config's.
+func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
+	lease, err := s.Credentials.Issue(ctx, s.VaultRole)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{lease: lease, config: s.Backend}
+	password := backend.Password(lease.Password)
+	defer clear(password)
+	o.session, err = backend.Open(ctx, o.config, lease.Username, password, []backend.Parameter{
+		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: catalogApplication},
+	})
+	if err != nil {
+		s.Revoker.Revoke(lease)
+		return nil, err
+	}
+	o.config.Address = o.session.Address // a cancel must reach this very server
+	return &catalog.Session{
+		Conn: o.session.Conn,
+		Keep: func(ctx context.Context) error { return s.keep(ctx, o) },
+		Close: func(idle bool) {
+			s.close(o, idle)
+			s.Revoker.Revoke(o.lease)
+		},
+	}, nil
+}
+
+// keep renews the lease until ctx ends, or the session has to make room for another because the lease does. Nobody looks at the lease
+// meanwhile.
+func (s CatalogSessions) keep(ctx context.Context, o *opened) error {
+	margin := min(leaseMargin, time.Until(o.lease.Expires)/4)
+	for {
+		timer := time.NewTimer(max(renewal(o.lease, margin), 0))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-o.lease.Lost():
+			timer.Stop()
+			return fmt.Errorf("the gateway's Vault token has ended: %w", catalog.ErrReplace)
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Until(o.lease.Expires) <= margin {
+			return fmt.Errorf("the lease ends: %w", catalog.ErrReplace)
+		}
+		if err := s.renew(ctx, o, margin); err != nil && ctx.Err() == nil {
+			s.Logger.Warn("lease of a catalog session could not be renewed; it is replaced before it ends", "error", err,
+				"lease_expires", o.lease.Expires)
+		}
+	}
+}
+
+func (s CatalogSessions) renew(ctx context.Context, o *opened, margin time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, min(renewTime, time.Until(o.lease.Expires)-margin))
+	defer cancel()
+	renewed, err := s.Credentials.Renew(ctx, o.lease)
+	if err == nil {
+		o.lease = renewed
+	}
+	return err
+}
+
+// close ends the session. What it may still run is cancelled first: the role must not be dropped under it.
+func (s CatalogSessions) close(o *opened, idle bool) {
+	if !idle {
+		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
+		if err := o.cancel(ctx); err != nil {
+			s.Logger.Debug("catalog session could not be cancelled", "error", err)
+		}
+		cancel()
+	}
+	o.terminate()
+}

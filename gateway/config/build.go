@@ -177,7 +177,8 @@ func (c *Config) Backends() (map[string]gateway.Database, error) {
 	return databases, problems.err()
 }
 
-// Warnings tell of what does what it says and had better not, and of rules that some databases have no use for.
+// Warnings tell of what does what it says and had better not, of rules that some databases have no use for, and of databases without a
+// catalog.
 func (c *Config) Warnings() Problems {
 	var problems Problems
 	for _, warning := range c.Authentication.Rules.Warnings() {
@@ -185,6 +186,10 @@ func (c *Config) Warnings() Problems {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
 		db := c.Databases[name]
+		if db.Catalog == nil {
+			problems = append(problems, c.Problem("databases."+name, errors.New("has no catalog: statements are judged by the names that are "+
+				"written, not by what stands behind them, such as views and partitions; set catalog.vault_role")))
+		}
 		path := "databases." + name + ".authentication"
 		if db.Authentication == backend.MethodMD5 {
 			problems = append(problems, c.Problem(path, errors.New("md5 proves nothing about the backend, and what it stores of a password "+

@@ -87,6 +87,7 @@ func TestCheck(t *testing.T) {
 		"old method":           {config: strings.Replace(small, "scram-sha-256", "md5", 1), warning: `sallyport.yaml:5: authentication.rules: rule 1: method "md5"`},
 		"passed through":       {config: strings.Replace(small, "method: scram-sha-256", "method: pass-through-password", 1), warning: `rule 1: method "pass-through-password" is the weakest`},
 		"old backend":          {config: strings.Replace(small, "host: db", "host: db, authentication: md5", 1), warning: "sallyport.yaml:9: databases.app.authentication: md5 proves nothing"},
+		"no catalog":           {config: strings.Replace(small, ", catalog: {vault_role: looker}", "", 1), warning: "sallyport.yaml:9: databases.app: has no catalog"},
 		"elsewhere":            {config: strings.Replace(small, "server.crt", "/nowhere/server.crt", 1), unchecked: "sallyport.yaml:2: tls.certificate: /nowhere/server.crt"},
 		"a rule never reached": {config: strings.Replace(small, "[{method: scram-sha-256}]", "[{method: scram-sha-256}, {method: reject}]", 1), problem: "sallyport.yaml:5: authentication.rules: rule 2: never reached"},
 		"short admin token":    {config: small + "admin: {listen: \"127.0.0.1:1\", token_file: token}\n", problem: "sallyport.yaml:11: admin.token_file: "},

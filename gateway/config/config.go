@@ -123,6 +123,8 @@ type Database struct {
 	Observe    bool              // enforcement: observe
 
 	Authentication backend.Method // what the backend may ask for
+
+	Catalog *Catalog // nil: names are judged as written
 }
 
 // Statements configures the parser's workers.

@@ -37,7 +37,7 @@ authentication:
 policy: {directory: policies}
 vault: {address: "http://127.0.0.1:8200", auth: {method: token, token_file: token}}
 databases:
-  app: {host: db, tls: {ca_file: ca.crt}, vault_roles: {readonly: ro}}
+  app: {host: db, tls: {ca_file: ca.crt}, vault_roles: {readonly: ro}, catalog: {vault_role: looker}}
 audit: {file: audit.log}
 `
 
@@ -48,7 +48,7 @@ func TestLoadSmall(t *testing.T) {
 	}
 	want := map[string]Database{"app": {
 		Host: "db", Port: 5432, Name: "app", TLS: tlsutil.ClientFiles{CA: "ca.crt", ServerName: "db"}, VaultRoles: map[string]string{"readonly": "ro"},
-		Authentication: backend.MethodSCRAM,
+		Authentication: backend.MethodSCRAM, Catalog: &Catalog{VaultRole: "looker", Poll: time.Second, MaxAge: 10 * time.Second},
 	}}
 	if diff := cmp.Diff(want, c.Databases); diff != "" {
 		t.Error(diff)
@@ -89,7 +89,7 @@ func TestExampleIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = load(t, "x: 1\nproxy_protocol: {x: 1}\ntls: {x: 1}\nadmin: {x: 1, tls: {x: 1}}\nauthentication: {x: 1, scram: {x: 1}, issuers: [{x: 1}], rules: [{x: 1}]}\npolicy: {x: 1}\n"+
-		"vault: {x: 1, auth: {x: 1, method: approle}}\ndatabases: {a: {x: 1, tls: {x: 1}}}\naudit: {x: 1}\nstatements: {x: 1}\nlimits: {x: 1}\ntimeouts: {x: 1}\nlog: {x: 1}\n")
+		"vault: {x: 1, auth: {x: 1, method: approle}}\ndatabases: {a: {x: 1, tls: {x: 1}, catalog: {x: 1}}}\naudit: {x: 1}\nstatements: {x: 1}\nlimits: {x: 1}\ntimeouts: {x: 1}\nlog: {x: 1}\n")
 	var problems Problems
 	if !errors.As(err, &problems) {
 		t.Fatal(err)
@@ -107,8 +107,8 @@ func TestExampleIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if unknown != 19 {
-		t.Errorf("%d sections refused the key x, want 19", unknown)
+	if unknown != 20 {
+		t.Errorf("%d sections refused the key x, want 20", unknown)
 	}
 }
 

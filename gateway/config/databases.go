@@ -107,6 +107,7 @@ func (c *Config) readDatabase(key string, s *section) Database {
 		Observe:    s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe",
 
 		Authentication: backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...)),
+		Catalog:        readCatalog(s),
 	}
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)

@@ -33,6 +33,7 @@ type process struct {
 	shadow           *authz.Engine // the second policy; nil: none
 	comparing        *gateway.Shadow
 	vault            *credentials.Vault
+	catalogs         *catalogs
 	users            users
 	throttle         throttled
 	server           *gateway.Server
@@ -44,7 +45,7 @@ type process struct {
 
 // assemble makes every part from the configuration, top to bottom, and starts nothing.
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
-	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...)}
+	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs()}
 	c.Audit.Logger = logger
 	if p.audit, err = audit.Open(c.Audit); err != nil {
 		return nil, c.Problem("audit.file", err)
@@ -67,7 +68,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
 		return nil, c.Problem("vault", err)
 	}
-	served, list, err := p.serverConfig(c)
+	served, list, plan, err := p.serverConfig(c)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +76,9 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
 	p.users.use(list)
+	if err := p.catalogs.use(plan); err != nil {
+		return nil, err
+	}
 	p.sayObserved(c)
 	p.metrics.Watch(p.sources())
 	status := p.policy.Status()
@@ -125,8 +129,8 @@ func (p *process) assembleShadow() (err error) {
 }
 
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
-// userlist is to be used when the server has taken the rest.
-func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, error) {
+// userlist and the plan of the catalogs are to be used when the server has taken the rest.
+func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, error) {
 	passwords, err := c.Passwords(p.usersReloaded)
 	throttler, throttleErr := p.throttle.of(c)
 	issuers, issuersErr := c.Issuers()
@@ -134,7 +138,11 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()
 	if err := errors.Join(c.CheckRules(), err, throttleErr, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
-		return gateway.Config{}, nil, err
+		return gateway.Config{}, nil, nil, err
+	}
+	plan, err := p.planCatalogs(c, databases)
+	if err != nil {
+		return gateway.Config{}, nil, nil, err
 	}
 	p.warn(passwords.Warnings)
 	for _, warning := range c.Warnings() {
@@ -161,7 +169,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Limits:      c.Limits,
 		Timeouts:    c.Timeouts,
 		Logger:      p.logger,
-	}, passwords.Users, nil
+	}, passwords.Users, plan, nil
 }
 
 // close closes what run has ended with.

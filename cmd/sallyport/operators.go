@@ -52,6 +52,7 @@ func (p *process) ready() []admin.Check {
 		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
 	}
+	checks = append(checks, p.catalogs.checks()...)
 	if p.shadow != nil {
 		status := p.shadow.Status()
 		check := advisory("policy_shadow", status.Err)

@@ -22,6 +22,7 @@ func (p *process) sources() metrics.Sources {
 		WorkerRestarts:     func() float64 { return float64(p.statements.Stats().Killed) },
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },
+		Catalogs:           p.catalogs.numbers,
 		PolicyChecked:      func() float64 { return float64(p.policy.Status().CheckedAt.Unix()) },
 	}
 }

@@ -44,7 +44,7 @@ func (p *process) reloadConfig() (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	served, list, err := p.serverConfig(next)
+	served, list, plan, err := p.serverConfig(next)
 	if err != nil {
 		return next.Digest, err
 	}
@@ -55,6 +55,9 @@ func (p *process) reloadConfig() (digest string, err error) {
 		return next.Digest, err
 	}
 	p.users.use(list)
+	if err := p.catalogs.use(plan); err != nil {
+		return next.Digest, err
+	}
 	p.sayObserved(next)
 	if err := p.setAdmin(next); err != nil {
 		return next.Digest, err

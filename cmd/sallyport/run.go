@@ -79,6 +79,7 @@ func (p *process) start(ctx context.Context, group *errgroup.Group, clients, ope
 	}
 	group.Go(func() error { return p.vault.Run(ctx) })
 	group.Go(func() error { return p.users.Run(ctx) })
+	group.Go(func() error { return p.catalogs.Run(ctx, p.readyForCatalogs) })
 	group.Go(func() error {
 		if err := p.server.Serve(ctx, clients); !errors.Is(err, gateway.ErrServerClosed) {
 			return err
@@ -129,6 +130,7 @@ func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 	for {
 		select {
 		case <-done:
+			p.catalogs.end()
 			p.drainRevocations()
 			return
 		case s := <-signals:
@@ -143,10 +145,15 @@ func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 	}
 }
 
+// readyForCatalogs returns when there are a Vault login and a worker. Without them the first attempts would fail, and be logged, at each start.
+func (p *process) readyForCatalogs(ctx context.Context) error {
+	return errors.Join(p.vault.Wait(ctx), p.statements.Wait(ctx))
+}
+
 func (p *process) drainRevocations() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	if err := p.vault.Revoker().Drain(ctx); err != nil {
+	if err := p.vault.Drain(ctx); err != nil {
 		p.logger.Error("credentials were not revoked; they end by themselves", "error", err)
 	}
 }

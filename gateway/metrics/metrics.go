@@ -160,6 +160,8 @@ type Sources struct {
 	TextsAnalyzed      func() float64 // texts given to a statement worker
 	TextCacheHits      func() float64 // texts whose facts were known
 	PolicyChecked      func() float64 // unix time when the policy in force was last found to be the newest
+
+	Catalogs func() []Catalog // of the databases that have one
 }
 
 // Watch registers the sources. It is called once.
@@ -170,6 +172,7 @@ func (m *Metrics) Watch(s Sources) {
 	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
 	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)
 	f.gaugeFunc("policy_checked_timestamp_seconds", "When the policy in force was last found to be the newest.", s.PolicyChecked)
+	f.registry.MustRegister(newCatalogs(s.Catalogs))
 }
 
 // PolicyRevision says which policy is in force. Only the current one is a time series.

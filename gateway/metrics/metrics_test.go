@@ -4,6 +4,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 )
@@ -57,10 +58,40 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 	n := 0.0
 	count := func() float64 { n++; return n }
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero})
+	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs})
 	scrape(t, m)
 	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
 		t.Errorf("got %s, want 2", got)
+	}
+}
+
+func noCatalogs() []Catalog { return nil }
+
+func TestCatalogsAreThoseOfNow(t *testing.T) {
+	m := New()
+	zero := func() float64 { return 0 }
+	known := []Catalog{{Database: "app"}, {Database: "other", Generation: 7, Confirmed: time.Now().Add(-time.Minute), Opaque: 2, Read: 3, Unchanged: 40, Failed: 5}}
+	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }})
+	series := scrape(t, m)
+	for name, want := range map[string]string{
+		`sallyport_catalog_generation{database="app"}`:                           "0",
+		`sallyport_catalog_age_seconds{database="app"}`:                          "+Inf", // never known
+		`sallyport_catalog_generation{database="other"}`:                         "7",
+		`sallyport_catalog_opaque_views{database="other"}`:                       "2",
+		`sallyport_catalog_refreshes_total{database="other",result="read"}`:      "3",
+		`sallyport_catalog_refreshes_total{database="other",result="unchanged"}`: "40",
+		`sallyport_catalog_refreshes_total{database="other",result="failed"}`:    "5",
+	} {
+		if got := series[name]; got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	if age := series[`sallyport_catalog_age_seconds{database="other"}`]; !strings.HasPrefix(age, "60.") {
+		t.Errorf("age %s", age)
+	}
+	known = known[:1]
+	if _, ok := scrape(t, m)[`sallyport_catalog_generation{database="other"}`]; ok {
+		t.Error("a database that is gone is still there")
 	}
 }
 
@@ -81,7 +112,8 @@ func TestPolicyRevisionIsOneSeries(t *testing.T) {
 func TestMetricsFollowTheConventions(t *testing.T) {
 	m := New("idle")
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{zero, zero, zero, zero, zero})
+	one := func() []Catalog { return []Catalog{{Database: "app"}} }
+	m.Watch(Sources{zero, zero, zero, zero, zero, one})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

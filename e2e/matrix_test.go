@@ -178,6 +178,9 @@ func matrixGateway(t *testing.T, own roles) *stack.Gateway {
 			if db.VaultRoles["readonly"] == "" {
 				db.VaultRoles["readonly"] = "app-readonly"
 			}
+			if method == "md5" || method == "cert" {
+				db.Catalog = &stack.CatalogConfig{VaultRole: db.VaultRoles["readonly"]} // one that comes the same way
+			}
 			c.Databases[method] = db
 		}
 		var rules []stack.RuleConfig

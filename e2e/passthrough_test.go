@@ -33,6 +33,7 @@ func passingGateway(t *testing.T, own roles) *stack.Gateway {
 	return ownGateway(t, func(c *stack.GatewayConfig) {
 		legacy := c.Databases[stack.App]
 		legacy.Name, legacy.Method = stack.App, "md5"
+		legacy.Catalog = &stack.CatalogConfig{VaultRole: "legacy-readonly"} // one that comes by MD5
 		c.Databases["legacy"] = legacy
 		everyone := []string{ghost, stranger, boss, retired, late, own.role("pass-through-scram-sha-256", "")}
 		accounts := map[string]string{twofold: "pass-through-scram-sha-256"}

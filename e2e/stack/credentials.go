@@ -42,6 +42,8 @@ var credentialRoles = []credentialRole{
 	{"app-admin", App, "", ""},
 	{"scratch-readwrite", Scratch, "scratch_readwrite", ""},
 	{"scratch-admin", Scratch, "", ""},
+	{"app-catalog", App, "app_catalog", ""},
+	{"scratch-catalog", Scratch, "scratch_catalog", ""},
 	{"app-certified", App, "app_readonly", "by_certificate"},
 	{"legacy-readonly", App, "app_readonly", "by_md5"},
 }
@@ -64,6 +66,8 @@ path "database/creds/app-certified"     { capabilities = ["read"] }
 path "database/creds/legacy-readonly"   { capabilities = ["read"] }
 path "database/creds/scratch-readwrite" { capabilities = ["read"] }
 path "database/creds/scratch-admin"     { capabilities = ["read"] }
+path "database/creds/app-catalog"       { capabilities = ["read"] }
+path "database/creds/scratch-catalog"   { capabilities = ["read"] }
 path "sys/leases/renew"                 { capabilities = ["update"] }
 path "sys/leases/revoke"                { capabilities = ["update"] }
 `

@@ -164,9 +164,9 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 
 // config is the usual one.
 func (s *Services) config(port, adminPort int) GatewayConfig {
-	database := func(searchPath string, roles map[string]string) DatabaseConfig {
+	database := func(searchPath, catalog string, roles map[string]string) DatabaseConfig {
 		return DatabaseConfig{
-			Host: "localhost", Port: s.Postgres.Port, SearchPath: []string{searchPath}, VaultRoles: roles,
+			Host: "localhost", Port: s.Postgres.Port, SearchPath: []string{searchPath}, VaultRoles: roles, Catalog: &CatalogConfig{VaultRole: catalog},
 			TLS: BackendTLS{CAFile: s.CAFile, Certificate: s.ClientCertificate, Key: s.ClientKey},
 		}
 	}
@@ -196,10 +196,10 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			Auth: VaultAuth{Method: "approle", RoleIDFile: "vault.role-id", SecretIDFile: "vault.secret-id"},
 		},
 		Databases: map[string]DatabaseConfig{
-			App: database("app", map[string]string{
+			App: database("app", "app-catalog", map[string]string{
 				"readonly": "app-readonly", "readwrite": "app-readwrite", "admin": "app-admin",
 			}),
-			Scratch: database("public", map[string]string{"readwrite": "scratch-readwrite", "admin": "scratch-admin"}),
+			Scratch: database("public", "scratch-catalog", map[string]string{"readwrite": "scratch-readwrite", "admin": "scratch-admin"}),
 		},
 		Audit: AuditConfig{File: "audit.log"},
 		Log:   LogConfig{Level: "info", Format: "json"},

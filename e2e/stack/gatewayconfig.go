@@ -109,8 +109,16 @@ type DatabaseConfig struct {
 	TLS        BackendTLS        `yaml:"tls"`
 	SearchPath []string          `yaml:"search_path,flow"`
 	VaultRoles map[string]string `yaml:"vault_roles"`
+	Catalog    *CatalogConfig    `yaml:"catalog,omitempty"`
 
 	Enforcement string `yaml:"enforcement,omitempty"`
+}
+
+// CatalogConfig is how the gateway learns what names mean.
+type CatalogConfig struct {
+	VaultRole string `yaml:"vault_role"`
+	Poll      string `yaml:"poll,omitempty"`
+	MaxAge    string `yaml:"max_age,omitempty"`
 }
 
 // BackendTLS is what the backend is verified with and shown.

@@ -89,8 +89,8 @@ func (r *reading) readConsulted(ctx context.Context) error {
 	})
 }
 
-// changes are what pg_constraint.confdeltype and confupdtype make of a row that refers to one that is deleted, and updated.
-var changes = map[string][2]string{"c": {"delete", "update"}, "n": {"update", "update"}, "d": {"update", "update"}}
+// consequences are what pg_constraint.confdeltype and confupdtype make of a row that refers to one that is deleted, and updated.
+var consequences = map[string][2]string{"c": {"delete", "update"}, "n": {"update", "update"}, "d": {"update", "update"}}
 
 // readCascades comes after readRelations.
 func (r *reading) readCascades(ctx context.Context) error {
@@ -101,7 +101,7 @@ func (r *reading) readCascades(ctx context.Context) error {
 		}
 		to.Cascades = append(to.Cascades, Cascade{
 			Relation: relation, Key: row.texts(4), To: row.texts(5),
-			OnDelete: changes[row.text(2)][0], OnUpdate: changes[row.text(3)][1],
+			OnDelete: consequences[row.text(2)][0], OnUpdate: consequences[row.text(3)][1],
 		})
 	})
 }

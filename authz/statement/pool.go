@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sallyport/sallyport/authz/recent"
 )
 
 // Defaults of Config.
@@ -72,7 +74,7 @@ func (c Config) withDefaults() (Config, error) {
 // Pool turns texts into sheets by worker processes, and remembers the sheets.
 type Pool struct {
 	config Config
-	cache  *cache
+	texts  *recent.Cache[string, *Sheet] // by exact text
 	sheets *interned
 	poison poison
 	jobs   chan *job
@@ -114,7 +116,7 @@ func NewPool(config Config) (*Pool, error) {
 	}
 	return &Pool{
 		config:  config,
-		cache:   newCache(config.CacheBytes),
+		texts:   recent.New[string, *Sheet](int(config.CacheBytes)),
 		sheets:  &interned{},
 		jobs:    make(chan *job),
 		ended:   make(chan struct{}),
@@ -155,7 +157,7 @@ func (p *Pool) Wait(ctx context.Context) error {
 // The error is a *SyntaxError, a *LimitError (also when a worker died of the text), ErrUnavailable, or the context's. A text that fails
 // is not remembered, but for one that a worker died of.
 func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
-	if sheet := p.cache.get(text); sheet != nil {
+	if sheet, ok := p.texts.Get(text); ok {
 		p.stats.hits.Add(1)
 		return sheet, nil
 	}

@@ -312,3 +312,28 @@ func BenchmarkAnalyzeUncached(b *testing.B) {
 		}
 	}
 }
+
+// TestSameTextAtOnce asks for a text many times at once: it is analysed once, and everybody gets the same sheet.
+func TestSameTextAtOnce(t *testing.T) {
+	pool := startPool(t, Config{})
+	if err := pool.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	sheets := make([]*Sheet, 50)
+	var group sync.WaitGroup
+	for i := range sheets {
+		group.Go(func() {
+			sheet, err := pool.Analyze(t.Context(), "SELECT 1")
+			if err != nil {
+				t.Error(err)
+			}
+			sheets[i] = sheet
+		})
+	}
+	group.Wait()
+	for _, sheet := range sheets {
+		if sheet != sheets[0] {
+			t.Fatal("two sheets for one text")
+		}
+	}
+}

@@ -38,7 +38,7 @@ func BenchmarkStatement(b *testing.B) {
 	e, input := benchmarkEngine(b), benchmarkInput()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := e.Statement(b.Context(), input); err != nil {
+		if _, err := e.statementBy(b.Context(), e.Policy(), input); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -70,16 +70,19 @@ type ConnectDecision struct {
 	MaxStatementsPerSecond uint64 `json:"max_statements_per_second"` // by all sessions of the identity; 0 = no limit
 }
 
-// StatementInput is the input document of a statement decision. The session shares Identity and Session between its statements.
+// StatementInput is the input document of a statement decision. A session has one for all its statements: only Statement may change once
+// a decision was asked for (in a copy anything may), and it is not for several goroutines at once.
 type StatementInput struct {
 	Version   int              `json:"version"`
 	Action    string           `json:"action"` // "statement"
 	Identity  Identity         `json:"identity"`
 	Session   Session          `json:"session"`
 	Statement *statement.Sheet `json:"statement"`
+
+	asker asker `policy:"-"`
 }
 
-// StatementDecision is what policy says about a text.
+// StatementDecision is what policy says about a text. It is shared between sessions and must not be changed.
 type StatementDecision struct {
 	Allow     bool     `json:"allow"`
 	Reasons   []string `json:"reasons"` // why denied (or why allowed, if the policy says so); shown to the client in DETAIL

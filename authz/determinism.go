@@ -5,8 +5,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/util"
 )
 
-// deterministic says whether the document at query follows from the input and the data alone. It visits every rule the document
-// depends on, transitively, and looks for any mention of a built-in function that is not a function: a call, or a replacement by `with`.
+// deterministic says whether the document at query follows from the input and the data alone: no rule that it depends on mentions a
+// built-in function that is not a function, in a call or in a replacement by `with`.
 func deterministic(compiler *ast.Compiler, query ast.Ref) bool {
 	volatile := map[string]bool{}
 	for _, builtin := range ast.Builtins {
@@ -14,28 +14,34 @@ func deterministic(compiler *ast.Compiler, query ast.Ref) bool {
 			volatile[builtin.Name] = true
 		}
 	}
+	return visitRules(compiler, query, func(node util.T) bool { return !mentions(node, volatile) })
+}
+
+// visitRules visits every rule that the document at query depends on, transitively, until visit says false. It says whether visit never
+// did.
+func visitRules(compiler *ast.Compiler, query ast.Ref, visit func(node util.T) bool) bool {
 	seen := map[util.T]bool{}
-	var visit func(node util.T) bool
-	visit = func(node util.T) bool {
+	var follow func(node util.T) bool
+	follow = func(node util.T) bool {
 		if seen[node] {
 			return true
 		}
 		seen[node] = true
-		if mentions(node, volatile) {
+		if !visit(node) {
 			return false
 		}
-		if rule, ok := node.(*ast.Rule); ok && rule.Else != nil && !visit(rule.Else) {
+		if rule, ok := node.(*ast.Rule); ok && rule.Else != nil && !follow(rule.Else) {
 			return false
 		}
 		for dependency := range compiler.Graph.Dependencies(node) {
-			if !visit(dependency) {
+			if !follow(dependency) {
 				return false
 			}
 		}
 		return true
 	}
 	for _, rule := range compiler.GetRules(query) {
-		if !visit(rule) {
+		if !follow(rule) {
 			return false
 		}
 	}

@@ -122,9 +122,22 @@ func (e *Engine) Connect(ctx context.Context, input *ConnectInput) (*ConnectDeci
 	return e.connectBy(ctx, e.Policy(), input)
 }
 
-// Statement decides about a text, as Connect does about a connection.
+// Statement decides about a text, as Connect does about a connection. A decision that depends on nothing but what it was asked with is
+// remembered, as long as the policy is in use: the next one who asks the same, from whichever session, gets it again.
 func (e *Engine) Statement(ctx context.Context, input *StatementInput) (*StatementDecision, error) {
-	return e.statementBy(ctx, e.Policy(), input)
+	p := e.Policy()
+	if !p.cacheable || input.Statement == nil {
+		return e.statementBy(ctx, p, input)
+	}
+	asked := question{who: input.key(p), sheet: input.Statement}
+	if decision, ok := p.decisions.Get(asked); ok {
+		return decision, nil
+	}
+	decision, err := e.statementBy(ctx, p, input)
+	if err != nil {
+		return nil, err
+	}
+	return p.decisions.Put(asked, decision, asked.size(decision)), nil
 }
 
 func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput, options ...rego.EvalOption) (*ConnectDecision, error) {

@@ -28,12 +28,14 @@ const (
 // problemsTimeout bounds the look at the data, which happens once per load and may be long: data can list every account there is.
 const problemsTimeout = 10 * time.Second
 
-// Policy is one compiled policy with its data. It is immutable.
+// Policy is one compiled policy with its data, and what it has decided. It is immutable, but for that.
 type Policy struct {
 	revision  string
 	files     []string
 	cacheable bool
 	compiler  *ast.Compiler
+	reads     reads      // what a statement decision depends on beside the statement
+	decisions *decisions // made by it
 	connect   rego.PreparedEvalQuery
 	statement rego.PreparedEvalQuery
 	problems  *rego.PreparedEvalQuery // nil: the policy has no word on its data
@@ -92,6 +94,7 @@ func (s source) compile(capabilities *ast.Capabilities, errorLimit int) (*Policy
 		return nil, err
 	}
 	p.cacheable = deterministic(compiler, ast.MustParseRef(statementQuery))
+	p.reads, p.decisions = readsOf(compiler, ast.MustParseRef(statementQuery)), newDecisions()
 	if len(compiler.GetRules(ast.MustParseRef(problemsQuery))) == 0 {
 		return p, nil
 	}

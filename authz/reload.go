@@ -53,8 +53,12 @@ func (e *Engine) keep(s source) {
 	}
 }
 
+// adopt puts a policy in use. What the one before it has decided is forgotten: sessions that have not asked since keep that policy, but
+// need not keep its decisions.
 func (e *Engine) adopt(p *Policy) {
-	e.policy.Store(p)
+	if old := e.policy.Swap(p); old != nil {
+		old.decisions.Close()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	now := time.Now()

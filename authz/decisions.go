@@ -1,0 +1,47 @@
+package authz
+
+import (
+	"github.com/sallyport/sallyport/authz/recent"
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// maxDecisionBytes bounds the decisions that are remembered, with the sheets they are about: some 10 000 of them. An application has some
+// hundred kinds of statements, and most policies decide alike for all sessions of a role.
+const maxDecisionBytes = 32 << 20
+
+// decisions are what one policy has decided about statements, for all sessions. They go with the policy.
+type decisions = recent.Cache[question, *StatementDecision]
+
+// question is all that a decision depends on, under one policy.
+type question struct {
+	who   string           // what the policy reads of the session, by reads.key
+	sheet *statement.Sheet // equal facts are one sheet, which does not change
+}
+
+func newDecisions() *decisions { return recent.New[question, *StatementDecision](maxDecisionBytes) }
+
+// asker remembers for a StatementInput what its policy reads of it, all but the statement.
+type asker struct {
+	input  *StatementInput // whose it is: a copy of the input may be changed, and is another one
+	policy *Policy
+	key    string
+}
+
+// key is what p reads of the input, all but the statement.
+func (in *StatementInput) key(p *Policy) string {
+	if in.asker.input != in || in.asker.policy != p {
+		in.asker = asker{input: in, policy: p, key: p.reads.key(in)}
+	}
+	return in.asker.key
+}
+
+// size is what a remembered decision takes.
+func (q question) size(d *StatementDecision) int {
+	size := len(q.who) + q.sheet.Size()
+	for _, texts := range [][]string{d.Reasons, d.Warnings} {
+		for _, text := range texts {
+			size += len(text)
+		}
+	}
+	return size
+}

@@ -25,7 +25,14 @@ const (
 // Which of several schemas a name leads to can depend on privileges that the session has and the snapshot does not know (a schema without
 // USAGE is passed over). All of them are named then. So is every function that could be meant by a call: which of those of a name it is
 // depends on the types of the arguments.
+//
+// Who asks for the same sheet and path again gets the same sheet, while it is remembered: it is shared between sessions and must not be
+// changed.
 func (s *Snapshot) Resolve(sheet *statement.Sheet, path []string) *statement.Sheet {
+	return s.resolved.get(sheet, path, func() *statement.Sheet { return s.resolve(sheet, path) })
+}
+
+func (s *Snapshot) resolve(sheet *statement.Sheet, path []string) *statement.Sheet {
 	out := *sheet
 	out.Resolved = true
 	out.Statements = make([]statement.Statement, len(sheet.Statements))

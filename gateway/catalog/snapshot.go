@@ -22,7 +22,7 @@ const (
 	KindOther            Kind = "other" // an index, a TOAST table
 )
 
-// Snapshot is what the names of one database meant at one moment. It is immutable once published.
+// Snapshot is what the names of one database meant at one moment. It is immutable once published, but for what it remembers of Resolve.
 type Snapshot struct {
 	Generation uint64    // grows with each snapshot of a Catalog; the first is 1
 	ReadAt     time.Time // when its transaction began: everything that had committed by then is in it
@@ -44,6 +44,8 @@ type Snapshot struct {
 
 	// Builtin are the names of the functions that PostgreSQL came with.
 	Builtin map[string]bool
+
+	resolved resolved
 }
 
 // Relation is a table, view or the like.

@@ -1,0 +1,36 @@
+package catalog
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/authz/recent"
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// maxResolvedBytes bounds the sheets that a snapshot remembers: some thousand kinds of statements. A session that rests keeps its last
+// snapshot, so there may be several.
+const maxResolvedBytes = 16 << 20
+
+// resolved are the sheets that a snapshot has resolved. All sessions that search the same schemas share them, and so what was decided about
+// them. Its zero value is empty.
+type resolved struct {
+	once   sync.Once
+	sheets *recent.Cache[resolution, *statement.Sheet]
+}
+
+// resolution is what the facts follow from, in one snapshot.
+type resolution struct {
+	sheet *statement.Sheet
+	path  string
+}
+
+func (r *resolved) get(sheet *statement.Sheet, path []string, resolve func() *statement.Sheet) *statement.Sheet {
+	r.once.Do(func() { r.sheets = recent.New[resolution, *statement.Sheet](maxResolvedBytes) })
+	key := resolution{sheet, strings.Join(path, "\x00")} // no name has a NUL
+	if known, ok := r.sheets.Get(key); ok {
+		return known
+	}
+	facts := resolve()
+	return r.sheets.Put(key, facts, sheet.Size()+facts.Size()+len(key.path))
+}

@@ -1,0 +1,74 @@
+package catalog
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// sheetReading is a fresh sheet of a text that reads one table without saying in which schema.
+func sheetReading(table string) *statement.Sheet {
+	return &statement.Sheet{Complete: true, Statements: []statement.Statement{{
+		Command: "SELECT", Relations: []statement.Relation{{Name: table, Access: []string{"select"}}},
+	}}}
+}
+
+// small is a database with two schemas.
+func small() *Snapshot {
+	s := &Snapshot{Relations: map[statement.Name]*Relation{}}
+	for _, name := range []statement.Name{{Schema: "app", Name: "customers"}, {Schema: "app", Name: "orders"}, {Schema: "public", Name: "customers"}} {
+		s.Relations[name] = &Relation{Name: name, Kind: KindTable, Columns: []string{"id"}}
+	}
+	return s
+}
+
+// TestResolvedIsShared: sessions of one search path get one sheet, whose decisions they share then; others get another.
+func TestResolvedIsShared(t *testing.T) {
+	s, sheet := small(), sheetReading("customers")
+	path := []string{"app", "pg_temp"}
+	first := s.Resolve(sheet, path)
+	for name, test := range map[string]struct {
+		sheet *statement.Sheet
+		path  []string
+		same  bool
+	}{
+		"again":                   {sheet, path, true},
+		"an equal path":           {sheet, []string{"app", "pg_temp"}, true},
+		"another path":            {sheet, []string{"public", "pg_temp"}, false},
+		"a path cut another way":  {sheet, []string{"apppg_temp"}, false},
+		"another sheet":           {sheetReading("customers"), path, false},
+		"a sheet of another name": {sheetReading("orders"), path, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := s.Resolve(test.sheet, test.path)
+			if (got == first) != test.same {
+				t.Errorf("the same sheet: %t, want %t", got == first, test.same)
+			}
+			if diff := cmp.Diff(s.resolve(test.sheet, test.path), got); diff != "" {
+				t.Errorf("not what the names mean (-want +got)\n%s", diff)
+			}
+		})
+	}
+	if other := small().Resolve(sheet, path); other == first {
+		t.Error("two snapshots gave one sheet")
+	}
+}
+
+// TestResolvedAtOnce is for the race detector, too: sessions that ask at once get one sheet.
+func TestResolvedAtOnce(t *testing.T) {
+	s, sheet := small(), sheetReading("customers")
+	got := make([]*statement.Sheet, 16)
+	var sessions sync.WaitGroup
+	for i := range got {
+		sessions.Go(func() { got[i] = s.Resolve(sheet, []string{"app"}) })
+	}
+	sessions.Wait()
+	for _, facts := range got {
+		if facts != got[0] {
+			t.Fatal("two sheets for one question")
+		}
+	}
+}

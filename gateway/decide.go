@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 )
 
@@ -79,14 +80,27 @@ func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
 	return o
 }
 
-// decide asks policy about a text and about every text it runs by name. The error ends the session.
+// decide asks policy about a text and about every text it runs by name, and whether the session may still be. The error ends the session.
+//
+// All of it is answered by one policy: when that is replaced meanwhile, the new one is asked for everything.
 func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
+	for {
+		current := j.policy.Policy()
+		v, err := j.decideBy(ctx, current, p)
+		if err != nil || j.policy.Policy() == current {
+			return v, err
+		}
+	}
+}
+
+// decideBy decides while current is the policy in use.
+func (j *judge) decideBy(ctx context.Context, current *authz.Policy, p *prepared) (verdict, error) {
 	if err := j.stillGranted(ctx); err != nil {
 		return verdict{}, err
 	}
 	j.look(ctx)
 	defer j.lookAway()
-	if p.known.final && p.known.policy == j.policy.Policy() && p.known.generation == j.generation() && j.blind == nil && !j.moved {
+	if p.known.final && p.known.policy == current && p.known.generation == j.generation() && j.blind == nil && !j.moved {
 		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)
@@ -260,9 +274,8 @@ type answer struct {
 func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
-	input := j.input // the session's part is the same for all its statements
-	input.Statement = sheet
-	d, err := j.policy.Statement(ctx, &input)
+	j.input.Statement = sheet // the rest is the same for all the session's statements
+	d, err := j.policy.Statement(ctx, &j.input)
 	if err != nil {
 		j.logger.Error("policy could not decide", "error", err)
 		v := verdict{revision: j.policy.Policy().Revision(), reasons: []string{"policy could not decide"}}

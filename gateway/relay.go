@@ -52,7 +52,7 @@ type relay struct {
 	timeouts Timeouts
 	connect  authz.ConnectInput   // what the session was granted for
 	granted  *authz.Policy        // the policy that granted it; the judge's
-	input    authz.StatementInput // all but the statement
+	input    authz.StatementInput // the statement is the one that was asked about last; the judge's
 	identity audit.Identity
 	pins     map[string]string // what ParameterStatus must say, unless observe
 

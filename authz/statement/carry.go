@@ -14,7 +14,7 @@ func (w *walker) explainStatement(n *pg.ExplainStmt) {
 		def := option.GetDefElem()
 		switch name := def.GetDefname(); name {
 		case "analyze":
-			value, ok := boolean(def.GetArg())
+			value, ok := w.boolean(def.GetArg())
 			if !ok {
 				w.incomplete("unknown value of EXPLAIN option analyze")
 			}

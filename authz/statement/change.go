@@ -97,7 +97,7 @@ func (w *walker) merge(n *pg.MergeStmt) {
 	w.from("MergeStmt.source_relation", []*pg.Node{n.GetSourceRelation()})
 	w.scope.declaring = true
 	w.node("MergeStmt.join_condition", n.GetJoinCondition())
-	joined := it.touched && !alwaysTrue(n.GetJoinCondition())
+	joined := it.touched && !w.alwaysTrue(n.GetJoinCondition())
 	for _, clause := range n.GetMergeWhenClauses() {
 		w.mergeWhen(r, n.GetRelation(), clause.GetMergeWhenClause(), joined)
 	}
@@ -138,7 +138,7 @@ func (w *walker) where(it *item, target *pg.RangeVar, at place, condition *pg.No
 	if condition.GetCurrentOfExpr() != nil {
 		return
 	}
-	if condition == nil || !it.touched || alwaysTrue(condition) {
+	if condition == nil || !it.touched || w.alwaysTrue(condition) {
 		w.unfiltered(target)
 	}
 }

@@ -7,8 +7,16 @@ import (
 	pg "github.com/pganalyze/pg_query_go/v6"
 )
 
-// constant returns the value of a literal, also under casts and a name: 'x', 'x'::text, cast('x' as regclass), 1, true.
-func constant(n *pg.Node) (string, bool) {
+// constant is constantOf for facts. They depend on a literal's value then: another text of this shape may have other facts.
+func (w *walker) constant(n *pg.Node) (string, bool) {
+	value, ok := constantOf(n)
+	w.literals = w.literals || ok
+	return value, ok
+}
+
+// constantOf returns the value of a literal, also under casts and a name: 'x', 'x'::text, cast('x' as regclass), 1, true. Whoever lets a
+// fact depend on it uses walker.constant.
+func constantOf(n *pg.Node) (string, bool) {
 	for {
 		switch v := n.GetNode().(type) {
 		case *pg.Node_TypeCast:
@@ -49,11 +57,11 @@ func literal(c *pg.A_Const) (string, bool) {
 }
 
 // boolean reads a setting's or option's boolean as defGetBoolean does (src/backend/commands/define.c): absent means true.
-func boolean(n *pg.Node) (value, ok bool) {
+func (w *walker) boolean(n *pg.Node) (value, ok bool) {
 	if n.GetNode() == nil {
 		return true, true
 	}
-	text, ok := constant(n)
+	text, ok := w.constant(n)
 	switch strings.ToLower(text) {
 	case "true", "on", "1":
 		return true, ok
@@ -64,51 +72,52 @@ func boolean(n *pg.Node) (value, ok bool) {
 }
 
 // alwaysTrue says whether a condition is true of every row by its form: true, 1 = 1, x = x, NOT false, and AND and OR of such.
-func alwaysTrue(n *pg.Node) bool {
+func (w *walker) alwaysTrue(n *pg.Node) bool {
 	switch v := n.GetNode().(type) {
 	case *pg.Node_AConst, *pg.Node_TypeCast:
-		value, ok := constant(n)
+		value, ok := w.constant(n)
 		return ok && isTrue(value)
 	case *pg.Node_AExpr:
-		return alwaysEqual(v.AExpr)
+		return w.alwaysEqual(v.AExpr)
 	case *pg.Node_BoolExpr:
-		return alwaysTrueExpr(v.BoolExpr)
+		return w.alwaysTrueExpr(v.BoolExpr)
 	case *pg.Node_BooleanTest:
-		return v.BooleanTest.GetBooltesttype() == pg.BoolTestType_IS_TRUE && alwaysTrue(v.BooleanTest.GetArg())
+		return v.BooleanTest.GetBooltesttype() == pg.BoolTestType_IS_TRUE && w.alwaysTrue(v.BooleanTest.GetArg())
 	}
 	return false
 }
 
-func alwaysTrueExpr(n *pg.BoolExpr) bool {
+func (w *walker) alwaysTrueExpr(n *pg.BoolExpr) bool {
 	switch n.GetBoolop() {
 	case pg.BoolExprType_AND_EXPR:
 		for _, arg := range n.GetArgs() {
-			if !alwaysTrue(arg) {
+			if !w.alwaysTrue(arg) {
 				return false
 			}
 		}
 		return true
 	case pg.BoolExprType_OR_EXPR:
 		for _, arg := range n.GetArgs() {
-			if alwaysTrue(arg) {
+			if w.alwaysTrue(arg) {
 				return true
 			}
 		}
 	case pg.BoolExprType_NOT_EXPR:
-		value, ok := constant(n.GetArgs()[0])
+		value, ok := w.constant(n.GetArgs()[0])
 		return ok && !isTrue(value)
 	}
 	return false
 }
 
 // alwaysEqual recognises comparisons that do not look at a row: 1 = 1, and of a column with itself.
-func alwaysEqual(n *pg.A_Expr) bool {
+func (w *walker) alwaysEqual(n *pg.A_Expr) bool {
 	if n.GetKind() != pg.A_Expr_Kind_AEXPR_OP || n.GetLexpr() == nil {
 		return false
 	}
-	left, ok := constant(n.GetLexpr())
-	right, alsoOK := constant(n.GetRexpr())
-	if ok && alsoOK {
+	left, ok := constantOf(n.GetLexpr())
+	right, alsoOK := constantOf(n.GetRexpr())
+	if ok && alsoOK { // of id = 1 the value does not matter
+		w.literals = true
 		return (operatorName(n) == "=") == (left == right)
 	}
 	return operatorName(n) == "=" && sameColumn(n.GetLexpr().GetColumnRef(), n.GetRexpr().GetColumnRef())

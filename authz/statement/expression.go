@@ -205,7 +205,7 @@ func (w *walker) cast(n *pg.TypeCast) {
 	if name.Name != "regclass" || name.Schema != "" && name.Schema != "pg_catalog" {
 		return
 	}
-	if text, ok := constant(n.GetArg()); ok {
+	if text, ok := w.constant(n.GetArg()); ok {
 		w.relationInText(text, "lookup")
 	}
 }

@@ -24,7 +24,7 @@ func (w *walker) call(n *pg.FuncCall) {
 	fn := Function{Schema: name.Schema, Name: name.Name}
 	own := name.Schema == "" || name.Schema == "pg_catalog"
 	if !own || takesNames(name.Name) {
-		fn.Constants = args.constants()
+		fn.Constants = w.constants(args)
 	}
 	w.facts.calls(fn)
 	if name == (Name{Schema: "pg_catalog", Name: "json_object"}) { // the grammar's way to write json_object(x), which before 16 is any function's name
@@ -73,11 +73,11 @@ func arguments(list []*pg.Node) callArgs {
 }
 
 // constants are the positional arguments that are constants; nil when none is.
-func (a callArgs) constants() []string {
+func (w *walker) constants(a callArgs) []string {
 	var constants []string
 	found := false
 	for _, argument := range a[:min(len(a), maxConstants)] {
-		value, ok := constant(argument.value)
+		value, ok := w.constant(argument.value)
 		if !ok || argument.name != "" || len(value) > maxConstantLength {
 			value = ""
 		}
@@ -101,12 +101,12 @@ func (a callArgs) at(position int, name string) (*pg.Node, bool) {
 }
 
 // text returns an argument that is a constant.
-func (a callArgs) text(position int, name string) (string, bool) {
+func (w *walker) text(a callArgs, position int, name string) (string, bool) {
 	n, ok := a.at(position, name)
 	if !ok {
 		return "", false
 	}
-	return constant(n)
+	return w.constant(n)
 }
 
 // ownFunction adds what calls of PostgreSQL's own functions do beyond computing a value. A function in another schema first in the search
@@ -116,12 +116,12 @@ func (w *walker) ownFunction(name string, args callArgs) {
 	case "set_config":
 		w.setConfig(args)
 	case "current_setting":
-		setting, ok := args.text(0, "setting_name")
+		setting, ok := w.text(args, 0, "setting_name")
 		w.facts.setting(Setting{Name: settingName(setting, ok), Action: "show", Known: ok})
 	case "pg_show_all_settings", "pg_show_all_file_settings":
 		w.facts.setting(Setting{Name: everySetting, Action: "show", Known: true})
 	case "pg_notify":
-		channel, ok := args.text(0, "")
+		channel, ok := w.text(args, 0, "")
 		if !ok {
 			channel = everyName
 		}
@@ -129,7 +129,7 @@ func (w *walker) ownFunction(name string, args callArgs) {
 	case "nextval", "setval", "currval":
 		w.sequence(name, args)
 	case "to_regclass", "regclass":
-		if text, ok := args.text(0, ""); ok {
+		if text, ok := w.text(args, 0, ""); ok {
 			w.relationInText(text, "lookup")
 		}
 	case "system_user":
@@ -145,7 +145,7 @@ func (w *walker) sequence(function string, args callArgs) {
 	if function == "setval" {
 		access = "update"
 	}
-	text, ok := args.text(0, "")
+	text, ok := w.text(args, 0, "")
 	if !ok || w.relationInText(text, access) == nil {
 		w.opaque(function)
 	}
@@ -155,7 +155,7 @@ func (w *walker) sequence(function string, args callArgs) {
 func (w *walker) xmlFunction(name string, args callArgs) {
 	switch name {
 	case "table_to_xml", "table_to_xmlschema", "table_to_xml_and_xmlschema":
-		first, ok := args.text(0, "tbl")
+		first, ok := w.text(args, 0, "tbl")
 		if !ok {
 			w.opaque(name)
 			return
@@ -166,7 +166,7 @@ func (w *walker) xmlFunction(name string, args callArgs) {
 			w.opaque(name) // a table by its oid
 		}
 	case "cursor_to_xml", "cursor_to_xmlschema":
-		cursor, ok := args.text(0, "cursor")
+		cursor, ok := w.text(args, 0, "cursor")
 		if !ok {
 			w.opaque(name)
 			return
@@ -194,11 +194,11 @@ func (w *walker) opaque(name string) { w.facts.word(factOpaque, "FUNCTION "+name
 
 // setConfig records a call of set_config(setting_name, new_value, is_local).
 func (w *walker) setConfig(args callArgs) {
-	name, nameKnown := args.text(0, "setting_name")
-	value, valueKnown := args.text(1, "new_value")
+	name, nameKnown := w.text(args, 0, "setting_name")
+	value, valueKnown := w.text(args, 1, "new_value")
 	action := "set"
 	if local, ok := args.at(2, "is_local"); ok {
-		if is, known := boolean(local); known && is {
+		if is, known := w.boolean(local); known && is {
 			action = "set_local"
 		}
 	}

@@ -37,6 +37,7 @@ func (w *walker) statement(raw *pg.RawStmt) Statement {
 	w.visit("ParseResult.stmts", raw.ProtoReflect())
 	s := w.facts.statement()
 	s.Class = class(raw.GetStmt(), s.Commands)
+	s.Hints.Literals = w.literals
 	if s.Command == "" {
 		w.incomplete("statement without a command tag")
 	}

@@ -18,7 +18,7 @@ const (
 	DefaultWorkers     = 2
 	DefaultTimeout     = time.Second // the largest text that passes the limits takes a tenth of it on an idle machine
 	DefaultMemoryBytes = 512 << 20   // twice what 1 MiB of text took
-	DefaultCacheBytes  = 64 << 20    // some 20 000 texts
+	DefaultCacheBytes  = 64 << 20    // some 10 000 texts, and as many shapes
 )
 
 // Config says how a Pool runs. Zero fields mean the defaults.
@@ -27,7 +27,7 @@ type Config struct {
 	Workers     int           // processes
 	Timeout     time.Duration // for one text, and for getting a worker
 	MemoryBytes int64         // a worker's memory
-	CacheBytes  int64         // memory for the sheets of texts seen before
+	CacheBytes  int64         // memory for the sheets of texts and shapes seen before
 	Limits      Limits        // what a text may be; MaxTextBytes below comes first
 
 	MaxTextBytes int // longer texts are refused with 54000
@@ -75,6 +75,7 @@ func (c Config) withDefaults() (Config, error) {
 type Pool struct {
 	config Config
 	texts  *recent.Cache[string, *Sheet] // by exact text
+	shapes *recent.Cache[string, *Sheet] // by shape
 	sheets *interned
 	poison poison
 	jobs   chan *job
@@ -100,7 +101,7 @@ type job struct {
 // Stats count what a pool did.
 type Stats struct {
 	Live     int    // workers ready now
-	Hits     uint64 // texts answered from the cache
+	Hits     uint64 // texts whose facts were known, by themselves or by their shape
 	Analyzed uint64 // texts given to a worker
 	Killed   uint64 // workers that died over a text or overran their time
 	Refused  uint64 // texts refused by the limits
@@ -116,7 +117,8 @@ func NewPool(config Config) (*Pool, error) {
 	}
 	return &Pool{
 		config:  config,
-		texts:   recent.New[string, *Sheet](int(config.CacheBytes)),
+		texts:   recent.New[string, *Sheet](int(config.CacheBytes / 2)),
+		shapes:  recent.New[string, *Sheet](int(config.CacheBytes / 2)),
 		sheets:  &interned{},
 		jobs:    make(chan *job),
 		ended:   make(chan struct{}),
@@ -151,14 +153,13 @@ func (p *Pool) Wait(ctx context.Context) error {
 	}
 }
 
-// Analyze returns the facts of a text. Texts with the same facts, such as those that differ only in numbers, give the same *Sheet while
+// Analyze returns the facts of a text. Texts with the same facts, such as those that differ only in literals, give the same *Sheet while
 // it is remembered: a sheet is shared and must not be changed.
 //
 // The error is a *SyntaxError, a *LimitError (also when a worker died of the text), ErrUnavailable, or the context's. A text that fails
 // is not remembered, but for one that a worker died of.
 func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
-	if sheet, ok := p.texts.Get(text); ok {
-		p.stats.hits.Add(1)
+	if sheet := p.known(text); sheet != nil {
 		return sheet, nil
 	}
 	if err := p.admit(text); err != nil {

@@ -109,7 +109,7 @@ func (w *walker) set(n *pg.VariableSetStmt) {
 	name := settingName(n.GetName(), true)
 	switch n.GetKind() {
 	case pg.VariableSetKind_VAR_SET_VALUE:
-		value, known := settingValue(name, n.GetArgs())
+		value, known := w.settingValue(name, n.GetArgs())
 		w.facts.setting(Setting{Name: name, Action: setAction(n.GetIsLocal()), Value: value, Known: known})
 		if known && (name == "role" || name == "session_authorization") {
 			w.setRole(n.GetArgs())
@@ -133,7 +133,7 @@ func (w *walker) set(n *pg.VariableSetStmt) {
 
 func (w *walker) setRole(args []*pg.Node) {
 	for _, n := range args {
-		if role, ok := constant(n); ok {
+		if role, ok := w.constant(n); ok {
 			w.facts.word(factRoles, role)
 		}
 	}
@@ -147,7 +147,7 @@ func (w *walker) setMulti(n *pg.VariableSetStmt) {
 	case "SESSION CHARACTERISTICS":
 		w.modes("default_", "set", n.GetArgs())
 	case "TRANSACTION SNAPSHOT":
-		value, known := settingValue("", n.GetArgs())
+		value, known := w.settingValue("", n.GetArgs())
 		w.facts.setting(Setting{Name: "transaction_snapshot", Action: "set_local", Value: value, Known: known})
 	default:
 		w.incomplete("unknown SET %s", n.GetName())
@@ -162,7 +162,7 @@ func (w *walker) modes(prefix, action string, list []*pg.Node) {
 		mode := n.GetDefElem()
 		switch mode.GetDefname() {
 		case "transaction_isolation", "transaction_read_only", "transaction_deferrable":
-			value, known := constant(mode.GetArg())
+			value, known := w.constant(mode.GetArg())
 			switch {
 			case mode.GetDefname() == "transaction_isolation":
 			case value == "1":
@@ -199,10 +199,10 @@ func settingName(name string, known bool) string {
 }
 
 // settingValue is the text a setting is given, as flatten_set_variable_args in guc_funcs.c makes it of the arguments.
-func settingValue(name string, args []*pg.Node) (value string, known bool) {
+func (w *walker) settingValue(name string, args []*pg.Node) (value string, known bool) {
 	values := make([]string, 0, len(args))
 	for _, n := range args {
-		text, ok := constant(n)
+		text, ok := w.constant(n)
 		if !ok || n.GetAConst() == nil { // a cast is SET TIME ZONE INTERVAL
 			return "", false
 		}

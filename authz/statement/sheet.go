@@ -50,16 +50,17 @@ type Statement struct {
 	Prepared *Prepared `json:"prepared,omitempty"` // what it does to the session's statement and portal names
 	Explain  *Explain  `json:"explain,omitempty"`
 
-	// Hints are what a catalog needs to see more than the text shows. They are no facts, and policies do not see them.
+	// Hints are what a catalog needs to see more than the text shows, and the like. They are no facts, and policies do not see them.
 	Hints Hints `json:"hints" policy:"-"`
 }
 
-// Hints are names that may mean something which the catalog alone knows.
+// Hints are names that may mean something which the catalog alone knows, and what a cache must know.
 type Hints struct {
 	Operators []string `json:"operators,omitempty"` // operators without a schema, those that the grammar uses by itself too (IN, BETWEEN, USING)
 	Calls     []string `json:"calls,omitempty"`     // the name in x.name, where x is no relation: a column of x, or a call of name(x)
 	Casts     bool     `json:"casts,omitempty"`     // a type is named: there may be a cast
 	Builds    bool     `json:"builds,omitempty"`    // an array or a record is built of values, so that there is one of a type that is not named
+	Literals  bool     `json:"literals,omitempty"`  // the facts depend on the value of a literal
 }
 
 // Class sorts commands for policies and for the relay.

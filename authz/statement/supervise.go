@@ -80,9 +80,6 @@ func (p *Pool) serve(ctx context.Context, worker *process) error {
 	}
 }
 
-// decodedFactor is how much larger facts are as Go values than encoded, an estimate.
-const decodedFactor = 4
-
 // do takes a job through a worker. The error says that the worker is not to be used again.
 func (p *Pool) do(j *job, worker *process) error {
 	p.stats.analyzed.Add(1)
@@ -96,7 +93,7 @@ func (p *Pool) do(j *job, worker *process) error {
 		p.finish(j, nil, err)
 		return nil
 	case sheet != nil:
-		p.finish(j, p.texts.Put(j.text, sheet, len(j.text)+size*decodedFactor), nil)
+		p.finish(j, p.learn(j.text, sheet, size), nil)
 		return err
 	case errors.Is(err, errBeforeText):
 		go p.hand(j) // to another worker; it ends within Timeout

@@ -212,7 +212,7 @@ func scanOperator(text string, i int) (kind, int) {
 		if end > i && (strings.HasPrefix(text[end:], "--") || strings.HasPrefix(text[end:], "/*")) {
 			break
 		}
-		special = special || strings.IndexByte("~!@#^&|`?%", text[end]) >= 0
+		special = special || classes[text[end]]&classSpecial != 0
 		end++
 	}
 	if !special {
@@ -220,7 +220,7 @@ func scanOperator(text string, i int) (kind, int) {
 			end--
 		}
 	}
-	if end == i+1 && strings.IndexByte("+-*/%^<>=", text[i]) >= 0 {
+	if end == i+1 && classes[text[i]]&classSelf != 0 {
 		return kindSelf, end
 	}
 	if end-i >= nameLength {
@@ -243,8 +243,42 @@ func skipSpace(text string, i int) int {
 	return i
 }
 
-func isSpace(c byte) bool      { return c == ' ' || c >= '\t' && c <= '\r' }
-func isDigit(c byte) bool      { return c >= '0' && c <= '9' }
-func isIdentStart(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c >= 0x80 }
-func isIdentPart(c byte) bool  { return isIdentStart(c) || isDigit(c) || c == '$' }
-func isOperator(c byte) bool   { return strings.IndexByte("~!@#^&|`?+-*/%<>=", c) >= 0 }
+// What a byte can be in a token, by scan.l.
+const (
+	classSpace    = 1 << iota
+	classDigit    // of a number
+	classStart    // first in an identifier
+	classPart     // in an identifier
+	classOperator // in an operator
+	classSpecial  // in an operator that may end in + or -
+	classSelf     // an operator that is a token of its own when it stands alone
+)
+
+var classes = func() (table [256]uint8) {
+	for i := range table {
+		c := byte(i)
+		for _, class := range []struct {
+			is    bool
+			class uint8
+		}{
+			{c == ' ' || c >= '\t' && c <= '\r', classSpace},
+			{c >= '0' && c <= '9', classDigit | classPart},
+			{c|0x20 >= 'a' && c|0x20 <= 'z' || c == '_' || c >= 0x80, classStart | classPart},
+			{c == '$', classPart},
+			{strings.IndexByte("~!@#^&|`?+-*/%<>=", c) >= 0, classOperator},
+			{strings.IndexByte("~!@#^&|`?%", c) >= 0, classSpecial},
+			{strings.IndexByte("+-*/%^<>=", c) >= 0, classSelf},
+		} {
+			if class.is {
+				table[i] |= class.class
+			}
+		}
+	}
+	return table
+}()
+
+func isSpace(c byte) bool      { return classes[c]&classSpace != 0 }
+func isDigit(c byte) bool      { return classes[c]&classDigit != 0 }
+func isIdentStart(c byte) bool { return classes[c]&classStart != 0 }
+func isIdentPart(c byte) bool  { return classes[c]&classPart != 0 }
+func isOperator(c byte) bool   { return classes[c]&classOperator != 0 }

@@ -17,9 +17,10 @@ const maxReasons = 8
 // the messages that mean something to their handlers, which either add facts and let the walk go on, or walk the fields themselves in the
 // order that scoping needs. A message, a field value or an enum value that nobody has looked at makes the sheet incomplete.
 type walker struct {
-	facts   *facts
-	scope   *scope
-	reasons []string
+	facts    *facts
+	scope    *scope
+	reasons  []string
+	literals bool // a fact depends on the value of a literal
 }
 
 // incomplete records that something was not understood.

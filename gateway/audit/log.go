@@ -82,6 +82,11 @@ func Open(cfg Config) (*Log, error) {
 // Text is NewText with the bound of this log.
 func (l *Log) Text(sql string) Text { return NewText(sql, l.maxTextBytes) }
 
+// PassingText is Text in the given memory, for an event that is appended before the next.
+func (l *Log) PassingText(memory *PassingText, sql []byte) Text {
+	return memory.Set(sql, l.maxTextBytes)
+}
+
 // Append writes one event. It returns after write(2): the line survives a killed process, not a crashed machine.
 // The event was not accepted unless the error is nil.
 func (l *Log) Append(event Event) error {

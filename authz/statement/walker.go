@@ -84,11 +84,12 @@ func (w *walker) field(m protoreflect.Message, field protoreflect.FieldDescripto
 	case protoreflect.EnumKind:
 		w.enum(m, field)
 	case protoreflect.MessageKind:
+		if !m.Has(field) {
+			return
+		}
 		at := place(string(m.Descriptor().Name()) + "." + string(field.Name()))
 		if !field.IsList() {
-			if m.Has(field) {
-				w.visit(at, m.Get(field).Message())
-			}
+			w.visit(at, m.Get(field).Message())
 			return
 		}
 		list := m.Get(field).List()

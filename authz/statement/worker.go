@@ -61,6 +61,21 @@ type worker struct {
 	out     io.Writer
 	memory  int64
 	process bool
+	texts   int // answered
+}
+
+// To look at the process's memory takes longer than to parse a short text. A short one leaves next to nothing behind, so the look is for
+// long ones, and for every growthInterval texts.
+const (
+	shortText      = 4 << 10
+	growthInterval = 16
+)
+
+// grown says whether the process should be replaced after a text.
+func (k *worker) grown(text string) bool {
+	k.texts++
+	look := len(text) > shortText || k.texts%growthInterval == 0
+	return k.process && k.memory > 0 && look && resident() > k.memory/2
 }
 
 // prepare bounds the memory and says that the worker is ready. Go's own memory gets half, soft; the C parser the rest.
@@ -89,7 +104,7 @@ func (k *worker) answer(text string) error {
 	if err := writeJSON(k.out, frameFacts, sheet); err != nil {
 		return err
 	}
-	names := textNames{Replace: k.process && k.memory > 0 && resident() > k.memory/2}
+	names := textNames{Replace: k.grown(text)}
 	names.Fingerprint, names.Normalized = normalize(text)
 	return writeJSON(k.out, frameNames, names)
 }

@@ -159,7 +159,7 @@ func (p *Pool) Wait(ctx context.Context) error {
 // The error is a *SyntaxError, a *LimitError (also when a worker died of the text), ErrUnavailable, or the context's. A text that fails
 // is not remembered, but for one that a worker died of.
 func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
-	if sheet := p.known(text); sheet != nil {
+	if sheet := p.known(text, &Memory{}); sheet != nil {
 		return sheet, nil
 	}
 	if err := p.admit(text); err != nil {

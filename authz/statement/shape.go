@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"unicode/utf8"
 	"unsafe"
 
@@ -161,21 +160,22 @@ func parameters(text string) (numbers []int, others bool) {
 	}
 }
 
+// Memory is where the shapes of one caller's texts are made, one after the other.
+type Memory struct{ shape []byte }
+
 // maxKeptShape is the largest buffer that is kept to make shapes in.
 const maxKeptShape = 64 << 10
 
-var shapes = sync.Pool{New: func() any { return new([]byte) }}
-
 // Known returns the facts of a text that was seen before, or differs from one that was in nothing but literals on which no fact depends;
-// nil for another, which is for Analyze. It allocates nothing, and keeps nothing of the text.
-func (p *Pool) Known(text []byte) *Sheet {
-	return p.known(unsafe.String(unsafe.SliceData(text), len(text))) // #nosec G103 -- nothing below keeps the string
+// nil for another, which is for Analyze. It allocates nothing, once the memory is large enough, and keeps nothing of the text.
+func (p *Pool) Known(text []byte, memory *Memory) *Sheet {
+	return p.known(unsafe.String(unsafe.SliceData(text), len(text)), memory) // #nosec G103 -- nothing below keeps the string
 }
 
-func (p *Pool) known(text string) *Sheet {
+func (p *Pool) known(text string, memory *Memory) *Sheet {
 	sheet, ok := p.texts.Get(text)
 	if !ok && len(text) <= p.config.Limits.MaxTextBytes && strings.IndexByte(text, 0) < 0 && utf8.ValidString(text) {
-		sheet, ok = p.ofShape(text)
+		sheet, ok = p.ofShape(text, memory)
 	}
 	if !ok {
 		return nil
@@ -184,20 +184,15 @@ func (p *Pool) known(text string) *Sheet {
 	return sheet
 }
 
-func (p *Pool) ofShape(text string) (*Sheet, bool) {
-	buf := shapes.Get().(*[]byte)
-	defer keepShape(buf)
-	var ok bool
-	if *buf, ok = appendShape((*buf)[:0], text); !ok {
+func (p *Pool) ofShape(text string, memory *Memory) (*Sheet, bool) {
+	shape, ok := appendShape(memory.shape[:0], text)
+	if cap(shape) <= maxKeptShape {
+		memory.shape = shape
+	}
+	if !ok {
 		return nil, false
 	}
-	return recent.GetBytes(p.shapes, *buf)
-}
-
-func keepShape(buf *[]byte) {
-	if cap(*buf) <= maxKeptShape {
-		shapes.Put(buf)
-	}
+	return recent.GetBytes(p.shapes, shape)
 }
 
 // decodedFactor is how much larger facts are as Go values than encoded, an estimate.

@@ -294,7 +294,7 @@ func TestKnown(t *testing.T) {
 		"a number out of shape": {"SELECT * FROM t WHERE id = 1x AND name = 'x'", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := pool.Known([]byte(test.text)); got != test.want {
+			if got := pool.Known([]byte(test.text), &Memory{}); got != test.want {
 				t.Errorf("got %p, want %p", got, test.want)
 			}
 		})
@@ -308,7 +308,7 @@ func TestKnown(t *testing.T) {
 	if _, err := pool.Analyze(t.Context(), "SELECT 'secrets'::regclass"); err != nil {
 		t.Fatal(err)
 	}
-	if pool.Known([]byte("SELECT 'orders'::regclass")) != nil {
+	if pool.Known([]byte("SELECT 'orders'::regclass"), &Memory{}) != nil {
 		t.Error("a fact that stands in a literal was taken from another text")
 	}
 }
@@ -319,8 +319,9 @@ func TestKnownDoesNotAllocate(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := []byte("SELECT * FROM app.orders WHERE id = 23456 AND name = 'another name'")
+	var memory Memory
 	if n := testing.AllocsPerRun(100, func() {
-		if pool.Known(text) == nil {
+		if pool.Known(text, &memory) == nil {
 			t.Error("not known")
 		}
 	}); n != 0 {
@@ -339,8 +340,9 @@ func BenchmarkKnown(b *testing.B) {
 		b.Run(fmt.Sprintf("%dB", len(text)), func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(text)))
+			var memory Memory
 			for b.Loop() {
-				if pool.Known(other) == nil {
+				if pool.Known(other, &memory) == nil {
 					b.Fatal("not known")
 				}
 			}

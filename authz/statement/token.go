@@ -55,10 +55,14 @@ func (s *scanner) next() token {
 func (s *scanner) scan(i int) (kind, int) {
 	text := s.text
 	c := text[i]
+	var next byte // NUL at the end: no text has one
+	if i+1 < len(text) {
+		next = text[i+1]
+	}
 	switch {
 	case isIdentStart(c):
 		return s.word(i)
-	case isDigit(c), c == '.' && i+1 < len(text) && isDigit(text[i+1]):
+	case isDigit(c), c == '.' && isDigit(next):
 		return scanNumber(text, i)
 	case c == '\'':
 		return s.literal(i, false, kindString)
@@ -66,15 +70,15 @@ func (s *scanner) scan(i int) (kind, int) {
 		return quotedIdentifier(text, i)
 	case c == '$':
 		return scanDollar(text, i)
-	case strings.HasPrefix(text[i:], "--"):
+	case c == '-' && next == '-':
 		return kindComment, lineEnd(text, i)
-	case strings.HasPrefix(text[i:], "/*"):
+	case c == '/' && next == '*':
 		return blockComment(text, i)
-	case strings.HasPrefix(text[i:], "::"):
+	case c == ':' && next == ':':
 		return kindCast, i + 2
-	case strings.HasPrefix(text[i:], ":="):
+	case c == ':' && next == '=':
 		return kindOperator, i + 2
-	case strings.HasPrefix(text[i:], ".."):
+	case c == '.' && next == '.':
 		return kindDots, i + 2
 	case isOperator(c):
 		return scanOperator(text, i)
@@ -113,6 +117,13 @@ func (s *scanner) word(i int) (kind, int) {
 func (s *scanner) literal(i int, escapes bool, k kind) (kind, int) {
 	text := s.text
 	for i++; i < len(text); i++ {
+		if !escapes { // nothing but a quote matters
+			next := strings.IndexByte(text[i:], '\'')
+			if next < 0 {
+				break
+			}
+			i += next
+		}
 		switch {
 		case text[i] == '\\' && escapes:
 			i++

@@ -5,15 +5,9 @@ package sallyport.names
 # must be granted in all of them. pg_temp is left out: it is last, and nobody who is judged can put anything there.
 schemas(name) := {name.schema} if name.schema != ""
 
-schemas(name) := {"pg_catalog"} if {
-	name.schema == ""
-	startswith(name.name, "pg_")
-}
+else := {"pg_catalog"} if startswith(name.name, "pg_")
 
-schemas(name) := path if {
-	name.schema == ""
-	not startswith(name.name, "pg_")
-}
+else := path
 
 path := {schema | some schema in input.session.search_path; schema != "pg_temp"}
 

@@ -211,13 +211,14 @@ func (r *reporter) expectData(t wire.Type) error {
 // cutOff ends the delivery of a statement that reached a limit. What it says further is dropped; the backend is asked to cancel it, and
 // the error that it then raises is replaced by the limit's. So the state of the transaction is PostgreSQL's own.
 func (r *reporter) cutOff(run *run, l limit, d *denial) {
-	run.cut = d.decided(audit.StatementID(r.id, run.number))
+	cut := d.decided(audit.StatementID(r.id, run.number))
+	run.cut = cut
 	run.failed(audit.StatusCapped, d.sqlstate)
 	r.metrics.limited(l)
 	r.cancelHead(func(err error) {
 		if err != nil { // it would go on for as long as it likes
 			r.logger.Warn("statement that reached a limit could not be cancelled", "error", err)
-			r.end(overrun(run.cut))
+			r.end(overrun(cut))
 		}
 	})
 }

@@ -32,34 +32,6 @@ type parsed struct {
 // maxUses bounds how deep names lead to texts that use names: EXPLAIN EXECUTE of what was prepared. PostgreSQL allows one step.
 const maxUses = 4
 
-// textCache keeps the texts a session has sent lately, so that a Query that comes again is not taken apart again.
-type textCache map[string]*prepared
-
-// maxCachedTexts and maxCachedText bound it: a session repeats few texts, and those are short.
-const (
-	maxCachedTexts = 64
-	maxCachedText  = 4 << 10
-)
-
-// prepare gets the facts of a text. It never fails: what could not be read says why.
-func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
-	if p := j.texts[string(text)]; p != nil {
-		return p
-	}
-	p := &prepared{text: string(text), audit: j.log.Text(string(text))}
-	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
-	defer cancel()
-	p.sheet, p.err = j.analyzer.Analyze(ctx, p.text)
-	p.known = j.opinionOf(p.sheet)
-	if p.err == nil && len(text) <= maxCachedText {
-		if len(j.texts) >= maxCachedTexts {
-			clear(j.texts)
-		}
-		j.texts[p.text] = p
-	}
-	return p
-}
-
 // maxOpinions bounds the sheets that a session remembers deciding about.
 const maxOpinions = 256
 
@@ -306,9 +278,10 @@ func unreadable(err error) *denial {
 
 // unknownName is what runs by a name that nobody has given a meaning to: nothing, unless the session observes. (A function may have
 // prepared it where the gateway does not see; then nobody knows what it runs.)
-func (j *judge) unknownName(ctx context.Context, v verdict) (*prepared, verdict, error) {
+func (j *judge) unknownName(ctx context.Context, d *denial) (*prepared, verdict, error) {
+	v := verdict{denial: d}
 	if j.grant.Observe {
-		v = verdict{allow: true, observed: true, reasons: []string{v.denial.message}, revision: j.grant.Revision}
+		v = verdict{allow: true, observed: true, reasons: []string{d.message}, revision: j.grant.Revision}
 	}
 	return &prepared{err: errUnknownName, known: &opinion{}}, v, j.stillGranted(ctx)
 }

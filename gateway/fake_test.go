@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,15 +21,35 @@ import (
 	"github.com/sallyport/sallyport/gateway/metrics"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain makes the test binary a statement worker when it is started as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "statement-worker" {
+		os.Exit(statement.WorkerMain(os.Stdin, os.Stdout))
+	}
+	goleak.VerifyTestMain(m)
+}
 
-// fakeAnalyzer makes the sheet of the fake backend's language: one statement for each part of the text.
+// fakeAnalyzer makes the sheet of the fake backend's language: one statement for each part of the text. It knows every text, so that all
+// of them pass (read.go).
 type fakeAnalyzer struct{}
 
-func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, error) {
+// analyzed are the sheets it has made: the same for the same text.
+var analyzed sync.Map
+
+func (f fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, error) {
 	if strings.HasPrefix(text, "garbled") {
 		return nil, &statement.SyntaxError{Message: `syntax error at or near "garbled"`, Position: 1}
 	}
+	sheet, _ := analyzed.LoadOrStore(text, f.sheet(text))
+	return sheet.(*statement.Sheet), nil
+}
+
+func (f fakeAnalyzer) Known(text []byte, _ *statement.Memory) *statement.Sheet {
+	sheet, _ := f.Analyze(context.Background(), string(text))
+	return sheet
+}
+
+func (fakeAnalyzer) sheet(text string) *statement.Sheet {
 	sheet := &statement.Sheet{Complete: true}
 	for _, part := range strings.Split(text, ";") {
 		word, rest, _ := strings.Cut(strings.TrimSpace(part), " ")
@@ -62,7 +83,7 @@ func (fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, e
 		}
 		sheet.Statements = append(sheet.Statements, s)
 	}
-	return sheet, nil
+	return sheet
 }
 
 // fakePolicy denies texts with a statement whose command is FORBIDDEN, or that are incomplete, and fails on BROKEN ones.
@@ -111,6 +132,10 @@ type fakeAudit struct {
 
 func (f *fakeAudit) Text(sql string) audit.Text { return audit.NewText(sql, 0) }
 
+func (f *fakeAudit) PassingText(memory *audit.PassingText, sql []byte) audit.Text {
+	return memory.Set(sql, 0)
+}
+
 func (f *fakeAudit) Append(e audit.Event) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -119,7 +144,9 @@ func (f *fakeAudit) Append(e audit.Event) error {
 	}
 	switch e := e.(type) {
 	case *audit.Statement:
-		f.statements = append(f.statements, *e)
+		kept := *e
+		kept.Text = e.Text.Clone()
+		f.statements = append(f.statements, kept)
 	case *audit.Outcome:
 		f.outcomes = append(f.outcomes, *e)
 	}

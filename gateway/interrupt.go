@@ -49,7 +49,7 @@ func (j *judge) awaitBounded() error {
 	if err := j.queue.waitSettled(j.settles); err != nil {
 		return err
 	}
-	if j.queue.progress().readySeen >= j.settles {
+	if j.queue.readySeen.Load() >= j.settles {
 		j.settles = 0
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"time"
 
@@ -24,6 +25,7 @@ type judge struct {
 	number   uint64 // of the last statement event
 	event    audit.Statement
 	texts    textCache
+	passing  passingText
 	opinions map[*statement.Sheet]*opinion
 	timed    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	paused   time.Duration     // what the statement at hand was delayed by its identity's pace
@@ -33,6 +35,16 @@ type judge struct {
 	blind    error             // why there is no snapshot, although there is a catalog
 	moved    bool              // names may mean something else than snapshot says, for the current decision
 	unsure   uint64            // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
+}
+
+// newJudge makes the judge of a relay, all but its pipe.
+func newJudge(r *relay) *judge {
+	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}}
+	j.event = audit.Statement{
+		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
+		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
+	}
+	return j
 }
 
 // run relays until the client ends, breaks the protocol, or the relay ends.
@@ -205,7 +217,7 @@ func (j *judge) sync(body []byte) error {
 	if err != nil {
 		return err
 	}
-	j.names.synced(pushed.ready, j.queue.progress().readySeen)
+	j.names.synced(pushed.ready, j.queue.readySeen.Load())
 	return nil
 }
 
@@ -218,7 +230,7 @@ func (j *judge) sendHeldSync() error {
 	if err != nil {
 		return err
 	}
-	j.names.synced(pushed.ready, j.queue.progress().readySeen)
+	j.names.synced(pushed.ready, j.queue.readySeen.Load())
 	return j.inject(wire.AppendMessage(nil, wire.Sync))
 }
 
@@ -265,10 +277,14 @@ func (j *judge) close(body []byte) error {
 // forwardNaming forwards a message that changes names.
 func (j *judge) forwardNaming(e entry, body []byte) error {
 	_, skipped, err := j.forward(e, body)
-	if err == nil && !skipped {
-		j.names.forwarded(e.ops)
+	if err != nil || skipped {
+		return err
 	}
-	return err
+	j.names.forwarded(e.ops)
+	if e.kind == wire.Bind {
+		j.names.pendingRuns[e.ops[0].name] = e.run
+	}
+	return nil
 }
 
 // malformed is the denial of a message whose body is not what its type prescribes. PostgreSQL says the same.
@@ -319,7 +335,7 @@ func (j *judge) refuseRun(t wire.Type, size int, d *denial, r *run, name string)
 // noteNames notes what a pushed message does to names.
 func (j *judge) noteNames(e entry) {
 	if e.kind == wire.Query {
-		j.names.queried(e.ops, e.ready, j.queue.progress().readySeen)
+		j.names.queried(e.ops, e.ready, j.queue.readySeen.Load())
 		return
 	}
 	j.names.forwarded(e.ops)

@@ -44,31 +44,31 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	v := verdict{denial: noStatement(name)}
+	var v verdict
 	if p != nil {
 		v, err = j.decide(ctx, p)
 	} else {
-		p, v, err = j.unknownName(ctx, v)
+		p, v, err = j.unknownName(ctx, noStatement(name))
 	}
 	if err != nil {
 		return err
 	}
-	op := nameOp{kind: setPortal, name: string(portalName)}
-	if full := j.names.room(j.limits, []nameOp{op}); v.allow && full != nil {
+	ops := p.bind(portalName)
+	if full := j.names.room(j.limits, ops); v.allow && full != nil {
 		v = verdict{denial: full}
 	}
 	if v, err = j.meter(p, v); err != nil {
 		return err
 	}
-	r, d := j.record(p, v, audit.ProtocolBind, string(name), op.name, began)
+	r, d := j.record(p, v, audit.ProtocolBind, p.called(name), ops[0].name, began)
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
-	op.portal = &portal{prepared: p, run: r, recorded: recorded{v, p.known.relations}}
-	if err := j.shareExecuted(r, op.portal); err != nil {
+	r.recorded = recorded{v, p.known.relations}
+	if err := j.shareExecuted(r, ops[0].portal); err != nil {
 		return err
 	}
-	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: []nameOp{op}, notices: v.terms.notices}, body)
+	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: ops, notices: v.terms.notices}, body)
 }
 
 // execute judges an Execute: by what its portal runs, as names resolve now.
@@ -83,12 +83,12 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	v := verdict{denial: noPortal(name)}
+	var v verdict
 	if o != nil {
 		v, err = j.decide(ctx, o.prepared)
 	} else {
 		o = &portal{}
-		o.prepared, v, err = j.unknownName(ctx, v)
+		o.prepared, v, err = j.unknownName(ctx, noPortal(name))
 	}
 	if err != nil {
 		return err
@@ -102,8 +102,8 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		return err
 	}
 	e := entry{kind: wire.Execute, ops: ops, mayCopy: j.mayCopy(o.prepared)}
-	if o.run != nil && v.allow && o.recorded.same(o.prepared, v) {
-		e.run, e.bound = o.run, true
+	if bound := j.names.pendingRuns[string(name)]; bound != nil && v.allow && bound.recorded.same(o.prepared, v) {
+		e.run, e.bound = bound, true
 	} else {
 		var d *denial
 		if v, err = j.meter(o.prepared, v); err != nil {
@@ -117,7 +117,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		}
 		e.notices = v.terms.notices
 	}
-	o.run = nil
+	delete(j.names.pendingRuns, string(name))
 	return j.forwardExecute(e, moves, body)
 }
 
@@ -153,7 +153,7 @@ func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 // it means nothing: the backend discards the message.
 func (j *judge) statementNamed(name []byte) (*prepared, error) {
 	for {
-		p, wait := j.names.statement(name, j.queue.progress().readySeen)
+		p, wait := j.names.statement(name, j.queue.readySeen.Load())
 		if wait == 0 {
 			return p, nil
 		}
@@ -166,7 +166,7 @@ func (j *judge) statementNamed(name []byte) (*prepared, error) {
 // portalNamed does for portals what statementNamed does for statements.
 func (j *judge) portalNamed(name []byte) (*portal, error) {
 	for {
-		o, wait := j.names.portal(name, j.queue.progress().readySeen)
+		o, wait := j.names.portal(name, j.queue.readySeen.Load())
 		if wait == 0 {
 			return o, nil
 		}

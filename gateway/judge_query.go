@@ -16,7 +16,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Query, len(body), malformed(err))
 	}
-	p := j.prepare(ctx, text)
+	p := j.read(ctx, text)
 	v, err := j.decide(ctx, p)
 	if err != nil {
 		return err
@@ -80,15 +80,18 @@ func (j *judge) functionCall(ctx context.Context, body []byte) error {
 	pushed, skipped, err := j.forward(entry{kind: wire.FunctionCall, run: r}, body)
 	if err == nil && !skipped {
 		j.bounded(r, pushed.ready)
-		j.names.queried(nil, pushed.ready, j.queue.progress().readySeen)
+		j.names.queried(nil, pushed.ready, j.queue.readySeen.Load())
 	}
 	return err
 }
 
-// queryOps lists what a Query does to names. It drops the unnamed statement and portal, whatever becomes of it (exec_simple_query,
-// tcop/postgres.c); the rest comes true statement by statement.
+// dropUnnamed is what every Query does to names. It drops the unnamed statement and portal, whatever becomes of it (exec_simple_query,
+// tcop/postgres.c).
+var dropUnnamed = [...]nameOp{{kind: dropStatement, completion: -1}, {kind: dropPortal, completion: -1}}
+
+// queryOps lists what a Query does to names: beyond dropUnnamed it comes true statement by statement. The list must not be changed.
 func queryOps(p *prepared) []nameOp {
-	ops := []nameOp{{kind: dropStatement, completion: -1}, {kind: dropPortal, completion: -1}}
+	ops := dropUnnamed[:len(dropUnnamed):len(dropUnnamed)]
 	if p == nil || p.sheet == nil {
 		return ops
 	}

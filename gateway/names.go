@@ -19,6 +19,26 @@ type prepared struct {
 
 	audit audit.Text // the text as the audit log records it
 	known *opinion   // of the sheet; never nil
+
+	name    string   // the statement's that was bound last
+	binding []nameOp // what its last Bind does to names
+}
+
+// called is a name of this text as a string: mostly the one it was called by the last time.
+func (p *prepared) called(name []byte) string {
+	if p.name != string(name) {
+		p.name = string(name)
+	}
+	return p.name
+}
+
+// bind lists what a Bind of this text to a portal does to names. The list is mostly that of the last Bind, and must not be changed. A portal
+// is one like the last when nothing was counted of that.
+func (p *prepared) bind(portalName []byte) []nameOp {
+	if len(p.binding) == 0 || p.binding[0].name != string(portalName) || p.binding[0].portal.delivered != nil {
+		p.binding = []nameOp{{kind: setPortal, name: string(portalName), portal: &portal{prepared: p}}}
+	}
+	return p.binding
 }
 
 // opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
@@ -60,8 +80,6 @@ func (p *prepared) carried(i int) *prepared {
 type portal struct {
 	prepared *prepared
 	hold     bool // DECLARE … WITH HOLD: lives beyond its transaction
-	run      *run // what the Bind wrote to audit, for the first Execute in the same pipeline; nil afterwards
-	recorded recorded
 
 	delivered *caps // what went to the client of it; nil: nothing counts that
 }
@@ -109,7 +127,8 @@ type names struct {
 
 	pendingStatements   map[string]*prepared // nil value: gone
 	pendingPortals      map[string]*portal
-	pendingNoStatements bool // all that is not pending is gone
+	pendingRuns         map[string]*run // by portal: what its Bind wrote to audit, for the first Execute in the same pipeline
+	pendingNoStatements bool            // all that is not pending is gone
 	pendingNoPortals    bool
 
 	settlingStatements map[string]uint64 // name → number of the ReadyForQuery to wait for
@@ -122,6 +141,7 @@ func newNames() *names {
 		committed:          table{statements: map[string]*prepared{}, portals: map[string]*portal{}},
 		pendingStatements:  map[string]*prepared{},
 		pendingPortals:     map[string]*portal{},
+		pendingRuns:        map[string]*run{},
 		settlingStatements: map[string]uint64{},
 		settlingPortals:    map[string]uint64{},
 	}
@@ -173,10 +193,13 @@ func (n *names) forwarded(ops []nameOp) {
 			n.pendingNoStatements = true
 		case setPortal:
 			n.pendingPortals[op.name] = op.portal
+			delete(n.pendingRuns, op.name)
 		case dropPortal:
 			n.pendingPortals[op.name] = nil
+			delete(n.pendingRuns, op.name)
 		case dropPortals:
 			clear(n.pendingPortals)
+			clear(n.pendingRuns)
 			n.pendingNoPortals = true
 		}
 	}
@@ -200,7 +223,7 @@ func (n *names) queried(ops []nameOp, ready, readySeen uint64) {
 
 // synced ends a pipeline, or the part of one before a Query, whose ReadyForQuery has this number: what was pending is settling.
 func (n *names) synced(ready, readySeen uint64) {
-	n.closeRuns()
+	clear(n.pendingRuns) // a Bind shares its event with no Execute behind a ReadyForQuery: there its outcome is written
 	forget(n.settlingStatements, readySeen)
 	forget(n.settlingPortals, readySeen)
 	for name := range n.pendingStatements {
@@ -215,15 +238,6 @@ func (n *names) synced(ready, readySeen uint64) {
 	clear(n.pendingStatements)
 	clear(n.pendingPortals)
 	n.pendingNoStatements, n.pendingNoPortals = false, false
-}
-
-// closeRuns ends the sharing of a Bind's event with an Execute: at a ReadyForQuery the Bind's outcome is written.
-func (n *names) closeRuns() {
-	for _, o := range n.pendingPortals {
-		if o != nil {
-			o.run = nil
-		}
-	}
 }
 
 // forget drops what has settled.

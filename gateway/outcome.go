@@ -62,9 +62,18 @@ func (r *reporter) report(run *run) error {
 	}
 	run.deadline.stop()
 	run.done = true
+	r.finished = append(r.finished, run)
 	run.rows += uint64(r.copiedRows.Swap(0))   // #nosec -- counts
 	run.bytes += uint64(r.copiedBytes.Swap(0)) // #nosec -- counts
 	return r.writeOutcome(&r.outcome, run)
+}
+
+// spareFinished lets runs be used again whose outcomes are written, at the ReadyForQuery after them. Nothing that comes later belongs to one
+// of them: the judge forgets what was bound before a Sync or Query when it forwards that (names.synced), and so has the reporter.
+func (r *reporter) spareFinished() {
+	r.spare.give(r.finished)
+	clear(r.finished)
+	r.finished = r.finished[:0]
 }
 
 // writeOutcome writes a run's outcome event. When it cannot be written the session ends.

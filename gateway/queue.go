@@ -3,6 +3,7 @@ package gateway
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/wire"
@@ -45,10 +46,10 @@ type queue struct {
 	count int
 	texts int // of all entries
 
-	pushed, popped uint64 // positions
-	readyOwed      uint64 // ready numbers given out
-	readySeen      uint64 // the last one answered
-	readyIdle      uint64 // the last one answered with the transaction state idle
+	pushed, popped uint64        // positions
+	readyOwed      uint64        // ready numbers given out
+	readyIdle      uint64        // the last one answered with the transaction state idle
+	readySeen      atomic.Uint64 // the last one answered; to be read without the lock
 
 	pipeline bool // the last message answered was an extended one
 	skipping bool // an extended message failed: the backend discards up to the next Sync, and so do we
@@ -150,7 +151,7 @@ func (q *queue) ready(status byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.take()
-	q.readySeen = e.ready
+	q.readySeen.Store(e.ready)
 	q.status = status
 	if status == wire.Idle {
 		q.readyIdle = e.ready
@@ -252,7 +253,7 @@ func (q *queue) waitCopyOrDone(position uint64) error {
 func (q *queue) waitReady(number uint64) (skipping bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err = q.wait(func() bool { return q.readySeen >= number || q.skipping })
+	err = q.wait(func() bool { return q.readySeen.Load() >= number || q.skipping })
 	return q.skipping, err
 }
 
@@ -261,7 +262,7 @@ func (q *queue) waitReady(number uint64) (skipping bool, err error) {
 func (q *queue) waitSettled(number uint64) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.wait(func() bool { return q.readySeen >= number || q.skipping || q.copying })
+	return q.wait(func() bool { return q.readySeen.Load() >= number || q.skipping || q.copying })
 }
 
 // waitAnswered waits until everything was answered that was pushed, or is not going to be: the backend discards or copies.
@@ -299,13 +300,13 @@ func (q *queue) wait(done func() bool) error {
 
 // progress is what the judge asks about the backend's answers.
 type progress struct {
-	readyOwed, readySeen, readyIdle uint64
+	readyOwed, readyIdle uint64
 }
 
 func (q *queue) progress() progress {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return progress{readyOwed: q.readyOwed, readySeen: q.readySeen, readyIdle: q.readyIdle}
+	return progress{readyOwed: q.readyOwed, readyIdle: q.readyIdle}
 }
 
 // busy says whether the backend owes an answer; status is the transaction state it last reported.

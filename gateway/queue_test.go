@@ -60,7 +60,7 @@ func TestQueueNumbersReadyForQuery(t *testing.T) {
 	q.ready(wire.InTransaction)
 	q.pop()
 	q.ready(wire.Idle)
-	if p := q.progress(); p.readyOwed != 2 || p.readySeen != 2 || p.readyIdle != 2 {
+	if p := q.progress(); p.readyOwed != 2 || q.readySeen.Load() != 2 || p.readyIdle != 2 {
 		t.Errorf("progress is %+v", p)
 	}
 }

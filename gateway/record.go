@@ -19,8 +19,8 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	}
 	j.number++
 	j.statements.Add(1)
-	id := audit.StatementID(j.id, j.number)
 	if !v.allow {
+		id := audit.StatementID(j.id, j.number)
 		d = denied(v.reasons, id)
 		if v.denial != nil {
 			d = v.denial.decided(id)
@@ -35,7 +35,8 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	}
 	j.shadow.judged(p.known, j.number)
 	j.metrics.statement(protocol, j.event.Decision, judged)
-	r = &run{number: j.number, started: began, judged: judged}
+	r = j.spare.take()
+	r.number, r.started, r.judged = j.number, began, judged
 	if d == nil {
 		r.allowance = j.allowance(v)
 		if v.terms.timeout > 0 {

@@ -26,6 +26,7 @@ const farewellTime = 2 * time.Second
 // analyzer turns a text into facts: *statement.Pool.
 type analyzer interface {
 	Analyze(ctx context.Context, text string) (*statement.Sheet, error)
+	Known(text []byte, memory *statement.Memory) *statement.Sheet
 }
 
 // decider decides about connections and statements: *authz.Engine.
@@ -39,6 +40,7 @@ type decider interface {
 type auditLog interface {
 	Append(e audit.Event) error
 	Text(sql string) audit.Text
+	PassingText(memory *audit.PassingText, sql []byte) audit.Text
 }
 
 // relay is the sixth phase of a session: two goroutines, the judge (client → backend) and the reporter (backend → client), with the
@@ -71,6 +73,7 @@ type relay struct {
 	pace  *rate.Limiter // what they may ask for; nil: no limit
 	queue *queue
 	names *names
+	spare spareRuns
 
 	copiedRows, copiedBytes atomic.Int64
 	statements              atomic.Uint64
@@ -95,14 +98,8 @@ type totals struct {
 func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 	stop := context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })
 	defer stop()
-	j := &judge{
-		relay: r, pipe: wire.NewPipe(r.backend, r.client, r.limits.ofClient),
-		texts: textCache{}, opinions: map[*statement.Sheet]*opinion{},
-	}
-	j.event = audit.Statement{
-		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
-		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
-	}
+	j := newJudge(r)
+	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)
 	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend), bound: map[string]*run{}}
 	r.active()
 

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -469,6 +470,7 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 type sheetOf struct{ sheet *statement.Sheet }
 
 func (s sheetOf) Analyze(context.Context, string) (*statement.Sheet, error) { return s.sheet, nil }
+func (s sheetOf) Known([]byte, *statement.Memory) *statement.Sheet          { return s.sheet }
 
 func TestRelayDecidesOncePerSheetAndPolicy(t *testing.T) {
 	policy := &countingPolicy{fakePolicy: fakePolicy{}}
@@ -485,6 +487,31 @@ func TestRelayDecidesOncePerSheetAndPolicy(t *testing.T) {
 		t.Errorf("policy was asked %d times about one sheet", got)
 	}
 	b.end()
+}
+
+// TestRelayRecordsWhatPasses: texts that come once share their place in memory, and runs are used again; every event is its own all the same.
+func TestRelayRecordsWhatPasses(t *testing.T) {
+	b := start(t, nil)
+	var want []string
+	for i := range 40 {
+		text, name := fmt.Sprintf("select %d", i), fmt.Sprintf("p%d", i)
+		b.send(query(text))
+		b.receive(1)
+		b.send(parse("", text), bind("", ""), execute(""), bind("p", ""), &pgproto3.Sync{}, query(text), query("prepare "+name+" "+text), query("forbidden"))
+		b.receive(4)
+		b.send(query("execute "+name), bind("", name), execute(""), &pgproto3.Sync{})
+		b.receive(2)
+		want = append(
+			want, "query "+text+" = allow → completed", "bind "+text+" = allow → completed", "bind "+text+" = allow → bound",
+			"query "+text+" = allow → completed", "query prepare "+name+" "+text+" = allow → completed",
+			"query forbidden = deny → denied 42501", "query execute "+name+" = allow → completed",
+			"bind prepare "+name+" "+text+" = allow → completed",
+		)
+	}
+	b.end()
+	if diff := cmp.Diff(want, b.log.lines()); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
 
 // countingPolicy counts the questions.

@@ -26,6 +26,7 @@ type reporter struct {
 	fatal       string          // SQLSTATE of a FATAL that the backend sent; it closes next
 	outcome     audit.Outcome
 	interrupt   chan struct{} // closed when a cancel of our own has been delivered; nil: there is none
+	finished    []*run        // those whose outcomes were written since the last ReadyForQuery
 	writeBy     time.Time     // the client's write deadline, renewed when a second of it is used up
 	rows        uint64
 }
@@ -324,6 +325,7 @@ func (r *reporter) readyForQuery(body []byte) error {
 	r.movedReady(e.ready, body[0] == wire.Idle)
 	r.queue.ready(body[0])
 	r.head, r.known = entry{}, false
+	r.spareFinished()
 	r.pipe.Accept(len(body))
 	return nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -16,6 +17,8 @@ type run struct {
 	started time.Time
 	judged  time.Duration
 
+	recorded recorded // of a Bind; the judge's
+
 	rows, bytes uint64
 	tags        []byte
 	tagCount    int
@@ -26,6 +29,37 @@ type run struct {
 	allowance *allowance // what it may deliver; nil: nothing bounds it
 	deadline  *deadline  // nil: none of its own
 	cut       *denial    // it reached a limit: nothing more of it is delivered, and this is said in its error's place
+}
+
+// maxSpareRuns is as many runs as a pipeline has, as a rule.
+const maxSpareRuns = 16
+
+// spareRuns are runs to be used again: every statement needs one, and one ends with each. The reporter gives them, the judge takes them;
+// until then a run says what it said, to a judge that still looks at what it has forwarded.
+type spareRuns struct {
+	mu   sync.Mutex
+	runs []*run
+}
+
+// take returns an empty run.
+func (s *spareRuns) take() *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.runs) == 0 {
+		return &run{}
+	}
+	last := len(s.runs) - 1
+	r := s.runs[last]
+	s.runs = s.runs[:last]
+	*r = run{tags: r.tags[:0]}
+	return r
+}
+
+// give takes runs that nobody will look at any more.
+func (s *spareRuns) give(runs []*run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runs = append(s.runs, runs[:min(len(runs), maxSpareRuns-len(s.runs))]...)
 }
 
 // count adds rows and bytes that went to the client.

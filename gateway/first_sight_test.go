@@ -1,0 +1,71 @@
+package gateway
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/catalog"
+)
+
+var reportTables = []string{
+	"customers", "orders", "items", "products", "categories", "suppliers", "shipments", "addresses", "countries", "payments",
+}
+
+// report joins ten tables. Each n gives a text, and facts, that nobody has seen before.
+func report(n int) string {
+	text := "SELECT customers.id, customers.name, count(orders.id), sum(items.amount), max(payments.created) FROM app.customers"
+	for i, table := range reportTables[1:] {
+		text += fmt.Sprintf(" JOIN %s ON %s.id = %s.%s_id", table, reportTables[i], table, reportTables[i])
+	}
+	return text + fmt.Sprintf(" WHERE orders.state = 'open' AND countries.code IN ('DE', 'FR') AND customers.name = $%d"+
+		" GROUP BY customers.id, customers.name", n)
+}
+
+// reported is a database with these tables.
+func reported() *catalog.Snapshot {
+	s := &catalog.Snapshot{Generation: 1, Relations: map[statement.Name]*catalog.Relation{}, Builtin: map[string]bool{"count": true, "sum": true, "max": true}}
+	for _, table := range reportTables {
+		name := statement.Name{Schema: "app", Name: table}
+		columns := []string{"id", "name", "state", "code", "amount", "created"}
+		for _, other := range reportTables {
+			columns = append(columns, other+"_id")
+		}
+		s.Relations[name] = &catalog.Relation{Name: name, Kind: catalog.KindTable, Columns: columns}
+	}
+	return s
+}
+
+func newReporting(tb testing.TB) *standing {
+	s := newStanding(tb)
+	names := &fakeCatalog{}
+	names.become(reported(), nil)
+	s.judge.catalog = names
+	return s
+}
+
+func TestFirstSightIsAllowed(t *testing.T) {
+	s := newReporting(t)
+	p := s.judge.read(t.Context(), []byte(report(1)))
+	if v, err := s.judge.decide(t.Context(), p); err != nil || !v.allow || !p.known.facts.Resolved || len(p.known.relations) != len(reportTables) {
+		t.Errorf("got %+v, %v, %v", v, err, p.known.relations)
+	}
+}
+
+// BenchmarkFirstSight is what a statement costs that nobody has sent before: a join of ten tables, through a statement worker, the catalog and
+// the default policy.
+func BenchmarkFirstSight(b *testing.B) {
+	s := newReporting(b)
+	var took []time.Duration
+	for n := 1; b.Loop(); n++ {
+		text := []byte(report(n))
+		began := time.Now()
+		s.judgeAgain(b, func() (*prepared, error) { return s.judge.read(b.Context(), text), nil })
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
+	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+}

@@ -1,4 +1,4 @@
-# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, bench-login, clean.
+# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, bench-login, bench-judge, clean.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=.ci/tools/go.mod
@@ -81,6 +81,12 @@ bench-login:
 	@cd gateway && for round in $$(seq 20); do \
 		../bin/gateway.test -test.run '^$$' -test.bench '^Benchmark(Login|Proof)$$' -test.benchtime 100x || exit 1; done >../bin/bench-login.txt
 	@$(TOOL) benchstat bin/bench-login.txt
+
+# What judging costs by itself.
+.PHONY: bench-judge
+bench-judge: bin/bench
+	@.ci/require cc
+	@exec bin/bench -plan judge
 
 .PHONY: clean
 clean:

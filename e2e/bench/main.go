@@ -12,6 +12,8 @@
 // reported are medians with their spread, and ratios within a round: a machine
 // that gets slower meanwhile slows all of them.
 //
+// What judging costs by itself, when nothing else runs, is measured last.
+//
 // The tables go to standard output as Markdown, everything that was measured
 // to bench/results.json.
 package main
@@ -26,6 +28,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/e2e/stack"
 )
 
 func main() {
@@ -35,25 +39,43 @@ func main() {
 func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	name := flags.String("plan", "quick", "what to run: "+strings.Join(planNames(), ", "))
+	name := flags.String("plan", "quick", "what to run: "+strings.Join(append(planNames(), judgePlan), ", "))
 	rounds := flags.Int("rounds", 0, "how often to repeat it; 0: as the plan says")
 	duration := flags.Duration("duration", 0, "how long one run takes, whole seconds; 0: as the plan says")
 	targets := flags.String("targets", strings.Join(targetNames(), ","), "what to compare")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	plan, err := planNamed(*name, *rounds, *duration)
-	if err != nil {
-		fmt.Fprintln(stderr, "bench:", err)
-		return 2
+	var p plan
+	if *name != judgePlan {
+		var err error
+		if p, err = planNamed(*name, *rounds, *duration); err != nil {
+			fmt.Fprintln(stderr, "bench:", err)
+			return 2
+		}
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	began := time.Now()
-	if err := compare(ctx, plan, strings.Split(*targets, ","), stdout, stderr); err != nil {
+	if err := measure(ctx, p, strings.Split(*targets, ","), stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "bench:", err)
 		return 1
 	}
 	fmt.Fprintf(stderr, "Took %v.\n", time.Since(began).Round(time.Second))
 	return 0
+}
+
+// measure runs a plan, if it is not that of judging alone, and then that.
+func measure(ctx context.Context, p plan, targets []string, stdout, stderr io.Writer) error {
+	if p.Name != "" {
+		if err := compare(ctx, p, targets, stdout, stderr); err != nil {
+			return err
+		}
+		fmt.Fprintln(stdout)
+	}
+	root, err := stack.Root()
+	if err != nil {
+		return err
+	}
+	return judging(ctx, root, stdout)
 }

@@ -76,6 +76,8 @@ CREATE CAST (box AS bool) WITH FUNCTION unbox(box) AS IMPLICIT;
 CREATE TABLE boxes (a box);
 CREATE VIEW view_cast AS SELECT 1 AS one FROM boxes WHERE a AND g(1) AND 1 === 1;
 CREATE VIEW view_named AS SELECT f(1) AS one WHERE 1 === 1;
+CREATE TABLE lonely (a good);
+CREATE VIEW view_row AS SELECT json_populate_record(NULL::lonely, '{}') IS NULL AS one;
 CREATE VIEW view_domain AS SELECT NULL::better AS one;
 CREATE FUNCTION difference(float8, float8) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
 CREATE TYPE span AS RANGE (SUBTYPE = float8, SUBTYPE_DIFF = difference);
@@ -131,6 +133,8 @@ func TestReadUnseen(t *testing.T) {
 			"boxes":            " | ",
 			"view_cast":        "unbox | ", // g and === are in its definition
 			"view_named":       " | ",
+			"lonely":           " | g",
+			"view_row":         "g | ",
 			"view_domain":      "g | g",
 			"spans":            " | difference",
 			"view_trigger":     " | t",

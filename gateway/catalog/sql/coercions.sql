@@ -27,7 +27,7 @@
 ), typed (kind, classid, object, name, type) AS (
     SELECT 'relation', 'pg_catalog.pg_class'::pg_catalog.regclass, a.attrelid, a.attname, a.atttypid
     FROM pg_catalog.pg_attribute a
-    WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+    WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND a.atttypid OPERATOR(pg_catalog.>=) 16384
     UNION ALL
     SELECT 'function', 'pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, '', t.type
     FROM pg_catalog.pg_proc p
@@ -40,7 +40,7 @@
     CROSS JOIN LATERAL (VALUES (o.oprleft), (o.oprright), (o.oprresult)) t (type)
     WHERE o.oid OPERATOR(pg_catalog.>=) 16384
     UNION ALL
-    SELECT 'type', 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, '', t.oid FROM pg_catalog.pg_type t
+    SELECT 'type', 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, '', t.oid FROM pg_catalog.pg_type t WHERE t.oid OPERATOR(pg_catalog.>=) 16384
 ), found (kind, classid, object, name, function, explicit, built) AS (
     SELECT t.kind, t.classid, t.object, t.name, r.function, r.explicit, r.built
     FROM typed t

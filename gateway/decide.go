@@ -32,8 +32,12 @@ type parsed struct {
 // maxUses bounds how deep names lead to texts that use names: EXPLAIN EXECUTE of what was prepared. PostgreSQL allows one step.
 const maxUses = 4
 
-// maxOpinions bounds the sheets that a session remembers deciding about.
-const maxOpinions = 256
+// maxOpinions and maxOpinionBytes bound the sheets that a session remembers deciding about. Sheets are a few KiB each; one that would take
+// an eighth of that is not remembered.
+const (
+	maxOpinions     = 256
+	maxOpinionBytes = 4 << 20
+)
 
 // opinionOf finds what the session knows of a sheet: a program that writes its values into its texts sends ever new ones with the same
 // facts, and those are the same sheet.
@@ -42,13 +46,15 @@ func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
 		return o
 	}
 	o := newOpinion(sheet)
-	if sheet == nil {
+	if sheet == nil || o.size > maxOpinionBytes/8 {
 		return o
 	}
-	if len(j.opinions) >= maxOpinions {
+	if len(j.opinions) >= maxOpinions || j.opinionBytes+o.size > maxOpinionBytes {
 		clear(j.opinions)
+		j.opinionBytes = 0
 	}
 	j.opinions[sheet] = o
+	j.opinionBytes += o.size
 	return o
 }
 

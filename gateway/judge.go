@@ -22,19 +22,20 @@ type judge struct {
 	*relay
 	pipe *wire.Pipe
 
-	number   uint64 // of the last statement event
-	event    audit.Statement
-	texts    textCache
-	passing  passingText
-	opinions map[*statement.Sheet]*opinion
-	timed    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
-	paused   time.Duration     // what the statement at hand was delayed by its identity's pace
-	settles  uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
-	copying  entry             // what put the backend into copy-in mode
-	snapshot *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
-	blind    error             // why there is no snapshot, although there is a catalog
-	moved    bool              // names may mean something else than snapshot says, for the current decision
-	unsure   uint64            // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
+	number       uint64 // of the last statement event
+	event        audit.Statement
+	texts        textCache
+	passing      passingText
+	opinions     map[*statement.Sheet]*opinion
+	opinionBytes int               // of the sheets in it
+	timed        uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
+	paused       time.Duration     // what the statement at hand was delayed by its identity's pace
+	settles      uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
+	copying      entry             // what put the backend into copy-in mode
+	snapshot     *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
+	blind        error             // why there is no snapshot, although there is a catalog
+	moved        bool              // names may mean something else than snapshot says, for the current decision
+	unsure       uint64            // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
 }
 
 // newJudge makes the judge of a relay, all but its pipe.

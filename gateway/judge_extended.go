@@ -29,7 +29,7 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 		r, d := j.record(p, v, audit.ProtocolParse, name, "", began)
 		return j.refuseRun(wire.Parse, len(body), d, r, name)
 	}
-	return j.forwardNaming(entry{kind: wire.Parse, ops: ops, texts: len(body)}, body)
+	return j.forwardNaming(entry{kind: wire.Parse, ops: ops, texts: len(body) + p.known.size}, body)
 }
 
 // bind judges a Bind like an Execute: planning alone runs functions.

@@ -39,7 +39,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if err := j.share(r, p, ops); err != nil {
 		return err
 	}
-	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body), notices: v.terms.notices}
+	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body) + p.known.size, notices: v.terms.notices}
 	if err := j.alone(r); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ type Limits struct {
 	BindBytes          int // a Bind or FunctionCall
 	CopyDataBytes      int // one CopyData
 	PreparedStatements int // prepared statements of one session
-	PreparedBytes      int // the texts of those, together
+	PreparedBytes      int // the texts of those, together, with their facts
 }
 
 // Timeouts bounds how long things may take. A zero field takes the default; Idle: none.

@@ -43,6 +43,7 @@ func (p *prepared) bind(portalName []byte) []nameOp {
 
 // opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
 type opinion struct {
+	size                int      // of the sheet
 	commands, relations []string // the facts as the audit log records them
 
 	facts      *statement.Sheet // what the sheet means; nil: was not looked up
@@ -61,13 +62,14 @@ type opinion struct {
 func newOpinion(sheet *statement.Sheet) *opinion {
 	o := &opinion{}
 	if sheet != nil {
+		o.size = sheet.Size()
 		o.commands, o.relations = summarize(sheet)
 	}
 	return o
 }
 
-// size is what a prepared text counts against Limits.PreparedBytes.
-func (p *prepared) size() int { return len(p.text) + 256 }
+// size is what a prepared text counts against Limits.PreparedBytes: with its facts, which may take more than it.
+func (p *prepared) size() int { return len(p.text) + p.known.size + 256 }
 
 // carried is what the PREPARE or DECLARE that is statement i of this text carries, as the name runs it.
 func (p *prepared) carried(i int) *prepared {

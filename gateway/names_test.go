@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/sallyport/sallyport/authz/statement"
 )
 
 // nameScript is what happens to names, in the order in which judge and reporter learn of it.
@@ -11,7 +14,7 @@ type nameScript struct {
 	seen uint64 // the last ReadyForQuery
 }
 
-func textNamed(text string) *prepared { return &prepared{text: text} }
+func textNamed(text string) *prepared { return &prepared{text: text, known: &opinion{}} }
 
 func set(name, text string) nameOp {
 	return nameOp{kind: setStatement, name: name, prepared: textNamed(text)}
@@ -230,5 +233,44 @@ func TestNameKey(t *testing.T) {
 		if got := string(nameKey([]byte(name))); got != want {
 			t.Errorf("nameKey(%q) = %q, want %q", name, got, want)
 		}
+	}
+}
+
+// TestRoomForFacts: a short text may have large facts, and a prepared statement holds both.
+func TestRoomForFacts(t *testing.T) {
+	n, limits := newNames(), Limits{PreparedBytes: 1 << 20, PreparedStatements: 1000}
+	large := &prepared{text: "SELECT a FROM t, u", known: &opinion{size: 400 << 10}}
+	accepted := 0
+	for i := range 10 {
+		ops := []nameOp{{kind: setStatement, name: strconv.Itoa(i), prepared: large}}
+		if n.room(limits, ops) != nil {
+			break
+		}
+		n.commit(ops)
+		accepted++
+	}
+	if accepted != 2 {
+		t.Errorf("%d were accepted", accepted)
+	}
+}
+
+// TestOpinionsAreBounded: what a session remembers of texts does not grow with what they say.
+func TestOpinionsAreBounded(t *testing.T) {
+	j := &judge{opinions: map[*statement.Sheet]*opinion{}}
+	for _, number := range []int{10, 1000, 10_000, 50_000} {
+		columns := make([]string, number)
+		for range maxOpinions + 1 {
+			j.opinionOf(&statement.Sheet{Statements: []statement.Statement{{Relations: []statement.Relation{{Columns: columns}}}}})
+			sum := 0
+			for _, o := range j.opinions {
+				sum += o.size
+			}
+			if sum > maxOpinionBytes || sum != j.opinionBytes || len(j.opinions) > maxOpinions {
+				t.Fatalf("%d sheets are remembered, of %d bytes, counted as %d", len(j.opinions), sum, j.opinionBytes)
+			}
+		}
+	}
+	if len(j.opinions) == 0 {
+		t.Error("nothing is remembered")
 	}
 }

@@ -25,7 +25,7 @@ type entry struct {
 	kind     wire.Type // as the backend sees it: Q P B D E C S F
 	position uint64    // counts entries, from 1
 	ready    uint64    // counts the ReadyForQuery that are owed, from 1; 0 for a message that another's ReadyForQuery follows
-	texts    int       // the bytes of a text that it keeps alive
+	texts    int       // the bytes of a text, and of its facts, that it keeps alive
 	mayCopy  bool      // what it runs may enter copy-in
 	bound    bool      // run is that of the Bind, which is answered before
 	notices  []byte    // what the client is told before the first answer

@@ -11,10 +11,11 @@ import (
 // textCache keeps the texts a session has sent lately, so that a Query that comes again is not taken apart again.
 type textCache map[string]*prepared
 
-// maxCachedTexts and maxCachedText bound it: a session repeats few texts, and those are short.
+// maxCachedTexts and the others bound it: a session repeats few texts, and those are short and say little.
 const (
 	maxCachedTexts = 64
 	maxCachedText  = 4 << 10
+	maxCachedSheet = 64 << 10
 )
 
 // prepare gets the facts of a text. It never fails: what could not be read says why.
@@ -28,7 +29,7 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 	defer cancel()
 	p.sheet, p.err = j.analyzer.Analyze(ctx, p.text)
 	p.known = j.opinionOf(p.sheet)
-	if p.err == nil && len(text) <= maxCachedText {
+	if p.err == nil && len(text) <= maxCachedText && p.known.size <= maxCachedSheet {
 		if len(j.texts) >= maxCachedTexts {
 			clear(j.texts)
 		}

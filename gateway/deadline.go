@@ -18,8 +18,13 @@ type deadline struct {
 	over  bool
 	up    bool // the time was up before it was over
 	timer *time.Timer
-	fired chan struct{} // closed when the cancel has been delivered
+	ended chan struct{} // closed when the statement is over
+	fired chan struct{} // closed when the last cancel has been delivered
 }
+
+// cancelAgain is how long a statement that was cancelled may go on. PostgreSQL ignores a cancel that comes while it still reads the
+// statement, and a function may catch one.
+const cancelAgain = 500 * time.Millisecond
 
 // start begins to count, unless the statement is over already.
 func (d *deadline) start(r *relay) {
@@ -28,15 +33,30 @@ func (d *deadline) start(r *relay) {
 	if d.over {
 		return
 	}
-	d.fired = make(chan struct{})
+	d.ended, d.fired = make(chan struct{}), make(chan struct{})
 	d.timer = time.AfterFunc(d.after, func() {
 		defer close(d.fired)
+		d.enforce(r)
+	})
+}
+
+// enforce cancels the statement until it is over.
+func (d *deadline) enforce(r *relay) {
+	again := time.NewTicker(cancelAgain)
+	defer again.Stop()
+	for {
 		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
-		defer cancel()
-		if _, err := r.cancelRunning(ctx); err != nil {
+		_, err := r.cancelRunning(ctx)
+		cancel()
+		if err != nil {
 			r.logger.Warn("statement whose time is up could not be cancelled", "error", err)
 		}
-	})
+		select {
+		case <-d.ended:
+			return
+		case <-again.C:
+		}
+	}
 }
 
 // stop ends the counting. When the time was up it waits until the cancel has been delivered, and says so.
@@ -48,7 +68,11 @@ func (d *deadline) stop() (up bool) {
 	timer, again := d.timer, d.over
 	d.over = true
 	d.mu.Unlock()
-	if !again && timer != nil && !timer.Stop() {
+	if again || timer == nil {
+		return d.up
+	}
+	close(d.ended)
+	if !timer.Stop() {
 		<-d.fired
 		d.up = true
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +183,30 @@ func TestRelayTimeoutThatCannotCancel(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	b.end()
+}
+
+// TestRelayTimeoutCancelsAgain: PostgreSQL ignores a cancel that comes before the statement has begun, and a function may catch it.
+func TestRelayTimeoutCancelsAgain(t *testing.T) {
+	var b *bench
+	var cancels atomic.Int32
+	b = start(t, func(r *relay) {
+		timedStatements(time.Millisecond, "ENDLESS")(r)
+		r.cancel = func(context.Context) error {
+			if cancels.Add(1) > 1 {
+				b.backend.cancel()
+			}
+			return nil
+		}
+	})
+	defer b.backend.cancel() // or it goes on for ever
+	b.send(query("endless 1"), query("select"))
+	if got, want := strings.Join(b.receive(2), " "), "D E57014 ZI D SELECT 1 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.end()
+	if n := cancels.Load(); n != 2 {
+		t.Errorf("cancelled %d times", n)
+	}
 }
 
 // TestRelayEndsWithADeadline: nothing of it is left.

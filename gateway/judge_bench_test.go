@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/metrics"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
@@ -51,6 +52,7 @@ func newStanding(tb testing.TB) *standing {
 		connect:  authz.ConnectInput{Identity: identity, Session: session},
 		analyzer: runPool(tb), log: discard{log}, metrics: newSessionMetrics(metrics.New(Labels()...)),
 		logger: slog.New(slog.DiscardHandler), queue: newQueue(), names: newNames(),
+		catalog: known{catalogOf("")},
 	}
 	session.Role = "readonly"
 	r.grant.Role = session.Role
@@ -60,6 +62,14 @@ func newStanding(tb testing.TB) *standing {
 	s.judge.pipe = wire.NewPipe(io.Discard, &s.client, r.limits.ofClient)
 	return s
 }
+
+// known is a catalog that nothing changes in.
+type known struct{ snapshot *catalog.Snapshot }
+
+func (k known) Current(context.Context) (*catalog.Snapshot, error) { return k.snapshot, nil }
+func (k known) Now() (*catalog.Snapshot, bool)                     { return k.snapshot, true }
+func (k known) Latest() *catalog.Snapshot                          { return k.snapshot }
+func (k known) Changed()                                           {}
 
 func runPool(tb testing.TB) *statement.Pool {
 	tb.Helper()

@@ -11,6 +11,8 @@ import (
 type catalogSource interface {
 	// Current waits until all is known that Changed was told of. It fails when that takes too long, or nothing is known any more.
 	Current(ctx context.Context) (*catalog.Snapshot, error)
+	// Now is Current where there is nothing to wait for, which is nearly always.
+	Now() (*catalog.Snapshot, bool)
 	// Latest is what was known last, nil for nothing. It does not wait.
 	Latest() *catalog.Snapshot
 	// Changed says that definitions may have changed.
@@ -30,10 +32,18 @@ func (j *judge) look(ctx context.Context) {
 	case j.grant.Observe:
 		j.snapshot = j.catalog.Latest()
 	default:
-		ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
-		defer cancel()
-		j.snapshot, j.blind = j.catalog.Current(ctx)
+		var ok bool
+		if j.snapshot, ok = j.catalog.Now(); !ok {
+			j.snapshot, j.blind = j.await(ctx)
+		}
 	}
+}
+
+// await waits for the catalog as long as a decision may take.
+func (j *judge) await(ctx context.Context) (*catalog.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
+	defer cancel()
+	return j.catalog.Current(ctx)
 }
 
 // lookAway forgets the snapshot: it is large, and the session may be idle for long.

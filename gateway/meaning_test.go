@@ -63,6 +63,8 @@ func (f *fakeCatalog) Current(context.Context) (*catalog.Snapshot, error) {
 	return current, err
 }
 
+func (f *fakeCatalog) Now() (*catalog.Snapshot, bool) { return nil, false }
+
 func (f *fakeCatalog) Latest() *catalog.Snapshot {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -111,10 +111,19 @@ func (c *Catalog) Reconfigure(config Config) error {
 // first snapshot, it waits as long as ctx allows. What others than the gateway's sessions changed is in it if it had committed MaxAge ago;
 // usually it is after a poll and a reading. The error is ErrUnavailable and the reason.
 func (c *Catalog) Current(ctx context.Context) (*Snapshot, error) {
-	if s := c.current.Load(); s != nil && s.changes >= c.changes.Load() && time.Since(s.confirmed) <= c.config.Load().MaxAge {
-		return s.snapshot, nil
+	if s, ok := c.Now(); ok {
+		return s, nil
 	}
 	return c.await(ctx)
+}
+
+// Now is Current where there is nothing to wait for, for those who would have to make a context first. It allocates nothing.
+func (c *Catalog) Now() (*Snapshot, bool) {
+	s := c.current.Load()
+	if s == nil || s.changes < c.changes.Load() || time.Since(s.confirmed) > c.config.Load().MaxAge {
+		return nil, false
+	}
+	return s.snapshot, true
 }
 
 // Latest returns the newest snapshot, however old it is and whatever has changed since; nil before there is one. No decision rests on it.

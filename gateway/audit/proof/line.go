@@ -1,0 +1,168 @@
+package proof
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// Lines that are no leaves are written in one way only, and anything else is a leaf: who changes one makes it a leaf that the next
+// checkpoint does not know.
+const (
+	lineTime = "2006-01-02T15:04:05.000000Z"
+
+	headTime     = `{"time":"`
+	typeStart    = `","type":"tree","session":"","size":`
+	typeMark     = `","type":"checkpoint","session":"","size":`
+	fieldHashes  = `,"hashes":"`
+	fieldLeaves  = `,"leaves":"`
+	fieldNote    = `","note":"`
+	lineEnd      = `"}`
+	noteNewline  = `\n`
+	markNewlines = 6 // of the longest note: text, blank line, signature
+)
+
+// AppendStart appends the line that a file begins with, without its newline.
+func AppendStart(dst []byte, now time.Time, t *Tree) []byte {
+	dst = append(now.UTC().AppendFormat(append(dst, headTime...), lineTime), typeStart...)
+	dst = strconv.AppendInt(dst, t.size, 10)
+	dst = append(dst, fieldHashes...)
+	dst = appendHashes(dst, t.Edge())
+	return append(dst, lineEnd...)
+}
+
+// AppendCheckpoint appends the line of a checkpoint, without its newline. leaves are those since the checkpoint before, signed is
+// the checkpoint of t.
+func AppendCheckpoint(dst []byte, now time.Time, t *Tree, leaves []Hash, signed string) []byte {
+	dst = append(now.UTC().AppendFormat(append(dst, headTime...), lineTime), typeMark...)
+	return appendMark(dst, t.size, leaves, signed)
+}
+
+func appendMark(dst []byte, size int64, leaves []Hash, signed string) []byte {
+	dst = strconv.AppendInt(dst, size, 10)
+	dst = append(dst, fieldLeaves...)
+	dst = appendHashes(dst, leaves)
+	dst = append(dst, fieldNote...)
+	dst = append(dst, strings.ReplaceAll(signed, "\n", noteNewline)...)
+	return append(dst, lineEnd...)
+}
+
+// appendHashes appends the base64 of all hashes together.
+func appendHashes(dst []byte, hashes []Hash) []byte {
+	// 32 bytes leave a rest in base64, three hashes none.
+	const together = 3
+	var raw [together * tlog.HashSize]byte
+	for len(hashes) > 0 {
+		n := min(together, len(hashes))
+		for i := range n {
+			copy(raw[i*tlog.HashSize:], hashes[i][:])
+		}
+		dst = base64.StdEncoding.AppendEncode(dst, raw[:n*tlog.HashSize])
+		hashes = hashes[n:]
+	}
+	return dst
+}
+
+func parseHashes(text []byte) ([]Hash, bool) {
+	raw, err := base64.StdEncoding.Strict().DecodeString(string(text))
+	if err != nil || len(raw)%tlog.HashSize != 0 {
+		return nil, false
+	}
+	hashes := make([]Hash, len(raw)/tlog.HashSize)
+	for i := range hashes {
+		hashes[i] = Hash(raw[i*tlog.HashSize:])
+	}
+	return hashes, true
+}
+
+// mark is a checkpoint as it stands in a log. Nothing of it is verified.
+type mark struct {
+	size   int64
+	leaves []Hash
+	note   string
+}
+
+// behindTime is what follows the time of a line; ok is false when the line does not begin as all events do.
+func behindTime(line []byte) (rest []byte, ok bool) {
+	if len(line) < len(headTime)+len(lineTime) || !bytes.HasPrefix(line, []byte(headTime)) {
+		return nil, false
+	}
+	stamp := line[len(headTime):][:len(lineTime)]
+	for i, c := range []byte(lineTime) { // the digits' places are those of the layout
+		if digit := '0' <= c && c <= '9'; digit && (stamp[i] < '0' || stamp[i] > '9') || !digit && stamp[i] != c {
+			return nil, false
+		}
+	}
+	return line[len(headTime)+len(lineTime):], true
+}
+
+// parseStart reads a start; ok is false when the line is none.
+func parseStart(line []byte) (t Tree, ok bool) {
+	rest, ok := behindTime(line)
+	if !ok || !bytes.HasPrefix(rest, []byte(typeStart)) {
+		return t, false
+	}
+	rest = rest[len(typeStart):]
+	size, rest, _ := bytes.Cut(rest, []byte(fieldHashes))
+	n, err := strconv.ParseInt(string(size), 10, 64)
+	text, ended := bytes.CutSuffix(rest, []byte(lineEnd))
+	hashes, decoded := parseHashes(text)
+	if err != nil || !ended || !decoded || strconv.FormatInt(n, 10) != string(size) {
+		return t, false
+	}
+	t, err = NewTree(n, hashes)
+	return t, err == nil
+}
+
+// parseMark reads a checkpoint; ok is false when the line is none.
+func parseMark(line []byte) (m mark, ok bool) {
+	rest, ok := behindTime(line)
+	if !ok || !bytes.HasPrefix(rest, []byte(typeMark)) {
+		return m, false
+	}
+	rest = rest[len(typeMark):]
+	size, behind, _ := bytes.Cut(rest, []byte(fieldLeaves))
+	leaves, behind, _ := bytes.Cut(behind, []byte(fieldNote))
+	text, _ := bytes.CutSuffix(behind, []byte(lineEnd))
+	n, err := strconv.ParseInt(string(size), 10, 64)
+	if m.leaves, ok = parseHashes(leaves); err != nil || !ok {
+		return m, false
+	}
+	m.size, m.note = n, strings.ReplaceAll(string(text), noteNewline, "\n")
+	if strings.ContainsAny(m.note, `"\`) || strings.Count(m.note, "\n") > markNewlines {
+		return m, false
+	}
+	return m, bytes.Equal(appendMark(nil, m.size, m.leaves, m.note), rest)
+}
+
+// Label says which event a line is, for people: its id, or its type and session. It is "" for what is no event.
+func Label(line []byte) string {
+	rest, ok := behindTime(line)
+	if !ok {
+		return ""
+	}
+	kind, rest, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte(`","type":"`)), []byte(`"`))
+	session, rest, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte(`,"session":"`)), []byte(`"`))
+	if id, isID := bytes.CutPrefix(rest, []byte(`,"id":"`)); isID {
+		session, _, _ = bytes.Cut(id, []byte(`"`))
+	}
+	const longest = 64 // of what somebody else may have written
+	label := string(kind[:min(len(kind), longest)])
+	if len(session) > 0 {
+		label += " " + string(session[:min(len(session), longest)])
+	}
+	return label
+}
+
+// IsLeaf says whether a line is a leaf: neither a start nor a checkpoint.
+func IsLeaf(line []byte) bool {
+	if _, ok := parseStart(line); ok {
+		return false
+	}
+	_, ok := parseMark(line)
+	return !ok
+}

@@ -25,7 +25,8 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"tlsutil":             nil,
 		"certs":               nil,
 		"gateway/wire":        nil,
-		"gateway/audit":       nil,
+		"gateway/audit":       {"gateway/audit/proof"},
+		"gateway/audit/proof": nil,
 		"gateway/metrics":     nil,
 		"gateway/replay":      {"authz", "authz/recent", "authz/statement"},
 		"gateway/admin":       nil,
@@ -34,7 +35,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/credentials": nil,
 		"gateway": {
 			"authn", "authn/oidc", "authn/scram", "authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
-			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/catalog", "gateway/metrics", "gateway/wire", "tlsutil",
+			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/audit/proof", "gateway/catalog", "gateway/metrics", "gateway/wire", "tlsutil",
 		},
 	}
 	for name, may := range allowed {

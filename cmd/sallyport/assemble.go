@@ -47,6 +47,12 @@ type process struct {
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
 	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs()}
 	c.Audit.Logger = logger
+	if c.Audit.Key, err = c.SigningKey(); err != nil {
+		return nil, err
+	}
+	if c.Audit.Key == nil {
+		logger.Warn("audit log is not signed", "error", errUnsigned)
+	}
 	if p.audit, err = audit.Open(c.Audit); err != nil {
 		return nil, c.Problem("audit.file", err)
 	}

@@ -51,6 +51,7 @@ func (p *process) ready() []admin.Check {
 		advisory("certificate_reload", p.certificate.Err()),
 		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
+		advisory("audit_signed", p.signed()),
 	}
 	checks = append(checks, p.catalogs.checks()...)
 	if p.shadow != nil {
@@ -75,6 +76,16 @@ func advisory(name string, err error) admin.Check {
 	check := checkOf(name, err)
 	check.Advisory = true
 	return check
+}
+
+var errUnsigned = errors.New("audit.key_file is not set: whoever can write the audit log can change it and make its checkpoints fit")
+
+// signed says whether checkpoints of the audit log prove anything to somebody else.
+func (p *process) signed() error {
+	if p.config.Audit.Key == nil {
+		return errUnsigned
+	}
+	return nil
 }
 
 func (p *process) serving() error {

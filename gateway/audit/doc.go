@@ -101,9 +101,28 @@
 //
 //	action, client_address, result
 //
-// log_repair: the line before it is torn, or events could not be written
+// log_repair: the line before it is torn, events could not be written, or a gateway that was killed left events without a checkpoint
 //
-//	cause, lost
+//	cause                         open: found when the file was opened; write: a write failed before
+//	lost                          events that were refused
+//	unsealed?                     so many events before it had no checkpoint when the file was opened
+//
+// # The proof
+//
+// Two types of lines are no events, and the only ones that are no leaves of the tree; package proof says what that is. A torn line is
+// a leaf.
+//
+// tree: the first line of a file
+//
+//	size                          events before this file
+//	hashes                        the roots of the tree's complete subtrees, the largest first: base64 of all together
+//
+// checkpoint: every second in which there were events, after 1024 of them, and at the end of a file
+//
+//	size                          events before it, from the log's beginning
+//	leaves                        the hashes of those since the checkpoint before (the last 1024): base64 of all together
+//	note                          origin, size and root, signed: see https://c2sp.org/tlog-checkpoint; without a key it ends before
+//	                              the signature, and its origin is "unsigned"
 //
 // Strings other than text are cut at 1024 bytes, shown by "…"; lists at 256 entries, shown by "+n more".
 package audit

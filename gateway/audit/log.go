@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
 	"syscall"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 const (
@@ -29,11 +29,17 @@ type Config struct {
 	AllowPipe bool
 	// MaxTextBytes bounds the texts made by Log.Text; 0 is DefaultMaxTextBytes.
 	MaxTextBytes int
+	// Key signs the checkpoints; nil: nobody does, and whoever changes the file can make its checkpoints fit.
+	Key *proof.Key
+	// OnCheckpoint, which may be nil, is called for every checkpoint when it is in the file. It is called with the log's lock held: it
+	// must not wait, nor call the log.
+	OnCheckpoint func(Checkpoint)
 	// Logger hears about repairs, failures and recoveries; nil is silence.
 	Logger *slog.Logger
 }
 
-// Log writes events to a file, one line and one write(2) each. It is safe for concurrent use.
+// Log writes events to a file, one line and one write(2) each, and the proof of them. It is safe for concurrent use. Whoever opens it
+// runs it, or only every 1024th event has a checkpoint.
 //
 // A write can fail, and callers must act on it: see Statement and Outcome. After a failure the log is unhealthy until an event was
 // written again; every Append tries, and completes a torn line first.
@@ -46,9 +52,10 @@ type Log struct {
 	mu   sync.Mutex
 	file sink // nil before Open and after Close
 	buf  []byte
+	seal seal
 	err  error  // of the last write; nil when healthy
 	lost uint64 // events refused since then
-	torn bool   // the last line lacks its end
+	left uint64 // events that were found without a checkpoint and were not yet spoken of
 
 	closed bool
 }
@@ -60,7 +67,9 @@ type sink interface {
 }
 
 // Open opens or creates the file. It refuses what is not a regular file (but see Config), what others may write, and symbolic links:
-// whoever can place one chooses where the audit goes. A line that a crash has torn is completed and followed by a LogRepair.
+// whoever can place one chooses where the audit goes. It goes on with the tree that the file ends with, and refuses a file whose
+// checkpoints do not fit its lines: to go on would be to sign what somebody has changed. What a gateway that was killed has left, a torn
+// line or events without a checkpoint, is followed by a LogRepair.
 func Open(cfg Config) (*Log, error) {
 	logger := cfg.Logger
 	if logger == nil {
@@ -72,9 +81,10 @@ func Open(cfg Config) (*Log, error) {
 		maxTextBytes: cfg.MaxTextBytes,
 		logger:       logger,
 		buf:          make([]byte, 0, initialBuffer),
+		seal:         seal{key: cfg.Key, observe: cfg.OnCheckpoint},
 	}
-	if err := l.Reopen(); err != nil {
-		return nil, err
+	if err := l.open(); err != nil {
+		return nil, fmt.Errorf("open audit log: %w", err)
 	}
 	return l, nil
 }
@@ -99,56 +109,80 @@ func (l *Log) append(event Event) error {
 	if l.file == nil {
 		return ErrClosed
 	}
-	buf := l.buf[:0]
-	if l.torn || l.err != nil {
-		buf = l.appendRepair(buf)
+	if l.seal.torn() || l.err != nil {
+		if err := l.repair(); err != nil {
+			l.lost++
+			return err
+		}
 	}
-	if event != nil {
-		buf = append(event.AppendJSON(buf), '\n')
-	}
-	err := l.write(buf)
-	if err != nil && event != nil {
-		l.lost++
-	}
+	buf := event.AppendJSON(append(l.buf[:0], 0)) // the zero byte is the leaf's, not the line's
+	buf = append(buf, '\n')
 	if cap(buf) <= maxKeptBuffer {
 		l.buf = buf
+	}
+	n, err := l.put(buf[1:])
+	if err != nil {
+		l.lost++
+		l.seal.wrote(buf[1 : 1+n])
+		return err
+	}
+	l.seal.add(buf[:len(buf)-1])
+	if len(l.seal.unsealed) >= maxUnsealed {
+		_ = l.checkpoint() // when it cannot be written the next event is refused
+	}
+	return nil
+}
+
+// repair completes what a failed write left behind and says that something is missing.
+func (l *Log) repair() error {
+	var buf []byte
+	repair := LogRepair{Cause: "open", Lost: l.lost, Unsealed: l.left}
+	if l.seal.torn() {
+		buf = append(buf, '\n')
+	}
+	if l.err != nil {
+		repair.Cause = "write"
+	}
+	if err := l.write(append(repair.AppendJSON(buf), '\n')); err != nil {
+		return err
+	}
+	if l.err != nil {
+		l.logger.Info("audit log can be written again", "lost_events", l.lost)
+	}
+	l.err, l.lost, l.left = nil, 0, 0
+	return nil
+}
+
+// write writes whole lines, or the rest of one.
+func (l *Log) write(buf []byte) error {
+	n, err := l.put(buf)
+	l.seal.wrote(buf[:n])
+	return err
+}
+
+// mark writes a line that is no leaf.
+func (l *Log) mark(line []byte) error {
+	n, err := l.put(line)
+	if err != nil {
+		l.seal.wrote(line[:n])
 	}
 	return err
 }
 
-// appendRepair completes what a failed write left behind and says that something is missing.
-func (l *Log) appendRepair(buf []byte) []byte {
-	if l.torn {
-		buf = append(buf, '\n')
-	}
-	cause := "open"
-	if l.err != nil {
-		cause = "write"
-	}
-	repair := LogRepair{Cause: cause, Lost: l.lost}
-	return append(repair.AppendJSON(buf), '\n')
-}
-
-func (l *Log) write(buf []byte) error {
-	n, err := l.file.Write(buf)
+// put is write for those who tell the seal themselves what of buf is in the file.
+func (l *Log) put(buf []byte) (n int, err error) {
+	n, err = l.file.Write(buf)
 	if err == nil && n < len(buf) {
 		err = io.ErrShortWrite
-	}
-	if n > 0 {
-		l.torn = buf[n-1] != '\n'
 	}
 	if err != nil {
 		if l.err == nil {
 			l.logger.Error("audit log cannot be written", "error", err)
 		}
 		l.err = fmt.Errorf("append to audit log: %w", err)
-		return l.err
+		return n, l.err
 	}
-	if l.err != nil {
-		l.logger.Info("audit log can be written again", "lost_events", l.lost)
-	}
-	l.err, l.lost = nil, 0
-	return nil
+	return n, nil
 }
 
 // Healthy is the error of the last write, or nil. When there is one it tries to write a LogRepair, so that a log recovers without a client.
@@ -161,7 +195,7 @@ func (l *Log) Healthy() error {
 	if l.err == nil {
 		return nil
 	}
-	return l.append(nil)
+	return l.repair()
 }
 
 // Reopen opens the file by its name again, for use after logrotate has moved it. On an error the old file stays in use.
@@ -171,94 +205,29 @@ func (l *Log) Reopen() error {
 	if l.closed {
 		return ErrClosed
 	}
-	file, torn, err := l.open()
-	if err != nil {
+	if err := l.reopen(); err != nil {
 		return fmt.Errorf("open audit log: %w", err)
-	}
-	old := l.file
-	l.file, l.torn = file, torn
-	if torn {
-		l.logger.Warn("audit log ended in the middle of a line")
-		if err := l.append(nil); err != nil {
-			l.file = old
-			return errors.Join(err, file.Close())
-		}
-	}
-	if old != nil {
-		return old.Close()
 	}
 	return nil
 }
 
-// Close syncs and closes the file. Append fails afterwards.
+// Close seals, syncs and closes the file. Append fails afterwards.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.file == nil {
 		return nil
 	}
-	err := l.file.Sync()
-	if errors.Is(err, syscall.EINVAL) { // a pipe, /dev/null
-		err = nil
-	}
-	err = errors.Join(err, l.file.Close())
+	err := errors.Join(l.checkpoint(), l.end(l.file))
 	l.file, l.closed = nil, true
 	return err
 }
 
-// open opens the file and says whether its last line lacks its end.
-func (l *Log) open() (file *os.File, torn bool, err error) {
-	// O_NONBLOCK: a named pipe without a reader is an error instead of a wait. O_RDWR: the last byte is read once.
-	flags := os.O_RDWR | os.O_APPEND | os.O_CREATE | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-	if info, err := os.Lstat(l.path); err == nil {
-		if err := l.acceptable(info); err != nil {
-			return nil, false, err
-		}
-		if !info.Mode().IsRegular() {
-			flags = os.O_WRONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
-		}
+// end syncs and closes a file.
+func (l *Log) end(file sink) error {
+	err := file.Sync()
+	if errors.Is(err, syscall.EINVAL) { // a pipe, /dev/null
+		err = nil
 	}
-	file, err = os.OpenFile(l.path, flags, 0o600)
-	if err != nil {
-		return nil, false, err
-	}
-	torn, err = l.inspect(file)
-	if err != nil {
-		return nil, false, errors.Join(err, file.Close())
-	}
-	return file, torn, nil
-}
-
-// inspect checks what was really opened.
-func (l *Log) inspect(file *os.File) (torn bool, err error) {
-	info, err := file.Stat()
-	if err != nil {
-		return false, err
-	}
-	if err := l.acceptable(info); err != nil {
-		return false, err
-	}
-	if !info.Mode().IsRegular() || info.Size() == 0 {
-		return false, nil
-	}
-	var last [1]byte
-	if _, err := file.ReadAt(last[:], info.Size()-1); err != nil {
-		return false, fmt.Errorf("read its last byte: %w", err)
-	}
-	return last[0] != '\n', nil
-}
-
-func (l *Log) acceptable(info fs.FileInfo) error {
-	mode := info.Mode()
-	switch {
-	case mode.IsRegular() && mode.Perm()&0o022 != 0:
-		return fmt.Errorf("%s may be written by others (mode %#o): chmod 0600", l.path, mode.Perm())
-	case mode.IsRegular():
-		return nil
-	case l.path == os.DevNull && mode&fs.ModeCharDevice != 0:
-		return nil
-	case mode&fs.ModeNamedPipe != 0 && l.allowPipe:
-		return nil
-	}
-	return fmt.Errorf("%s is not a regular file (%s)", l.path, mode.Type())
+	return errors.Join(err, file.Close())
 }

@@ -58,12 +58,14 @@ func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
-// LogRepair stands behind a line that was torn: by a crash, a full disk, a write that failed half way. The line before it is not
-// to be trusted, nor to be parsed.
+// LogRepair stands where something went wrong with the log itself: behind a line that was torn by a crash or a full disk, behind
+// events that could not be written, behind what a gateway wrote that was killed. A torn line before it is not to be trusted, nor to be
+// parsed.
 type LogRepair struct {
-	Time  time.Time // zero: now
-	Cause string    // "open": found when the file was opened; "write": an append failed and this one succeeded
-	Lost  uint64    // events refused since the last line that was written whole
+	Time     time.Time // zero: now
+	Cause    string    // "open": found when the file was opened; "write": an append failed and this one succeeded
+	Lost     uint64    // events refused since the last line that was written whole
+	Unsealed uint64    // events before it that had no checkpoint when the file was opened: until then anyone could change them
 }
 
 // AppendJSON implements Event.
@@ -71,5 +73,8 @@ func (e *LogRepair) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "log_repair", "")
 	o.string("cause", e.Cause)
 	o.uint("lost", e.Lost)
+	if e.Unsealed > 0 {
+		o.uint("unsealed", e.Unsealed)
+	}
 	return o.end()
 }

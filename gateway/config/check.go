@@ -60,6 +60,7 @@ func (c *Config) parts() []part {
 	parts := []part{
 		{"tls.", func(*Report) error { return c.checkPair("tls", c.TLS) }},
 		{"admin.token_file", func(*Report) error { _, err := c.AdminToken(); return err }},
+		{"audit.key_file", func(*Report) error { _, err := c.SigningKey(); return err }},
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
 		{"authentication.issuers", func(*Report) error {
 			verifiers, err := c.Issuers()

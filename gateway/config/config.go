@@ -4,8 +4,8 @@
 // errors, and all come at once, each with its line and what to do.
 //
 // The environment names files only, never secrets themselves: SALLYPORT_TLS_KEY_FILE, SALLYPORT_ADMIN_TOKEN_FILE,
-// SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and SALLYPORT_VAULT_SECRET_ID_FILE take
-// the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
+// SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_AUDIT_KEY_FILE, SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and
+// SALLYPORT_VAULT_SECRET_ID_FILE take the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
 package config
 
 import (
@@ -52,7 +52,8 @@ type Config struct {
 	Policy         Policy
 	Vault          credentials.VaultConfig
 	Databases      map[string]Database
-	Audit          audit.Config // without a Logger
+	Audit          audit.Config // without Logger, Key and OnCheckpoint
+	AuditKey       string       // the file with the key that signs checkpoints; "": none does
 	Statements     Statements
 	Limits         gateway.Limits
 	Timeouts       gateway.Timeouts
@@ -171,7 +172,7 @@ func read(path string) ([]byte, error) {
 // variables are the environment variables that Load knows.
 var variables = [...]string{
 	"SALLYPORT_TLS_KEY_FILE", "SALLYPORT_ADMIN_TOKEN_FILE", "SALLYPORT_SCRAM_MOCK_SECRET_FILE",
-	"SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
+	"SALLYPORT_AUDIT_KEY_FILE", "SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
 }
 
 // environment keeps the variables that are ours. One that is misspelt would leave another secret in use than was meant.

@@ -104,7 +104,9 @@ func (c *Config) readAudit(s *section) {
 		AllowPipe:    s.boolean("allow_pipe"),
 		MaxTextBytes: s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
 	}
+	c.AuditKey = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
 	c.writes("audit.file", c.Audit.Path)
+	c.readsSecret("audit.key_file", c.AuditKey)
 	s.done()
 }
 

@@ -158,11 +158,23 @@ func Label(line []byte) string {
 	return label
 }
 
-// IsLeaf says whether a line is a leaf: neither a start nor a checkpoint.
-func IsLeaf(line []byte) bool {
+// Kind is what a line is to the tree.
+type Kind uint8
+
+// The kinds of lines.
+const (
+	KindLeaf Kind = iota
+	KindStart
+	KindCheckpoint
+)
+
+// KindOf says what a line is.
+func KindOf(line []byte) Kind {
 	if _, ok := parseStart(line); ok {
-		return false
+		return KindStart
 	}
-	_, ok := parseMark(line)
-	return !ok
+	if _, ok := parseMark(line); ok {
+		return KindCheckpoint
+	}
+	return KindLeaf
 }

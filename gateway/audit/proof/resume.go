@@ -30,7 +30,9 @@ func Resume(r io.Reader) (s State, err error) {
 		}
 		if lines.Torn() {
 			s.Torn = append(s.Torn, line...)
-			break
+			if KindOf(line) == KindLeaf {
+				break // not before it is complete
+			}
 		}
 		v.line(line)
 		if len(v.report.Findings) > 0 {

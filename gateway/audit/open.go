@@ -1,0 +1,166 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math"
+	"os"
+	"syscall"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
+
+// open opens the file for the first time, and goes on where it ends.
+func (l *Log) open() error {
+	file, info, err := l.openFile()
+	if err != nil {
+		return err
+	}
+	if err := l.takeUp(file, info); err != nil {
+		l.file = nil
+		return errors.Join(err, file.Close())
+	}
+	return nil
+}
+
+// takeUp makes file the one that is written to.
+func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
+	if err := lock(file, info); err != nil {
+		return err
+	}
+	state, err := stateOf(file, info)
+	if err != nil {
+		return err
+	}
+	l.file = file
+	if state.Lines == 0 && len(state.Torn) == 0 {
+		return l.begin()
+	}
+	l.seal.resume(state)
+	if !l.seal.torn() && len(state.Unsealed) == 0 {
+		return nil
+	}
+	l.left = uint64(len(state.Unsealed))
+	l.logger.Warn("audit log was not closed", "torn_line", l.seal.torn(), "events_without_checkpoint", len(state.Unsealed))
+	return l.repair()
+}
+
+// reopen goes over to the file that has the name now. When it has not changed nothing happens: what is written goes there already.
+func (l *Log) reopen() error {
+	file, info, err := l.openFile()
+	if err != nil {
+		return err
+	}
+	old := l.file
+	if current, ok := old.(*os.File); ok && info.Mode().IsRegular() {
+		if was, err := current.Stat(); err == nil && os.SameFile(was, info) {
+			return file.Close()
+		}
+	}
+	if err := l.checkpoint(); err != nil { // the first checkpoint in the new file covers what is in the old one too
+		l.logger.Warn("audit log ends without a checkpoint", "error", err)
+	}
+	if err := l.goOver(file, info); err != nil {
+		l.file = old
+		return errors.Join(err, file.Close())
+	}
+	return l.end(old)
+}
+
+// goOver makes file, which must be empty or hold what the old one does, the one that is written to. The tree goes on.
+func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
+	if err := lock(file, info); err != nil {
+		return err
+	}
+	state, err := stateOf(file, info)
+	switch {
+	case err != nil:
+		return err
+	case len(state.Torn) > 0 || state.Lines > 0 && (state.Tree.Size() != l.seal.tree.Size() || state.Tree.Root() != l.seal.tree.Root()):
+		return fmt.Errorf("%s holds something else: move it away", l.path)
+	}
+	l.file = file
+	if state.Lines > 0 {
+		return nil
+	}
+	part := l.seal.part // a torn line stays in the old file; it is no leaf
+	l.seal.part = nil
+	if err := l.begin(); err != nil {
+		l.seal.part = part
+		return err
+	}
+	return nil
+}
+
+// lock makes sure that nobody else writes the file: two trees in it would be none. The lock ends with the file, however it is closed.
+func lock(file *os.File, info fs.FileInfo) error {
+	if !info.Mode().IsRegular() {
+		return nil
+	}
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var locked error
+	if err := raw.Control(func(fd uintptr) { locked = syscall.Flock(int(fd), syscall.LOCK_EX|syscall.LOCK_NB) }); err != nil {
+		return err
+	}
+	if errors.Is(locked, syscall.EWOULDBLOCK) {
+		return fmt.Errorf("%s is written by another process", file.Name())
+	}
+	return locked
+}
+
+// stateOf reads what a file ends with; of what is not a file, nothing.
+func stateOf(file *os.File, info fs.FileInfo) (s proof.State, err error) {
+	if !info.Mode().IsRegular() || info.Size() == 0 {
+		return s, nil
+	}
+	s, err = proof.Resume(io.NewSectionReader(file, 0, math.MaxInt64))
+	if err != nil {
+		return s, fmt.Errorf("%s does not fit its checkpoints (%w): see what sallyport audit verify says, and move it away", file.Name(), err)
+	}
+	return s, nil
+}
+
+// openFile opens what has the log's name, and checks what it is.
+func (l *Log) openFile() (file *os.File, info fs.FileInfo, err error) {
+	// O_NONBLOCK: a named pipe without a reader is an error instead of a wait. O_RDWR: what is there is read once.
+	flags := os.O_RDWR | os.O_APPEND | os.O_CREATE | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+	if info, err := os.Lstat(l.path); err == nil {
+		if err := l.acceptable(info); err != nil {
+			return nil, nil, err
+		}
+		if !info.Mode().IsRegular() {
+			flags = os.O_WRONLY | syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+		}
+	}
+	file, err = os.OpenFile(l.path, flags, 0o600)
+	if err != nil {
+		return nil, nil, err
+	}
+	if info, err = file.Stat(); err == nil { // of what was really opened
+		err = l.acceptable(info)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, file.Close())
+	}
+	return file, info, nil
+}
+
+func (l *Log) acceptable(info fs.FileInfo) error {
+	mode := info.Mode()
+	switch {
+	case mode.IsRegular() && mode.Perm()&0o022 != 0:
+		return fmt.Errorf("%s may be written by others (mode %#o): chmod 0600", l.path, mode.Perm())
+	case mode.IsRegular():
+		return nil
+	case l.path == os.DevNull && mode&fs.ModeCharDevice != 0:
+		return nil
+	case mode&fs.ModeNamedPipe != 0 && l.allowPipe:
+		return nil
+	}
+	return fmt.Errorf("%s is not a regular file (%s)", l.path, mode.Type())
+}

@@ -1,0 +1,138 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
+
+const (
+	// sealInterval is how long an event waits for its checkpoint at most.
+	sealInterval = time.Second
+	// maxUnsealed is how many events a checkpoint speaks of: their hashes stand in its line, which readers hold in memory.
+	maxUnsealed = 1024
+)
+
+// seal is the proof that grows with the log. Its methods are called with the log's lock held.
+type seal struct {
+	key      *proof.Key // nil: checkpoints are not signed
+	tree     proof.Tree
+	unsealed []proof.Hash // leaves behind the last checkpoint
+	line     []byte       // of the last checkpoint, for its memory
+	part     []byte       // the beginning of a line whose end could not be written
+	observe  func(Checkpoint)
+}
+
+// Checkpoint is one that was written to the log.
+type Checkpoint struct {
+	Time   time.Time
+	Events int64  // of the log from its beginning
+	Note   string // signed, as https://c2sp.org/tlog-checkpoint has it
+}
+
+// add takes in a whole line. prefixed is the line without its newline, behind a zero byte.
+func (s *seal) add(prefixed []byte) {
+	h := proof.PrefixedLeafHash(prefixed)
+	s.tree.Add(h)
+	s.unsealed = append(s.unsealed, h)
+}
+
+// wrote takes in what a write has brought to the file, which may end within a line.
+func (s *seal) wrote(p []byte) {
+	for {
+		line, rest, whole := bytes.Cut(p, []byte{'\n'})
+		if len(s.part) == 0 {
+			s.part = append(s.part, 0)
+		}
+		s.part = append(s.part, line...)
+		if !whole {
+			if len(s.part) == 1 {
+				s.part = s.part[:0]
+			}
+			return
+		}
+		switch proof.KindOf(s.part[1:]) {
+		case proof.KindLeaf:
+			s.add(s.part)
+		case proof.KindCheckpoint: // it lacked nothing but its newline
+			s.unsealed = s.unsealed[:0]
+		}
+		s.part, p = s.part[:0], rest
+	}
+}
+
+// torn says whether the last line lacks its end.
+func (s *seal) torn() bool { return len(s.part) > 0 }
+
+// resume goes on where a file ends.
+func (s *seal) resume(state proof.State) {
+	s.tree, s.unsealed, s.part = state.Tree, state.Unsealed, nil
+	if len(state.Torn) > 0 {
+		s.part = append([]byte{0}, state.Torn...)
+	}
+}
+
+// Run makes a checkpoint every second in which there were events, until ctx ends.
+func (l *Log) Run(ctx context.Context) error {
+	ticker := time.NewTicker(sealInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+			if err := l.Seal(); err != nil {
+				l.logger.Debug("no checkpoint", "error", err) // that the log cannot be written was said by the write
+			}
+		}
+	}
+}
+
+// Seal makes a checkpoint if there were events since the last one.
+func (l *Log) Seal() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return ErrClosed
+	}
+	return l.checkpoint()
+}
+
+// checkpoint writes a checkpoint if there is something new.
+func (l *Log) checkpoint() error {
+	if len(l.seal.unsealed) == 0 {
+		return nil
+	}
+	if l.seal.torn() || l.err != nil {
+		if err := l.repair(); err != nil {
+			return err
+		}
+	}
+	signed, err := l.seal.key.Sign(&l.seal.tree)
+	if err != nil {
+		return err
+	}
+	made := Checkpoint{Time: time.Now(), Events: l.seal.tree.Size(), Note: signed}
+	last := l.seal.unsealed[max(0, len(l.seal.unsealed)-maxUnsealed):] // more are in a log from before there were checkpoints
+	l.seal.line = append(proof.AppendCheckpoint(l.seal.line[:0], made.Time, &l.seal.tree, last, signed), '\n')
+	if err := l.mark(l.seal.line); err != nil {
+		return err
+	}
+	l.seal.unsealed = l.seal.unsealed[:0]
+	if l.seal.observe != nil {
+		l.seal.observe(made)
+	}
+	return nil
+}
+
+// begin writes what a file begins with.
+func (l *Log) begin() error {
+	line := proof.AppendStart(nil, time.Now(), &l.seal.tree)
+	if err := l.mark(append(line, '\n')); err != nil {
+		return fmt.Errorf("begin a file: %w", err)
+	}
+	return nil
+}

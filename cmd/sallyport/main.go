@@ -12,6 +12,7 @@ const usage = `usage: sallyport <command> [flags]
   serve     serve clients until SIGTERM
   check     say everything that is wrong with a configuration
   policy    check, test and explain policies, and try them on an audit log
+  audit     prove and verify audit logs, and make the key that signs them
   user      add, change, remove and list the users that have a password
   version   print the version
 
@@ -41,6 +42,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return check(args, stdout, stderr)
 	case "policy":
 		return policy(args, stdin, stdout, stderr)
+	case "audit":
+		return auditCommand(args, stdout, stderr)
 	case "user":
 		return user(args, stdin, stdout, stderr)
 	case "version":

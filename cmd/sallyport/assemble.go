@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/audit/deliver"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
@@ -25,6 +26,7 @@ type process struct {
 	logger  *slog.Logger
 	metrics *metrics.Metrics
 	audit   *audit.Log
+	senders []*deliver.Sender // of the audit log's checkpoints
 
 	certificate      *tlsutil.Reloader
 	adminCertificate *tlsutil.Reloader // nil: none
@@ -46,15 +48,8 @@ type process struct {
 // assemble makes every part from the configuration, top to bottom, and starts nothing.
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
 	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs()}
-	c.Audit.Logger = logger
-	if c.Audit.Key, err = c.SigningKey(); err != nil {
+	if err = p.assembleAudit(); err != nil {
 		return nil, err
-	}
-	if c.Audit.Key == nil {
-		logger.Warn("audit log is not signed", "error", errUnsigned)
-	}
-	if p.audit, err = audit.Open(c.Audit); err != nil {
-		return nil, c.Problem("audit.file", err)
 	}
 	opened := p.audit // p is nil again when an error is returned
 	defer func() {
@@ -177,9 +172,6 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Logger:      p.logger,
 	}, passwords.Users, plan, nil
 }
-
-// close closes what run has ended with.
-func (p *process) close() error { return p.audit.Close() }
 
 // policyReloaded records a policy that was loaded or refused.
 func (p *process) policyReloaded(status authz.Status) {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -40,7 +41,7 @@ func TestScripts(t *testing.T) {
 			}
 			return os.WriteFile(env.WorkDir+"/example.yaml", example, 0o600)
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"certificates": certificates, "await": await, "signal": sendSignal, "publish": publish},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"certificates": certificates, "await": await, "signal": sendSignal, "publish": publish, "receive": receive},
 	})
 }
 
@@ -108,6 +109,27 @@ func publish(ts *testscript.TestScript, neg bool, args []string) {
 	if !neg {
 		ts.Check(os.WriteFile(ts.MkAbs("signer.pub"), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}), 0o600))
 	}
+}
+
+// receive keeps the bodies that are posted to it in a file until the script ends, and puts its address in the place of RECEIVER in a
+// configuration.
+func receive(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: receive file configuration")
+	}
+	kept, err := os.Create(ts.MkAbs(args[0]))
+	ts.Check(err)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(kept, r.Body); err != nil {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	ts.Defer(func() {
+		server.Close()
+		ts.Check(kept.Close())
+	})
+	config := strings.ReplaceAll(ts.ReadFile(args[1]), "RECEIVER", server.URL)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(config), 0o600))
 }
 
 // certificates makes ca.crt, server.crt and server.key in a directory, which it creates.

@@ -35,8 +35,8 @@ audit: {file: audit.log}
 timeouts: {drain: 1s}
 `
 
-// notRunning are the checks that fail for what was assembled but does not run.
-var notRunning = []string{"vault", "statements"}
+// notRunning are the checks that fail for what was assembled but does not run, and has no key to sign with.
+var notRunning = []string{"vault", "statements", "audit_signed", "audit_checkpoints"}
 
 const adminToken = "an-admin-token-of-some-length"
 
@@ -116,6 +116,9 @@ func events(t *testing.T) []string {
 		var event struct{ Type, Action, Error string }
 		if err := json.Unmarshal([]byte(line), &event); err != nil {
 			t.Fatal(err)
+		}
+		if event.Type == "tree" || event.Type == "checkpoint" {
+			continue
 		}
 		name := strings.TrimSpace(event.Type + " " + event.Action)
 		if event.Error != "" {

@@ -71,7 +71,6 @@ func (p *process) reloadConfig() (digest string, err error) {
 
 // needRestart lists the keys that differ and that the running parts were made from.
 func needRestart(old, next *config.Config) []string {
-	next.Audit.Logger, next.Audit.Key = old.Audit.Logger, old.Audit.Key
 	var keys []string
 	for _, part := range []struct {
 		key       string
@@ -84,7 +83,6 @@ func needRestart(old, next *config.Config) []string {
 		{"policy", old.Policy, next.Policy},
 		{"vault", old.Vault, next.Vault},
 		{"audit", old.Audit, next.Audit},
-		{"audit.key_file", old.AuditKey, next.AuditKey},
 		{"statements.workers", old.Statements, next.Statements},
 		{"statements.max_text_bytes", old.Limits.TextBytes, next.Limits.TextBytes},
 		{"timeouts.drain", old.Timeouts.Drain, next.Timeouts.Drain},

@@ -21,7 +21,6 @@ import (
 	"github.com/sallyport/sallyport/authn/userlist"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway"
-	"github.com/sallyport/sallyport/gateway/audit/proof"
 	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -49,15 +48,6 @@ func (c *Config) AdminToken() (string, error) {
 		err = fmt.Errorf("%s holds %d bytes: a token needs %d at least, for example from openssl rand -hex 32", c.Admin.TokenFile, len(token), minTokenBytes)
 	}
 	return string(token), c.problems("admin.token_file", err)
-}
-
-// SigningKey reads the key that signs the audit log's checkpoints; it is nil when none is configured.
-func (c *Config) SigningKey() (*proof.Key, error) {
-	if c.AuditKey == "" {
-		return nil, nil
-	}
-	key, err := proof.ReadKey(c.AuditKey)
-	return key, c.problems("audit.key_file", err)
 }
 
 // readSecret reads a file that holds one secret; white space around it does not count.

@@ -90,15 +90,9 @@ func (b *Bundle) config() (*authz.BundleConfig, error) {
 // whoever the server names.
 func newBundleClient(caFile string) (*http.Client, error) {
 	secured := &tls.Config{MinVersion: tls.VersionTLS12}
-	if caFile != "" {
-		pem, err := os.ReadFile(caFile)
-		if err != nil {
-			return nil, err
-		}
-		secured.RootCAs = x509.NewCertPool()
-		if !secured.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", caFile)
-		}
+	var err error
+	if secured.RootCAs, err = authorities(caFile); err != nil {
+		return nil, err
 	}
 	return &http.Client{
 		Transport: &http.Transport{
@@ -106,4 +100,20 @@ func newBundleClient(caFile string) (*http.Client, error) {
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}, nil
+}
+
+// authorities reads the certificates of a file; without one it returns nil, which stands for the system's.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", file)
+	}
+	return pool, nil
 }

@@ -30,7 +30,6 @@ import (
 	"github.com/sallyport/sallyport/authn/certificate"
 	"github.com/sallyport/sallyport/authn/oidc"
 	"github.com/sallyport/sallyport/gateway"
-	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
@@ -52,8 +51,7 @@ type Config struct {
 	Policy         Policy
 	Vault          credentials.VaultConfig
 	Databases      map[string]Database
-	Audit          audit.Config // without Logger, Key and OnCheckpoint
-	AuditKey       string       // the file with the key that signs checkpoints; "": none does
+	Audit          Audit
 	Statements     Statements
 	Limits         gateway.Limits
 	Timeouts       gateway.Timeouts

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/sallyport/sallyport/gateway/audit"
 )
 
 // defaultDrain is the gateway's own; whoever starts the shutdown needs it too.
@@ -95,18 +93,6 @@ func (c *Config) readAdmin(s *section) {
 	if c.Admin.Listen != "" && !isLoopback(c.Admin.Listen) && c.Admin.TLS.Certificate == "" && c.Admin.TokenFile != "" && !insecure {
 		s.at("listen").problem("is not a loopback address and tokens would cross the network in the clear: set admin.tls, or insecure_http: true when something else encrypts it")
 	}
-	s.done()
-}
-
-func (c *Config) readAudit(s *section) {
-	c.Audit = audit.Config{
-		Path:         s.requiredFile("file", "", "the file that every statement is recorded in"),
-		AllowPipe:    s.boolean("allow_pipe"),
-		MaxTextBytes: s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
-	}
-	c.AuditKey = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
-	c.writes("audit.file", c.Audit.Path)
-	c.readsSecret("audit.key_file", c.AuditKey)
 	s.done()
 }
 

@@ -59,6 +59,7 @@ type Metrics struct {
 	databasesObserved *prometheus.GaugeVec
 
 	AuditFailures     prometheus.Counter // events that could not be written
+	AuditDeliveries   Pairs              // receiver: syslog, http; result: ok, failed
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
 
@@ -131,6 +132,8 @@ func (m *Metrics) operation(f factory) {
 	m.ConfigurationReloads = f.counter("configuration_reloads_total", "Configurations reloaded.")
 	m.ConfigurationReloadFailures = f.counter("configuration_reload_failures_total", "Configurations that were refused; the one before stays in force.")
 	m.AuditFailures = f.counter("audit_append_failures_total", "Audit events that could not be written.")
+	m.AuditDeliveries = f.pairs("audit_checkpoint_deliveries_total", "Checkpoints of the audit log that were sent to other machines.",
+		"receiver", []string{"syslog", "http"}, "result", []string{"ok", "failed"})
 	m.CertificateExpiry = f.gauge("certificate_expiry_timestamp_seconds", "When the certificate that clients see expires.")
 	m.CertificateErrors = f.counter("certificate_reload_failures_total", "Certificates that were refused; the one before stays in use.")
 	m.UserlistReloadFailures = f.counter("userlist_reload_failures_total", "Userlists that were refused; the one before stays in use.")

@@ -1,0 +1,103 @@
+package config
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/audit/deliver"
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
+
+// Audit configures the audit log and its proof.
+type Audit struct {
+	audit.Config        // without Logger, Key and OnCheckpoint
+	KeyFile      string // with the key that signs checkpoints; "": none does
+	Checkpoints  Checkpoints
+}
+
+// Checkpoints says where checkpoints are sent.
+type Checkpoints struct {
+	Syslog    string // a local socket, tcp://host:port or tls://host:port; "": none
+	HTTP      string // a URL; "": none
+	CAFile    string // of both receivers; "": the system's
+	TokenFile string // of HTTP; "": it asks for none
+}
+
+func (c *Config) readAudit(s *section) {
+	c.Audit.Config = audit.Config{
+		Path:         s.requiredFile("file", "", "the file that every statement is recorded in"),
+		AllowPipe:    s.boolean("allow_pipe"),
+		MaxTextBytes: s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
+	}
+	c.Audit.KeyFile = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
+	c.writes("audit.file", c.Audit.Path)
+	c.readsSecret("audit.key_file", c.Audit.KeyFile)
+	c.readCheckpoints(s.section("checkpoints"))
+	s.done()
+}
+
+func (c *Config) readCheckpoints(s *section) {
+	to := &c.Audit.Checkpoints
+	*to = Checkpoints{Syslog: s.text("syslog", ""), HTTP: s.text("http", ""), CAFile: s.file("ca_file", ""), TokenFile: s.file("token_file", "")}
+	if to.Syslog != "" {
+		if _, err := deliver.NewSyslog(deliver.Config{}, to.Syslog, nil); err != nil {
+			s.at("syslog").problem("%v", err)
+		}
+	}
+	if to.HTTP != "" {
+		checkReceiver(s.at("http"), to.HTTP, to.TokenFile != "")
+	}
+	c.reads("audit.checkpoints.ca_file", to.CAFile)
+	c.readsSecret("audit.checkpoints.token_file", to.TokenFile)
+	s.done()
+}
+
+// checkReceiver refuses what would show the token to the network. A checkpoint is nothing to hide.
+func checkReceiver(v value, text string, token bool) {
+	if _, err := deliver.NewPost(deliver.Config{}, text, "", nil); err != nil {
+		v.problem("%v", err)
+		return
+	}
+	if u, err := url.Parse(text); err == nil && token && u.Scheme == "http" && !isLoopback(net.JoinHostPort(u.Hostname(), "0")) {
+		v.problem("is not https and the token would cross the network in the clear")
+	}
+}
+
+// SigningKey reads the key that signs the audit log's checkpoints; it is nil when none is configured.
+func (c *Config) SigningKey() (*proof.Key, error) {
+	if c.Audit.KeyFile == "" {
+		return nil, nil
+	}
+	key, err := proof.ReadKey(c.Audit.KeyFile)
+	return key, c.problems("audit.key_file", err)
+}
+
+// Senders makes what sends checkpoints to the receivers; observe is told how each attempt ended.
+func (c *Config) Senders(logger *slog.Logger, observe func(receiver string, err error)) ([]*deliver.Sender, error) {
+	to := c.Audit.Checkpoints
+	secured := &tls.Config{MinVersion: tls.VersionTLS12}
+	var err error
+	if secured.RootCAs, err = authorities(to.CAFile); err != nil {
+		return nil, c.problems("audit.checkpoints.ca_file", err)
+	}
+	var senders []*deliver.Sender
+	var failures []error
+	add := func(s *deliver.Sender, err error) {
+		senders, failures = append(senders, s), append(failures, err)
+	}
+	if to.Syslog != "" {
+		add(deliver.NewSyslog(deliver.Config{Name: "syslog", Observe: observe, Logger: logger}, to.Syslog, secured))
+	}
+	if to.HTTP != "" {
+		add(deliver.NewPost(deliver.Config{Name: "http", Observe: observe, Logger: logger}, to.HTTP, to.TokenFile, secured))
+	}
+	if err := errors.Join(failures...); err != nil {
+		return nil, c.problems("audit.checkpoints", fmt.Errorf("configure receivers: %w", err))
+	}
+	return senders, nil
+}

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"sync"
+	"os"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
@@ -29,6 +31,9 @@ type Config struct {
 	AllowPipe bool
 	// MaxTextBytes bounds the texts made by Log.Text; 0 is DefaultMaxTextBytes.
 	MaxTextBytes int
+	// Strict has events accepted when they are on the disk (fsync), many at a time. Otherwise they are accepted by write(2): they survive
+	// a killed process, not a crashed machine.
+	Strict bool
 	// Key signs the checkpoints; nil: nobody does, and whoever changes the file can make its checkpoints fit.
 	Key *proof.Key
 	// OnCheckpoint, which may be nil, is called for every checkpoint when it is in the file. It is called with the log's lock held: it
@@ -42,20 +47,26 @@ type Config struct {
 // runs it, or only every 1024th event has a checkpoint.
 //
 // A write can fail, and callers must act on it: see Statement and Outcome. After a failure the log is unhealthy until an event was
-// written again; every Append tries, and completes a torn line first.
+// written again; every Append tries, and completes a torn line first. A write that hangs fails for all who come after it.
 type Log struct {
 	path         string
 	allowPipe    bool
+	strict       bool
 	maxTextBytes int
 	logger       *slog.Logger
 
-	mu   sync.Mutex
+	refused atomic.Uint64 // events that were not even tried, for the log was slow
+
+	gate gate // guards what is below
 	file sink // nil before Open and after Close
+	pipe bool // file is one, and a write can be given up
 	buf  []byte
 	seal seal
 	err  error  // of the last write; nil when healthy
 	lost uint64 // events refused since then
 	left uint64 // events that were found without a checkpoint and were not yet spoken of
+
+	commits committer
 
 	closed bool
 }
@@ -78,8 +89,10 @@ func Open(cfg Config) (*Log, error) {
 	l := &Log{
 		path:         cfg.Path,
 		allowPipe:    cfg.AllowPipe,
+		strict:       cfg.Strict,
 		maxTextBytes: cfg.MaxTextBytes,
 		logger:       logger,
+		gate:         newGate(),
 		buf:          make([]byte, 0, initialBuffer),
 		seal:         seal{key: cfg.Key, observe: cfg.OnCheckpoint},
 	}
@@ -97,19 +110,33 @@ func (l *Log) PassingText(memory *PassingText, sql []byte) Text {
 	return memory.Set(sql, l.maxTextBytes)
 }
 
-// Append writes one event. It returns after write(2): the line survives a killed process, not a crashed machine.
-// The event was not accepted unless the error is nil.
+// Append writes one event. The event was not accepted unless the error is nil.
+//
+// It waits for at most two seconds while somebody else's write hangs. One that hangs itself is waited for: nobody can say whether the
+// event will be in the file.
 func (l *Log) Append(event Event) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.append(event)
+	if !l.gate.enter() {
+		l.refused.Add(1)
+		return ErrSlow
+	}
+	err := l.append(event)
+	file := l.file
+	l.gate.leave()
+	if err != nil || !l.strict {
+		return err
+	}
+	if err := l.commits.wait(file); err != nil {
+		l.refused.Add(1)
+		return err
+	}
+	return nil
 }
 
 func (l *Log) append(event Event) error {
 	if l.file == nil {
 		return ErrClosed
 	}
-	if l.seal.torn() || l.err != nil {
+	if l.seal.torn() || l.err != nil || l.refused.Load() > 0 {
 		if err := l.repair(); err != nil {
 			l.lost++
 			return err
@@ -136,17 +163,22 @@ func (l *Log) append(event Event) error {
 // repair completes what a failed write left behind and says that something is missing.
 func (l *Log) repair() error {
 	var buf []byte
+	slow := l.refused.Swap(0)
+	l.lost += slow
 	repair := LogRepair{Cause: "open", Lost: l.lost, Unsealed: l.left}
 	if l.seal.torn() {
 		buf = append(buf, '\n')
 	}
-	if l.err != nil {
+	switch {
+	case l.err != nil:
 		repair.Cause = "write"
+	case slow > 0:
+		repair.Cause = "wait"
 	}
 	if err := l.write(append(repair.AppendJSON(buf), '\n')); err != nil {
 		return err
 	}
-	if l.err != nil {
+	if repair.Cause != "open" {
 		l.logger.Info("audit log can be written again", "lost_events", l.lost)
 	}
 	l.err, l.lost, l.left = nil, 0, 0
@@ -171,6 +203,9 @@ func (l *Log) mark(line []byte) error {
 
 // put is write for those who tell the seal themselves what of buf is in the file.
 func (l *Log) put(buf []byte) (n int, err error) {
+	if file, ok := l.file.(*os.File); ok && l.pipe {
+		_ = file.SetWriteDeadline(time.Now().Add(maxWait)) // whoever reads it may have stopped
+	}
 	n, err = l.file.Write(buf)
 	if err == nil && n < len(buf) {
 		err = io.ErrShortWrite
@@ -187,12 +222,23 @@ func (l *Log) put(buf []byte) (n int, err error) {
 
 // Healthy is the error of the last write, or nil. When there is one it tries to write a LogRepair, so that a log recovers without a client.
 func (l *Log) Healthy() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.file == nil {
-		return ErrClosed
+	if !l.gate.enter() {
+		return ErrSlow
 	}
-	if l.err == nil {
+	err := l.heal()
+	file := l.file
+	l.gate.leave()
+	if err != nil || !l.strict {
+		return err
+	}
+	return l.commits.wait(file)
+}
+
+func (l *Log) heal() error {
+	switch {
+	case l.file == nil:
+		return ErrClosed
+	case l.err == nil && l.refused.Load() == 0:
 		return nil
 	}
 	return l.repair()
@@ -200,8 +246,10 @@ func (l *Log) Healthy() error {
 
 // Reopen opens the file by its name again, for use after logrotate has moved it. On an error the old file stays in use.
 func (l *Log) Reopen() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if !l.gate.enter() {
+		return ErrSlow
+	}
+	defer l.gate.leave()
 	if l.closed {
 		return ErrClosed
 	}
@@ -213,8 +261,10 @@ func (l *Log) Reopen() error {
 
 // Close seals, syncs and closes the file. Append fails afterwards.
 func (l *Log) Close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if !l.gate.enter() {
+		return ErrSlow
+	}
+	defer l.gate.leave()
 	if l.file == nil {
 		return nil
 	}

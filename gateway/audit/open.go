@@ -25,7 +25,7 @@ func (l *Log) open() error {
 	return nil
 }
 
-// takeUp makes file the one that is written to.
+// takeUp goes on where a file ends.
 func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
 	if err := lock(file, info); err != nil {
 		return err
@@ -34,7 +34,7 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	l.file = file
+	l.use(file, info)
 	if state.Lines == 0 && len(state.Torn) == 0 {
 		return l.begin()
 	}
@@ -53,7 +53,7 @@ func (l *Log) reopen() error {
 	if err != nil {
 		return err
 	}
-	old := l.file
+	old, wasPipe := l.file, l.pipe
 	if current, ok := old.(*os.File); ok && info.Mode().IsRegular() {
 		if was, err := current.Stat(); err == nil && os.SameFile(was, info) {
 			return file.Close()
@@ -63,7 +63,7 @@ func (l *Log) reopen() error {
 		l.logger.Warn("audit log ends without a checkpoint", "error", err)
 	}
 	if err := l.goOver(file, info); err != nil {
-		l.file = old
+		l.file, l.pipe = old, wasPipe
 		return errors.Join(err, file.Close())
 	}
 	return l.end(old)
@@ -81,7 +81,7 @@ func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
 	case len(state.Torn) > 0 || state.Lines > 0 && (state.Tree.Size() != l.seal.tree.Size() || state.Tree.Root() != l.seal.tree.Root()):
 		return fmt.Errorf("%s holds something else: move it away", l.path)
 	}
-	l.file = file
+	l.use(file, info)
 	if state.Lines > 0 {
 		return nil
 	}
@@ -92,6 +92,11 @@ func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
 		return err
 	}
 	return nil
+}
+
+// use makes file the one that is written to.
+func (l *Log) use(file *os.File, info fs.FileInfo) {
+	l.file, l.pipe = file, info.Mode()&fs.ModeNamedPipe != 0
 }
 
 // lock makes sure that nobody else writes the file: two trees in it would be none. The lock ends with the file, however it is closed.

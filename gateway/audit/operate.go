@@ -63,7 +63,7 @@ func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 // parsed.
 type LogRepair struct {
 	Time     time.Time // zero: now
-	Cause    string    // "open": found when the file was opened; "write": an append failed and this one succeeded
+	Cause    string    // "open": found when the file was opened; "write": an append failed and this one succeeded; "wait": the file took nothing for a while
 	Lost     uint64    // events refused since the last line that was written whole
 	Unsealed uint64    // events before it that had no checkpoint when the file was opened: until then anyone could change them
 }

@@ -93,8 +93,10 @@ func (l *Log) Run(ctx context.Context) error {
 
 // Seal makes a checkpoint if there were events since the last one.
 func (l *Log) Seal() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if !l.gate.enter() {
+		return ErrSlow
+	}
+	defer l.gate.leave()
 	if l.file == nil {
 		return ErrClosed
 	}

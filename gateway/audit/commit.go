@@ -1,0 +1,75 @@
+package audit
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// committer syncs what was written, many events by one fsync: those that come while one runs share the next.
+type committer struct {
+	mu      sync.Mutex
+	next    *batch // what the next fsync is for; nil: nothing
+	running bool
+}
+
+// batch is what one fsync is for.
+type batch struct {
+	file sink
+	done chan struct{}
+	err  error // set before done is closed
+}
+
+// wait returns when all that was written to file before the call is on the disk. It does not wait endlessly.
+func (c *committer) wait(file sink) error {
+	b := c.join(file)
+	timer := time.NewTimer(maxWait)
+	defer timer.Stop()
+	select {
+	case <-b.done:
+		return b.err
+	case <-timer.C:
+		return ErrSlow
+	}
+}
+
+// join returns the batch that the next fsync is for, and sees to it that there will be one.
+func (c *committer) join(file sink) *batch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.next == nil || c.next.file != file {
+		previous := c.next
+		c.next = &batch{file: file, done: make(chan struct{})}
+		if previous != nil { // of a file that was gone over from, which syncs it
+			go previous.sync()
+		}
+	}
+	if !c.running {
+		c.running = true
+		go c.run() // ends when nobody waits
+	}
+	return c.next
+}
+
+func (c *committer) run() {
+	for {
+		c.mu.Lock()
+		b := c.next
+		c.next = nil
+		c.running = b != nil
+		c.mu.Unlock()
+		if b == nil {
+			return
+		}
+		b.sync()
+	}
+}
+
+func (b *batch) sync() {
+	if err := b.file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // a file is synced before it is closed
+		b.err = fmt.Errorf("sync audit log: %w", err)
+	}
+	close(b.done)
+}

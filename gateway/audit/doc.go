@@ -104,7 +104,7 @@
 // log_repair: the line before it is torn, events could not be written, or a gateway that was killed left events without a checkpoint
 //
 //	cause                         open: found when the file was opened; write: a write failed before; wait: the file took
-//	                              nothing in time
+//	                              nothing in time; removed: the file was, and was written again
 //	lost                          events that were refused
 //	unsealed?                     so many events before it had no checkpoint when the file was opened
 //

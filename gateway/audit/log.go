@@ -34,6 +34,8 @@ type Config struct {
 	// Strict has events accepted when they are on the disk (fsync), many at a time. Otherwise they are accepted by write(2): they survive
 	// a killed process, not a crashed machine.
 	Strict bool
+	// Rotation is done by Run.
+	Rotation Rotation
 	// Key signs the checkpoints; nil: nobody does, and whoever changes the file can make its checkpoints fit.
 	Key *proof.Key
 	// OnCheckpoint, which may be nil, is called for every checkpoint when it is in the file. It is called with the log's lock held: it
@@ -52,14 +54,14 @@ type Log struct {
 	path         string
 	allowPipe    bool
 	strict       bool
+	rotation     Rotation
 	maxTextBytes int
 	logger       *slog.Logger
 
 	refused atomic.Uint64 // events that were not even tried, for the log was slow
 
 	gate gate // guards what is below
-	file sink // nil before Open and after Close
-	pipe bool // file is one, and a write can be given up
+	place
 	buf  []byte
 	seal seal
 	err  error  // of the last write; nil when healthy
@@ -68,7 +70,19 @@ type Log struct {
 
 	commits committer
 
+	retry  time.Time // until then it is not rotated: that failed
 	closed bool
+}
+
+// place is where a log is written to.
+type place struct {
+	file    sink // nil before Open and after Close
+	pipe    bool // it is one, and a write can be given up
+	regular bool // it is a file
+	gone    bool // it has no name any more
+	size    int64
+	start   int64     // size behind its first line
+	since   time.Time // when it was begun
 }
 
 // sink is what Log needs of an *os.File.
@@ -90,6 +104,7 @@ func Open(cfg Config) (*Log, error) {
 		path:         cfg.Path,
 		allowPipe:    cfg.AllowPipe,
 		strict:       cfg.Strict,
+		rotation:     cfg.Rotation,
 		maxTextBytes: cfg.MaxTextBytes,
 		logger:       logger,
 		gate:         newGate(),
@@ -170,6 +185,8 @@ func (l *Log) repair() error {
 		buf = append(buf, '\n')
 	}
 	switch {
+	case errors.Is(l.err, errGone):
+		repair.Cause = "removed"
 	case l.err != nil:
 		repair.Cause = "write"
 	case slow > 0:
@@ -206,7 +223,11 @@ func (l *Log) put(buf []byte) (n int, err error) {
 	if file, ok := l.file.(*os.File); ok && l.pipe {
 		_ = file.SetWriteDeadline(time.Now().Add(maxWait)) // whoever reads it may have stopped
 	}
+	if l.gone {
+		return 0, l.err // the next second, or Healthy, sees to it
+	}
 	n, err = l.file.Write(buf)
+	l.size += int64(n)
 	if err == nil && n < len(buf) {
 		err = io.ErrShortWrite
 	}
@@ -238,6 +259,10 @@ func (l *Log) heal() error {
 	switch {
 	case l.file == nil:
 		return ErrClosed
+	case l.gone:
+		if err := l.restore(); err != nil {
+			return fmt.Errorf("%w, and cannot be written again: %w", errGone, err)
+		}
 	case l.err == nil && l.refused.Load() == 0:
 		return nil
 	}
@@ -249,11 +274,16 @@ func (l *Log) Reopen() error {
 	if !l.gate.enter() {
 		return ErrSlow
 	}
-	defer l.gate.leave()
 	if l.closed {
+		l.gate.leave()
 		return ErrClosed
 	}
-	if err := l.reopen(); err != nil {
+	old, err := l.reopen()
+	l.gate.leave()
+	if err == nil {
+		err = l.end(old)
+	}
+	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
 	}
 	return nil
@@ -273,8 +303,11 @@ func (l *Log) Close() error {
 	return err
 }
 
-// end syncs and closes a file.
+// end syncs and closes a file; nil is none.
 func (l *Log) end(file sink) error {
+	if file == nil {
+		return nil
+	}
 	err := file.Sync()
 	if errors.Is(err, syscall.EINVAL) { // a pipe, /dev/null
 		err = nil

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"syscall"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
@@ -36,9 +37,12 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
 	}
 	l.use(file, info)
 	if state.Lines == 0 && len(state.Torn) == 0 {
-		return l.begin()
+		return l.first()
 	}
 	l.seal.resume(state)
+	if !state.Began.IsZero() {
+		l.since = state.Began
+	}
 	if !l.seal.torn() && len(state.Unsealed) == 0 {
 		return nil
 	}
@@ -47,26 +51,82 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
 	return l.repair()
 }
 
-// reopen goes over to the file that has the name now. When it has not changed nothing happens: what is written goes there already.
-func (l *Log) reopen() error {
+// first begins the first file, or goes on from one that was rotated away.
+func (l *Log) first() error {
+	if !l.regular {
+		return l.begin()
+	}
+	before, err := l.predecessor()
+	if err != nil {
+		return err
+	}
+	l.seal.resume(before)
+	if err := l.begin(); err != nil || len(before.Unsealed) == 0 {
+		return err
+	}
+	l.left = uint64(len(before.Unsealed))
+	return l.repair()
+}
+
+// restore writes a file whose name was removed again: the gateway still has it open. Events that came since are in it too.
+func (l *Log) restore() error {
+	removed, ok := l.file.(*os.File)
+	if !ok {
+		return nil
+	}
 	file, info, err := l.openFile()
 	if err != nil {
 		return err
 	}
-	old, wasPipe := l.file, l.pipe
-	if current, ok := old.(*os.File); ok && info.Mode().IsRegular() {
+	if info.Size() > 0 {
+		return errors.Join(fmt.Errorf("%s holds something else: move it away", l.path), file.Close())
+	}
+	err = lock(file, info)
+	if err == nil {
+		_, err = io.Copy(file, io.NewSectionReader(removed, 0, l.size))
+	}
+	if err != nil {
+		return errors.Join(err, file.Truncate(0), file.Close())
+	}
+	l.file, l.gone = file, false
+	return l.end(removed)
+}
+
+// missing says whether the file has no name any more. Whoever has given it another one will send a signal.
+func (l *Log) missing() bool {
+	file, ok := l.file.(*os.File)
+	if !ok || !l.regular {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
+// reopen goes over to the file that has the name now, and returns the one before, for its end: to sync it takes longer than others should
+// wait. When the name has not changed nothing happens: what is written goes there already.
+func (l *Log) reopen() (old sink, err error) {
+	file, info, err := l.openFile()
+	if err != nil {
+		return nil, err
+	}
+	before := l.place
+	if current, ok := before.file.(*os.File); ok && info.Mode().IsRegular() {
 		if was, err := current.Stat(); err == nil && os.SameFile(was, info) {
-			return file.Close()
+			return nil, file.Close()
 		}
 	}
 	if err := l.checkpoint(); err != nil { // the first checkpoint in the new file covers what is in the old one too
 		l.logger.Warn("audit log ends without a checkpoint", "error", err)
 	}
 	if err := l.goOver(file, info); err != nil {
-		l.file, l.pipe = old, wasPipe
-		return errors.Join(err, file.Close())
+		l.place = before
+		return nil, errors.Join(err, file.Close())
 	}
-	return l.end(old)
+	return before.file, nil
 }
 
 // goOver makes file, which must be empty or hold what the old one does, the one that is written to. The tree goes on.
@@ -96,7 +156,9 @@ func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
 
 // use makes file the one that is written to.
 func (l *Log) use(file *os.File, info fs.FileInfo) {
-	l.file, l.pipe = file, info.Mode()&fs.ModeNamedPipe != 0
+	l.place = place{
+		file: file, pipe: info.Mode()&fs.ModeNamedPipe != 0, regular: info.Mode().IsRegular(), size: info.Size(), since: time.Now(),
+	}
 }
 
 // lock makes sure that nobody else writes the file: two trees in it would be none. The lock ends with the file, however it is closed.

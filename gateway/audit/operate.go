@@ -62,10 +62,11 @@ func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 // events that could not be written, behind what a gateway wrote that was killed. A torn line before it is not to be trusted, nor to be
 // parsed.
 type LogRepair struct {
-	Time     time.Time // zero: now
-	Cause    string    // "open": found when the file was opened; "write": an append failed and this one succeeded; "wait": the file took nothing for a while
-	Lost     uint64    // events refused since the last line that was written whole
-	Unsealed uint64    // events before it that had no checkpoint when the file was opened: until then anyone could change them
+	Time  time.Time // zero: now
+	Cause string    // "open": found when the file was opened; "write": an append failed and this one succeeded; "wait": the file took nothing for a while;
+	// "removed": the file was, and what was in it was written again
+	Lost     uint64 // events refused since the last line that was written whole
+	Unsealed uint64 // events before it that had no checkpoint when the file was opened: until then anyone could change them
 }
 
 // AppendJSON implements Event.

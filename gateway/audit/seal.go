@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -75,20 +76,76 @@ func (s *seal) resume(state proof.State) {
 	}
 }
 
-// Run makes a checkpoint every second in which there were events, until ctx ends.
+// Run makes a checkpoint every second in which there were events, rotates, and looks after the file, until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
+	tidied := make(chan struct{}, 1)
+	tidied <- struct{}{}
+	defer func() { <-tidied }() // nothing is left behind
 	ticker := time.NewTicker(sealInterval)
 	defer ticker.Stop()
+	l.tidyBeside(ctx, tidied)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
-			if err := l.Seal(); err != nil {
-				l.logger.Debug("no checkpoint", "error", err) // that the log cannot be written was said by the write
+		case now := <-ticker.C:
+			if l.tick(now) {
+				l.tidyBeside(ctx, tidied)
 			}
 		}
 	}
+}
+
+// tick does what is due every second, and says whether there is a new old file.
+func (l *Log) tick(now time.Time) (rotated bool) {
+	if !l.gate.enter() {
+		return false
+	}
+	old, err := l.tend(now)
+	l.gate.leave()
+	if err = errors.Join(err, l.end(old)); err != nil {
+		l.logger.Error("audit log cannot be rotated", "error", err)
+	}
+	return old != nil
+}
+
+// tend looks after the file, and returns the one before if it has begun a new one.
+func (l *Log) tend(now time.Time) (old sink, err error) {
+	if l.file == nil {
+		return nil, nil
+	}
+	if !l.gone && l.missing() {
+		l.gone, l.err = true, errGone
+		l.logger.Error("audit log cannot be written", "error", errGone)
+	}
+	if l.gone && l.heal() != nil {
+		return nil, nil // Healthy says why
+	}
+	_ = l.checkpoint() // that the log cannot be written was said by the write
+	if !l.due(now) {
+		return nil, nil
+	}
+	return l.rotate(now)
+}
+
+var errGone = errors.New("audit log was removed")
+
+// tidyBeside tidies in a goroutine, which Run waits for: compressing takes longer than a second. Whoever holds token tidies.
+func (l *Log) tidyBeside(ctx context.Context, token chan struct{}) {
+	if l.rotation == (Rotation{}) {
+		return
+	}
+	select {
+	case <-token:
+	default:
+		return // what is new now is found at the next time
+	}
+	go func() {
+		defer func() { token <- struct{}{} }()
+		if err := l.tidy(ctx, time.Now()); err != nil && ctx.Err() == nil {
+			l.logger.Error("old audit logs were not tidied", "error", err)
+		}
+	}()
 }
 
 // Seal makes a checkpoint if there were events since the last one.
@@ -136,5 +193,6 @@ func (l *Log) begin() error {
 	if err := l.mark(append(line, '\n')); err != nil {
 		return fmt.Errorf("begin a file: %w", err)
 	}
+	l.start = l.size
 	return nil
 }

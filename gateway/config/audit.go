@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/audit/deliver"
@@ -38,7 +39,25 @@ func (c *Config) readAudit(s *section) {
 	c.Audit.KeyFile = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
 	c.writes("audit.file", c.Audit.Path)
 	c.readsSecret("audit.key_file", c.Audit.KeyFile)
+	c.readRotation(s.section("rotate"))
 	c.readCheckpoints(s.section("checkpoints"))
+	s.done()
+}
+
+// readRotation reads when the audit log goes over to a new file. What becomes of old ones needs that there are any.
+func (c *Config) readRotation(s *section) {
+	const year = 366 * 24 * time.Hour
+	r := &c.Audit.Rotation
+	*r = audit.Rotation{
+		Size:     int64(s.number("size_mib", 0, 1, 1<<20)) << 20,
+		Age:      s.duration("age", 0, time.Minute, year),
+		Compress: s.boolean("compress"),
+		Keep:     s.number("keep", 0, 1, 1_000_000),
+		KeepFor:  s.duration("keep_for", 0, time.Hour, 100*year),
+	}
+	if *r != (audit.Rotation{}) && r.Size == 0 && r.Age == 0 {
+		s.d.problem(s.line, s.path, "says what becomes of old files and not when there are any: set size_mib or age")
+	}
 	s.done()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // State is where a log stands.
@@ -12,6 +13,7 @@ type State struct {
 	Unsealed []Hash // leaves behind the last checkpoint
 	Torn     []byte // a last line without its newline, which is no leaf yet
 	Lines    int64
+	Began    time.Time // of the first line; zero: it does not say
 }
 
 // Resume reads the state of a log from its file, whose checkpoints must agree with its lines. It does not look at signatures: whoever
@@ -35,6 +37,9 @@ func Resume(r io.Reader) (s State, err error) {
 			}
 		}
 		v.line(line)
+		if v.at.Line == 1 {
+			s.Began = timeOf(line)
+		}
 		if len(v.report.Findings) > 0 {
 			f := v.report.Findings[0]
 			return s, fmt.Errorf("line %d: %s", f.Line, f.Problem)
@@ -45,4 +50,13 @@ func Resume(r io.Reader) (s State, err error) {
 		s.Unsealed = append(s.Unsealed, l.hash)
 	}
 	return s, nil
+}
+
+// timeOf is the time that a line begins with; zero: it does not.
+func timeOf(line []byte) time.Time {
+	if _, ok := behindTime(line); !ok {
+		return time.Time{}
+	}
+	t, _ := time.Parse(lineTime, string(line[len(headTime):][:len(lineTime)]))
+	return t
 }

@@ -1,0 +1,249 @@
+package audit
+
+import (
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
+
+var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// names lists what is in the log's directory.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	return got
+}
+
+// verifyAll verifies files, the packed ones too.
+func verifyAll(t *testing.T, keys *proof.Verifiers, dir string, files ...string) proof.Report {
+	t.Helper()
+	v := proof.NewVerifier(keys)
+	for _, name := range files {
+		file, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var r io.Reader = file
+		if strings.HasSuffix(name, packed) {
+			if r, err = gzip.NewReader(file); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := errors.Join(v.File(name, r), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v.End()
+}
+
+func TestRotation(t *testing.T) {
+	key, keys := newKey(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l, err := Open(Config{Path: path, Key: key, Rotation: Rotation{Size: 2000, Age: time.Hour, Compress: true, Keep: 3, KeepFor: 24 * time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.since = noon
+	steps := []struct {
+		events  int
+		after   time.Duration
+		rotated bool
+	}{
+		{2, 0, false},
+		{20, time.Minute, true},               // full
+		{0, 3 * time.Hour, false},             // old, and nothing is in it
+		{1, 3 * time.Hour, true},              // old
+		{20, 3 * time.Hour, true},             // full, in the same second
+		{20, 4 * time.Hour, true},             // full again: the oldest is not kept
+		{0, 4*time.Hour + time.Minute, false}, // nothing new
+	}
+	for i, step := range steps {
+		appendEvents(t, l, step.events)
+		now := noon.Add(step.after)
+		if rotated := l.tick(now); rotated != step.rotated {
+			t.Errorf("step %d: rotated %v", i, rotated)
+		}
+		l.since = earlier(l.since, now)
+		if err := l.tidy(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendEvents(t, l, 1)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"audit.log", "audit.log.20260302T150000Z.gz", "audit.log.20260302T150001Z.gz", "audit.log.20260302T160000Z.gz"}
+	if diff := cmp.Diff(want, names(t, dir)); diff != "" {
+		t.Fatal(diff)
+	}
+	r := verifyAll(t, keys, dir, append(want[1:], want[0])...)
+	if len(r.Findings) > 0 || r.From != 22 || r.Size != 64 || r.Unsealed > 0 {
+		t.Errorf("%+v", r)
+	}
+	if err := l.tidy(t.Context(), noon.Add(28*time.Hour)); err != nil { // by age
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{want[0], want[3]}, names(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// earlier is the earlier of two times: a file is begun by the clock, and this test is not.
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// TestTidyLeavesOthers: what has another form of name is not compressed, nor removed.
+func TestTidyLeavesOthers(t *testing.T) {
+	dir := t.TempDir()
+	others := []string{"audit.log.1", "audit.log.2.gz", "audit.log.20260302T150000Z.bak", "other.log.20260302T150000Z"}
+	for _, name := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := Open(Config{Path: filepath.Join(dir, "audit.log"), Rotation: Rotation{Size: 1, Compress: true, Keep: 1, KeepFor: time.Hour}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(l.tidy(t.Context(), time.Now()), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(append([]string{"audit.log"}, others...), names(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestTidyGoesOn: what a gateway left that was killed while it compressed is done again.
+func TestTidyGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{"audit.log.20260302T150000Z": "old", "audit.log.20260302T150000Z.gz.part": "half"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := &Log{path: filepath.Join(dir, "audit.log"), rotation: Rotation{Compress: true}}
+	if err := l.tidy(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"audit.log.20260302T150000Z.gz"}, names(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestRotationFails: when the new file cannot be begun the old one is written on, under its own name.
+func TestRotationFails(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l, err := Open(Config{Path: path, Rotation: Rotation{Size: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 1)
+	l.path = filepath.Join(dir, "none", "audit.log")
+	if l.tick(noon) {
+		t.Error("rotated")
+	}
+	l.path = path
+	appendEvents(t, l, 1)
+	if l.tick(noon.Add(retryRotation - time.Second)) {
+		t.Error("it is tried again at once")
+	}
+	if !l.tick(noon.Add(retryRotation)) {
+		t.Error("it is not tried again")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := verifyAll(t, nil, dir, "audit.log.20260302T120100Z", "audit.log")
+	if len(r.Findings) > 0 || r.Size != 2 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestKilledBetweenFiles: a gateway that was killed when its file had its old name no more, and the next was not begun, goes on with the
+// tree.
+func TestKilledBetweenFiles(t *testing.T) {
+	for name, end := range map[string]func(*Log) error{"closed": (*Log).Close, "killed": func(l *Log) error { return l.file.Close() }} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "audit.log")
+			l, err := Open(Config{Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			appendEvents(t, l, 3)
+			if err := errors.Join(end(l), os.Rename(path, path+".20260302T120000Z")); err != nil {
+				t.Fatal(err)
+			}
+			if l, err = Open(Config{Path: path}); err != nil {
+				t.Fatal(err)
+			}
+			appendEvents(t, l, 1)
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r := verifyAll(t, nil, dir, "audit.log.20260302T120000Z", "audit.log")
+			if len(r.Findings) > 0 || r.Unsealed > 0 || r.Size < 4 {
+				t.Errorf("%+v", r)
+			}
+		})
+	}
+}
+
+// TestRemoved: a file that was removed is written again, with all that was in it.
+func TestRemoved(t *testing.T) {
+	key, keys := newKey(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l, err := Open(Config{Path: path, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 3)
+	if err := os.RemoveAll(dir); err != nil { // the directory too: it cannot be written again yet
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 1) // nobody has noticed
+	l.tick(time.Now())
+	if err := l.Append(&Outcome{}); !errors.Is(err, errGone) {
+		t.Errorf("append: %v", err)
+	}
+	if err := l.Healthy(); !errors.Is(err, errGone) {
+		t.Errorf("healthy: %v", err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(time.Now())
+	appendEvents(t, l, 1)
+	if err := errors.Join(l.Healthy(), l.Close()); err != nil {
+		t.Error(err)
+	}
+	wantKinds(t, path, "outcome", "outcome", "outcome", "outcome", "log_repair", "outcome")
+	wantProved(t, keys, 6, path)
+	if data, err := os.ReadFile(path); err != nil || !strings.Contains(string(data), `"cause":"removed","lost":1`) {
+		t.Errorf("%s, %v", data, err)
+	}
+}

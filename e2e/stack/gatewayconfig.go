@@ -130,7 +130,10 @@ type BackendTLS struct {
 
 // AuditConfig is where the audit log goes.
 type AuditConfig struct {
-	File string `yaml:"file"`
+	File    string         `yaml:"file"`
+	Mode    string         `yaml:"mode,omitempty"`
+	KeyFile string         `yaml:"key_file,omitempty"`
+	Rotate  map[string]any `yaml:"rotate,omitempty"`
 }
 
 // LogConfig is how much the gateway tells.

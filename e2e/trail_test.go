@@ -1,0 +1,176 @@
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+// signing makes a key for the audit log of a gateway, in dir, and returns the file of the public half.
+func signing(t *testing.T, dir string) (public string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), shared.binary, "audit", "keygen", "--name", "e2e/audit", filepath.Join(dir, "audit.key")).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public = filepath.Join(dir, "audit.pub")
+	write(t, public, string(out))
+	return public
+}
+
+// proved verifies the files of an audit log by the command that operators have.
+func proved(t *testing.T, public string, files ...string) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), shared.binary, append([]string{"audit", "verify", "--key", public}, files...)...).CombinedOutput()
+	if err != nil || strings.Contains(string(out), "warning") {
+		t.Errorf("audit verify: %v\n%s", err, out)
+	}
+}
+
+// TestKilledLosesNothing kills a gateway under load. All that PostgreSQL says it ran must be in the audit log, as allowed, and the log
+// must be proved when the gateway has been started again.
+func TestKilledLosesNothing(t *testing.T) {
+	for _, mode := range []string{"journal", "strict"} {
+		t.Run(mode, func(t *testing.T) {
+			dir := t.TempDir()
+			public := signing(t, dir)
+			g := ownGateway(t, func(c *stack.GatewayConfig) {
+				c.Audit.Mode, c.Audit.KeyFile = mode, filepath.Join(dir, "audit.key")
+			}, "audit log was not closed")
+			text := func(session int, n int64) string { return fmt.Sprintf("killed-%s-%d-%d.", mode, session, n) }
+			const sessions, enough = 4, 400
+			var ran atomic.Int64
+			var group sync.WaitGroup
+			reached := make(chan struct{})
+			for session := range sessions {
+				conn := login{gateway: g, account: stack.Service}.connect(t)
+				group.Go(func() {
+					for n := int64(0); ; n++ {
+						if _, err := conn.Exec(t.Context(), "SELECT '"+text(session, n)+"'", pgx.QueryExecModeSimpleProtocol); err != nil {
+							return // the gateway is dead
+						}
+						if ran.Add(1) == enough {
+							close(reached)
+						}
+					}
+				})
+			}
+			select {
+			case <-reached:
+			case <-time.After(time.Minute):
+				t.Error("the load does not run")
+			}
+			if err := g.Kill(); err != nil {
+				t.Fatal(err)
+			}
+			group.Wait()
+			before, err := os.ReadFile(g.Audit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantRecorded(t, string(before), mode, ran.Load())
+			if err := g.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			value(t, login{gateway: g, account: stack.Service}.connect(t), "SELECT 'again'")
+			after, err := os.ReadFile(g.Audit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasPrefix(string(after), string(before)) {
+				t.Error("what was recorded before was changed")
+			}
+			if err := g.Stop(); err != nil {
+				t.Error(err)
+			}
+			proved(t, public, g.Audit)
+			if err := g.Start(t.Context()); err != nil { // for the cleanup, which stops it
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// wantRecorded compares the audit log with PostgreSQL's own, once the backends of the killed gateway have ended.
+func wantRecorded(t *testing.T, audit, mode string, answered int64) {
+	t.Helper()
+	marks := regexp.MustCompile(`killed-` + mode + `-\d+-\d+\.`)
+	super := superuser(t, stack.App)
+	eventually(t, 20*time.Second, func() error {
+		if n := value(t, super, "SELECT count(*)::text FROM pg_stat_activity WHERE query LIKE '%killed-'||$1||'-%' AND pid <> pg_backend_pid()", mode); n != "0" {
+			return fmt.Errorf("%s backends have not ended", n)
+		}
+		return nil
+	})
+	recorded := make(map[string]bool)
+	for line := range strings.Lines(audit) {
+		if strings.Contains(line, `"type":"statement"`) && strings.Contains(line, `"decision":"allow"`) {
+			for _, mark := range marks.FindAllString(line, -1) {
+				recorded[mark] = true
+			}
+		}
+	}
+	var executed []string
+	for line := range strings.Lines(backendLog(t)) {
+		if strings.Contains(line, "statement: SELECT") {
+			executed = append(executed, marks.FindAllString(line, -1)...)
+		}
+	}
+	if int64(len(executed)) < answered {
+		t.Errorf("PostgreSQL says it ran %d statements, %d were answered", len(executed), answered)
+	}
+	missing := slices.DeleteFunc(executed, func(mark string) bool { return recorded[mark] })
+	if len(missing) > 0 {
+		t.Errorf("%d statements ran and are not in the audit log: %s", len(missing), missing[:min(5, len(missing))])
+	}
+}
+
+// TestRotatesByItself: while statements run the gateway begins new files, and all of them together are proved.
+func TestRotatesByItself(t *testing.T) {
+	dir := t.TempDir()
+	public := signing(t, dir)
+	g := ownGateway(t, func(c *stack.GatewayConfig) {
+		c.Audit.KeyFile, c.Audit.Rotate = filepath.Join(dir, "audit.key"), map[string]any{"size_mib": 1, "compress": true}
+	})
+	conn := login{gateway: g, account: stack.Service}.connect(t)
+	padding := strings.Repeat("x", 50_000)
+	var old []string
+	eventually(t, time.Minute, func() error {
+		for range 10 {
+			execute(t, conn, "SELECT '"+padding+"'")
+		}
+		var err error
+		if old, err = filepath.Glob(g.Audit + ".*.gz"); err != nil {
+			return err
+		}
+		if len(old) < 2 {
+			return errors.New("there are no two old files yet")
+		}
+		return nil
+	})
+	if err := g.Stop(); err != nil {
+		t.Error(err)
+	}
+	files, err := filepath.Glob(g.Audit + ".2*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = slices.DeleteFunc(files, func(name string) bool { return strings.HasSuffix(name, ".part") })
+	proved(t, public, append(files, g.Audit)...)
+	if err := g.Start(t.Context()); err != nil { // for the cleanup, which stops it
+		t.Error(err)
+	}
+}

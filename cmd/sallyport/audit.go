@@ -15,6 +15,8 @@ const auditUsage = `usage: sallyport audit <command> [flags] [file ...]
   keygen    make the key that signs the checkpoints of a log
   verify    find what was changed, removed, added or put elsewhere in a log
   prove     print a proof that a log has an event
+  search    print the events that match
+  tail      print the last events, and with -f those to come
 
 Files are given in the order they were written in, the oldest first; they may be compressed with gzip.
 
@@ -34,6 +36,10 @@ func auditCommand(args []string, stdout, stderr io.Writer) int {
 		return auditVerify(args, stdout, stderr)
 	case "prove":
 		return auditProve(args, stdout, stderr)
+	case "search":
+		return auditSearch(args, stdout, stderr)
+	case "tail":
+		return auditTail(args, stdout, stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(stdout, auditUsage)
 		return exitOK

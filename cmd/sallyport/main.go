@@ -12,7 +12,7 @@ const usage = `usage: sallyport <command> [flags]
   serve     serve clients until SIGTERM
   check     say everything that is wrong with a configuration
   policy    check, test and explain policies, and try them on an audit log
-  audit     prove and verify audit logs, and make the key that signs them
+  audit     search, follow, verify and prove audit logs, and make the key that signs them
   user      add, change, remove and list the users that have a password
   version   print the version
 

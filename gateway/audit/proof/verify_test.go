@@ -2,6 +2,7 @@ package proof
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -385,11 +386,11 @@ func TestLines(t *testing.T) {
 				t.Errorf("%d: line %d has %d bytes, torn %v: %v", n, i, len(line), lines.Torn(), err)
 			}
 		}
-		if _, err := lines.Next(); err != io.EOF {
+		if _, err := lines.Next(); !errors.Is(err, io.EOF) {
 			t.Errorf("got %v, want EOF", err)
 		}
 	}
-	if _, err := NewLines(strings.NewReader(strings.Repeat("x", maxLineBytes+1))).Next(); err != ErrLong {
+	if _, err := NewLines(strings.NewReader(strings.Repeat("x", maxLineBytes+1))).Next(); !errors.Is(err, ErrLong) {
 		t.Errorf("got %v, want ErrLong", err)
 	}
 }

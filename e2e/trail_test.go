@@ -3,6 +3,7 @@ package e2e
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -172,5 +173,89 @@ func TestRotatesByItself(t *testing.T) {
 	proved(t, public, append(files, g.Audit)...)
 	if err := g.Start(t.Context()); err != nil { // for the cleanup, which stops it
 		t.Error(err)
+	}
+}
+
+// frozen makes a small file system in dir that can be frozen: writes to it hang until it is thawed.
+func frozen(t *testing.T, dir string) (freeze, thaw func()) {
+	t.Helper()
+	command := func(name string, args ...string) func() {
+		return func() {
+			t.Helper()
+			if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+				t.Fatalf("%s %s: %v\n%s", name, args, err, out)
+			}
+		}
+	}
+	image := filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 16<<20); err != nil {
+		t.Fatal(err)
+	}
+	command("mkfs.ext4", "-q", image)()
+	command("mount", "-o", "loop", image, dir)() // this test needs root
+	t.Cleanup(command("umount", "-l", dir))
+	return command("fsfreeze", "-f", dir), command("fsfreeze", "-u", dir)
+}
+
+// TestAuditHangs: a disk that does not answer. The client of the very statement whose event hangs hears so, as others do; nothing runs;
+// the gateway lives, and goes on by itself.
+func TestAuditHangs(t *testing.T) {
+	dir := t.TempDir()
+	freeze, thaw := frozen(t, dir)
+	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{
+		Dir: t.TempDir(), Binary: shared.binary, Edit: func(c *stack.GatewayConfig) { c.Audit.File = filepath.Join(dir, "audit.log") },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	first, second := login{gateway: g, account: stack.Service}.connect(t), login{gateway: g, account: stack.Service}.connect(t)
+	execute(t, first, "SELECT 1")
+	execute(t, second, "SELECT 1")
+	freeze()
+	thawed := false
+	defer func() {
+		if !thawed {
+			thaw()
+		}
+	}()
+	results := make(chan error, 2)
+	for i, conn := range []*pgx.Conn{first, second} {
+		go func() {
+			_, err := conn.Exec(t.Context(), fmt.Sprintf("SELECT 'hanging-%d'", i), pgx.QueryExecModeSimpleProtocol)
+			results <- err
+		}()
+	}
+	for range 2 {
+		select {
+		case err := <-results:
+			if got := sqlstate(t, err); got != "58030" {
+				t.Errorf("SQLSTATE %q, want 58030: %v", got, err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a client is not answered")
+		}
+	}
+	if status, body := ask(t, g, http.MethodGet, "/readyz", ""); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	thawed = true
+	thaw()
+	eventually(t, 20*time.Second, func() error {
+		if status, body := ask(t, g, http.MethodGet, "/readyz", ""); status != http.StatusOK {
+			return fmt.Errorf("/readyz: %d %s", status, body)
+		}
+		return nil
+	})
+	value(t, login{gateway: g, account: stack.Service}.connect(t), "SELECT 'again'")
+	if log := backendLog(t); strings.Contains(log, "'hanging-") {
+		t.Error("a statement ran whose event was not accepted")
 	}
 }

@@ -161,7 +161,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
-		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: s.config.Audit, metrics: s.server.sessionMetrics,
+		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, queue: newQueue(), names: newNames(),
 		catalog: g.database.catalog(),
 	}

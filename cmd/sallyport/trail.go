@@ -30,6 +30,7 @@ func (p *process) assembleAudit() (err error) {
 		p.logger.Warn("checkpoints of the audit log stay on this machine", "error", errKept)
 	}
 	cfg.Logger, cfg.OnCheckpoint = p.logger, p.send
+	cfg.OnStall = func() { p.server.AuditStalled() } // which is there before the log is run
 	if p.audit, err = audit.Open(cfg); err != nil {
 		return c.Problem("audit.file", err)
 	}

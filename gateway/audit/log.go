@@ -41,6 +41,9 @@ type Config struct {
 	// OnCheckpoint, which may be nil, is called for every checkpoint when it is in the file. It is called with the log's lock held: it
 	// must not wait, nor call the log.
 	OnCheckpoint func(Checkpoint)
+	// OnStall, which may be nil, is called by Run every second while the file takes nothing. Whoever's write hangs is not answered by
+	// Append: this is the time to answer otherwise.
+	OnStall func()
 	// Logger hears about repairs, failures and recoveries; nil is silence.
 	Logger *slog.Logger
 }
@@ -56,6 +59,7 @@ type Log struct {
 	strict       bool
 	rotation     Rotation
 	maxTextBytes int
+	stalled      func()
 	logger       *slog.Logger
 
 	refused atomic.Uint64 // events that were not even tried, for the log was slow
@@ -106,6 +110,7 @@ func Open(cfg Config) (*Log, error) {
 		strict:       cfg.Strict,
 		rotation:     cfg.Rotation,
 		maxTextBytes: cfg.MaxTextBytes,
+		stalled:      cfg.OnStall,
 		logger:       logger,
 		gate:         newGate(),
 		buf:          make([]byte, 0, initialBuffer),
@@ -128,7 +133,7 @@ func (l *Log) PassingText(memory *PassingText, sql []byte) Text {
 // Append writes one event. The event was not accepted unless the error is nil.
 //
 // It waits for at most two seconds while somebody else's write hangs. One that hangs itself is waited for: nobody can say whether the
-// event will be in the file.
+// event will be in the file; see Config.OnStall.
 func (l *Log) Append(event Event) error {
 	if !l.gate.enter() {
 		l.refused.Add(1)

@@ -99,6 +99,9 @@ func (l *Log) Run(ctx context.Context) error {
 // tick does what is due every second, and says whether there is a new old file.
 func (l *Log) tick(now time.Time) (rotated bool) {
 	if !l.gate.enter() {
+		if l.stalled != nil {
+			l.stalled()
+		}
 		return false
 	}
 	old, err := l.tend(now)

@@ -113,10 +113,14 @@ func (s *session) phases(ctx context.Context) (moved totals, err error) {
 func (s *session) phase(server context.Context, limit time.Duration, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(server, limit)
 	defer cancel()
-	unblock := context.AfterFunc(ctx, func() { _ = s.conn.SetDeadline(past) })
+	unblocked := make(chan struct{})
+	unblock := context.AfterFunc(ctx, func() { defer close(unblocked); _ = s.conn.SetDeadline(past) })
 	err := f(ctx)
-	if !unblock() && err == nil {
-		err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
+	if !unblock() {
+		<-unblocked // or it would come over the deadline that the farewell sets
+		if err == nil {
+			err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
+		}
 	}
 	switch {
 	case err == nil || ctx.Err() == nil || asSessionError(err).reason != ReasonClientGone:

@@ -149,7 +149,7 @@ def users():
 def denials():
     with denied("CREATE TABLE is not permitted"), connection.schema_editor() as editor:
         editor.create_model(Secret)
-    with denied("UPDATE or DELETE of shop_tag needs a WHERE"):
+    with denied("UPDATE or DELETE of public.shop_tag needs a WHERE"):
         Tag.objects.update(name="all")
     with transaction.atomic(using="app"):
         order = Order.objects.using("app").select_for_update().get(pk=100)

@@ -155,7 +155,7 @@ def reflection():
 def denials():
     with denied("CREATE TABLE is not permitted"):
         Office.metadata.create_all(scratch)
-    with denied("UPDATE or DELETE of label needs a WHERE"), scratch.begin() as connection:
+    with denied("UPDATE or DELETE of public.label needs a WHERE"), scratch.begin() as connection:
         connection.execute(sa.delete(Label))
     with denied("function nextval is not granted"), scratch.begin() as connection:
         connection.execute(sa.Sequence("track_id_seq"))

@@ -27,7 +27,7 @@ async function work() {
   await queries(db)
   await transactions(db)
   await denied(db.execute(sql`CREATE TABLE t ()`), 'CREATE TABLE is not permitted')
-  await denied(db.delete(stays), 'UPDATE or DELETE of stays needs a WHERE')
+  await denied(db.delete(stays), 'UPDATE or DELETE of public.stays needs a WHERE')
   await db.$client.end()
   await changes()
   await read()

@@ -1,0 +1,44 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/metrics"
+)
+
+// slowDeadline is a connection that takes its time to set a deadline.
+type slowDeadline struct {
+	net.Conn
+	set atomic.Int32 // how often one was set
+}
+
+func (c *slowDeadline) SetDeadline(time.Time) error {
+	time.Sleep(time.Second) // of the bubble: who does not wait is gone by then
+	c.set.Add(1)
+	return nil
+}
+
+// TestPhaseSetsNoDeadlineAfterwards: what a phase that ran out of time does to the connection is done when it is over. Otherwise it would
+// undo the deadline of the next, in which the client is told why.
+func TestPhaseSetsNoDeadlineAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer func() { _, _ = near.Close(), far.Close() }()
+		conn := &slowDeadline{Conn: near}
+		s := newSession(nil, &Config{Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New(Labels()...)}, conn)
+		err := s.phase(t.Context(), time.Second, func(ctx context.Context) error {
+			<-ctx.Done()
+			return fail(ReasonTooManyConnections, ctx.Err())
+		})
+		if set := conn.set.Load(); set != 1 {
+			t.Errorf("%d deadlines were set when the phase was over, want 1", set)
+		}
+		checkReason(t, err, ReasonTooManyConnections)
+	})
+}

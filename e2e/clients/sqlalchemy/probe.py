@@ -157,7 +157,7 @@ def denials():
         Office.metadata.create_all(scratch)
     with denied("UPDATE or DELETE of public.label needs a WHERE"), scratch.begin() as connection:
         connection.execute(sa.delete(Label))
-    with denied("function nextval is not granted"), scratch.begin() as connection:
+    with denied("function pg_catalog.nextval is not granted"), scratch.begin() as connection:
         connection.execute(sa.Sequence("track_id_seq"))
     with Session(app, future=True) as session:
         order = session.get(Order, 100, with_for_update=True)

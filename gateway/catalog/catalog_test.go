@@ -359,6 +359,29 @@ func TestSessionReplaced(t *testing.T) {
 	}
 }
 
+// TestReplacedAtOnce: sessions that do not last are not opened as fast as can be.
+func TestReplacedAtOnce(t *testing.T) {
+	s := onServer(t)
+	source := &breakable{open: s.open("postgres")}
+	start(t, s, "postgres", Config{Open: func(ctx context.Context) (*Session, error) {
+		session, err := source.Open(ctx)
+		if err == nil {
+			session.Keep = func(context.Context) error { return ErrReplace }
+		}
+		return session, err
+	}})
+	began := time.Now()
+	eventually(t, 30*time.Second, func() error {
+		if opened := source.opened.Load(); opened < 4 {
+			return fmt.Errorf("%d sessions were opened", opened)
+		}
+		return nil
+	})
+	if took := time.Since(began); took < 2*firstRetry {
+		t.Errorf("four sessions were opened within %v", took)
+	}
+}
+
 // TestUnreadable: what the session is not to blame for does not make it be opened again and again.
 func TestUnreadable(t *testing.T) {
 	s := onServer(t)

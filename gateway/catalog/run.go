@@ -30,8 +30,13 @@ var ErrReplace = errors.New("the session is to be replaced")
 // Run opens sessions and reads over them until ctx ends, and then returns nil.
 func (c *Catalog) Run(ctx context.Context) error {
 	for failures := 0; ctx.Err() == nil; {
+		began := time.Now()
 		err := c.serve(ctx, &failures)
-		if ctx.Err() != nil || errors.Is(err, ErrReplace) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if errors.Is(err, ErrReplace) {
+			pause(ctx, firstRetry-time.Since(began), nil) // sessions that want to be replaced at once must not wear Vault out
 			continue
 		}
 		c.fail(err)

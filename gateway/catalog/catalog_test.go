@@ -515,6 +515,7 @@ func BenchmarkCurrent(b *testing.B) {
 	current(b, c)
 	ctx := b.Context()
 	b.ReportAllocs()
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			if _, err := c.Current(ctx); err != nil {

@@ -59,8 +59,48 @@ func operator(name string) func(*Snapshot) string {
 	return func(s *Snapshot) string { return fmt.Sprint(len(s.Operators[name])) }
 }
 
-// changes are of what a snapshot says of objects themselves.
-var changes = []change{
+// madeBy are the functions that values of a type or of a function's arguments are made by, and that a function is defined by.
+func madeBy(coercions []Coercion) string {
+	var list []string
+	for _, c := range coercions {
+		list = append(list, c.Function.Name.Name)
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), " ")
+}
+
+func madeOf(name string) func(*Snapshot) string {
+	return func(s *Snapshot) string {
+		if len(s.Functions[name]) == 0 {
+			return "no function"
+		}
+		return madeBy(s.Functions[name][0].Coercions)
+	}
+}
+
+func madeInto(name string) func(*Snapshot) string {
+	return func(s *Snapshot) string {
+		if len(s.Types[name]) == 0 {
+			return "no type"
+		}
+		return madeBy(s.Types[name][0].Coercions)
+	}
+}
+
+func cascades(name string) func(*Snapshot) string {
+	return func(s *Snapshot) string {
+		var list []string
+		if t := s.Relations[statement.Name{Schema: "s", Name: name}]; t != nil {
+			for _, c := range t.Cascades {
+				list = append(list, c.Relation.Name.Name+" "+c.OnDelete)
+			}
+		}
+		return strings.Join(list, ", ")
+	}
+}
+
+// objectChanges are of what a snapshot says of objects themselves.
+var objectChanges = []change{
 	{name: "create table", ddl: "CREATE TABLE s.t (id int)", see: relation("t"), want: "table (id)"},
 	{name: "drop table", before: "CREATE TABLE s.t (id int)", ddl: "DROP TABLE s.t", see: relation("t"), want: "nothing"},
 	{name: "rename table", before: "CREATE TABLE s.t (id int)", ddl: "ALTER TABLE s.t RENAME TO u", see: relation("u"), want: "table (id)"},
@@ -95,6 +135,11 @@ var changes = []change{
 	{name: "rename language", before: "CREATE LANGUAGE mine HANDLER plpgsql_call_handler; CREATE FUNCTION s.f() RETURNS int LANGUAGE mine AS 'BEGIN RETURN 1; END'", ddl: "ALTER LANGUAGE mine RENAME TO yours", see: function("f"), want: "s.f() 0..0 yours volatile"},
 	{name: "leave extension", before: "CREATE EXTENSION hstore SCHEMA s", ddl: "ALTER EXTENSION hstore DROP FUNCTION s.fetchval(s.hstore, text)", see: function("fetchval"), want: "s.fetchval(s.hstore, text) 2..2 c immutable"},
 	{name: "create operator", ddl: "CREATE OPERATOR s.=== (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq)", see: operator("==="), want: "1"},
+	{name: "replace aggregate", before: "CREATE FUNCTION s.f(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION s.g(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE AGGREGATE s.a(int) (SFUNC = s.f, STYPE = int)", ddl: "CREATE OR REPLACE AGGREGATE s.a(int) (SFUNC = s.g, STYPE = int)", see: madeOf("a"), want: "g"},
+	{name: "argument's default", before: "CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION s.g(a int DEFAULT 1) RETURNS int LANGUAGE sql AS 'SELECT 1'", ddl: "CREATE OR REPLACE FUNCTION s.g(a int DEFAULT s.f()) RETURNS int LANGUAGE sql AS 'SELECT 1'", see: madeOf("g"), want: "f"},
+	{name: "parsed body", before: "CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE FUNCTION s.g() RETURNS int RETURN 1", ddl: "CREATE OR REPLACE FUNCTION s.g() RETURNS int RETURN s.f()", see: madeOf("g"), want: "f"},
+	{name: "create cast", before: "CREATE TYPE s.box AS (x int); CREATE FUNCTION s.f(s.box) RETURNS bool LANGUAGE sql AS 'SELECT true'", ddl: "CREATE CAST (s.box AS bool) WITH FUNCTION s.f(s.box)", see: madeInto("box"), want: "f"},
+	{name: "foreign key", before: "CREATE TABLE s.t (id int PRIMARY KEY); CREATE TABLE s.u (id int)", ddl: "ALTER TABLE s.u ADD FOREIGN KEY (id) REFERENCES s.t ON DELETE CASCADE", see: cascades("t"), want: "u delete"},
 	{name: "create type", ddl: "CREATE TYPE s.mood AS ENUM ('fine')", see: kind("mood"), want: "1"},
 	{name: "rename type", before: "CREATE TYPE s.mood AS ENUM ('fine')", ddl: "ALTER TYPE s.mood RENAME TO temper", see: kind("temper"), want: "1"},
 	{name: "drop type", before: "CREATE TYPE s.mood AS ENUM ('fine')", ddl: "DROP TYPE s.mood", see: kind("mood"), want: "0"},
@@ -133,7 +178,7 @@ func TestChangesAreSeen(t *testing.T) {
 	onServers(t, func(t *testing.T, s *server) {
 		database := s.database(t, "")
 		c := start(t, s, database, Config{Analyze: pool.Analyze})
-		for _, change := range slices.Concat(changes, unseenChanges) {
+		for _, change := range slices.Concat(objectChanges, unseenChanges) {
 			if change.since > s.name {
 				continue
 			}

@@ -72,11 +72,11 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         SELECT 14, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (l.oid, l.lanname), $1))
         FROM pg_catalog.pg_language l
         UNION ALL
-        SELECT 17, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (c.oid, c.xmin), $1))
+        SELECT 15, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (c.oid, c.xmin), $1))
         FROM pg_catalog.pg_cast c
         WHERE c.castfunc OPERATOR(pg_catalog.>=) 16384
         UNION ALL
-        SELECT 18, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (a.aggfnoid, a.xmin), $1))
+        SELECT 16, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (a.aggfnoid, a.xmin), $1))
         FROM pg_catalog.pg_aggregate a
         WHERE a.aggfnoid::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384
     )

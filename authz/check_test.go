@@ -74,21 +74,24 @@ func TestCheckFinds(t *testing.T) {
 			[]string{"a_test.rego:3: rego_type_error: undefined function http.send"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			dir := directory(t, test.files)
-			report := Check(t.Context(), Config{Directory: dir})
-			var got []string
-			for i, problem := range report.Problems {
-				line := strings.TrimPrefix(strings.TrimPrefix(problem.Error(), dir), "/")
-				if i < len(test.want) && strings.HasPrefix(line, test.want[i]) {
-					line = test.want[i]
-				}
-				got = append(got, line)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Error(diff)
-			}
-		})
+		t.Run(name, func(t *testing.T) { finds(t, test.files, test.want) })
+	}
+}
+
+// finds checks a policy of files. want has the beginnings of what must be found, in order.
+func finds(t *testing.T, files map[string]string, want []string) {
+	t.Helper()
+	dir := directory(t, files)
+	var got []string
+	for i, problem := range Check(t.Context(), Config{Directory: dir}).Problems {
+		line := strings.TrimPrefix(strings.TrimPrefix(problem.Error(), dir), "/")
+		if i < len(want) && strings.HasPrefix(line, want[i]) {
+			line = want[i]
+		}
+		got = append(got, line)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -39,7 +39,7 @@ bin/oauth: $(NODE_MODULES)
 
 # Unit tests to end-to-end tests, against the real parts.
 .PHONY: test
-test: $(VAULT) $(NODE_MODULES)
+test: bin/vaultdev $(NODE_MODULES)
 	@.ci/require cc postgresql psql python java curl oauth
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 

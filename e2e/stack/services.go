@@ -18,6 +18,9 @@ import (
 	"github.com/sallyport/sallyport/e2e/openid"
 )
 
+// credentialTTL is how long Vault's credentials live unless renewed.
+const credentialTTL = 15 * time.Minute
+
 // Config says where the services live. Zero ports are free ones; other ports
 // are used when they are free.
 type Config struct {
@@ -55,7 +58,7 @@ type Services struct {
 func Start(ctx context.Context, cfg Config) (_ *Services, err error) {
 	s := &Services{root: cfg.Root, dir: cfg.Dir}
 	if cfg.CredentialTTL == 0 {
-		cfg.CredentialTTL = 15 * time.Minute
+		cfg.CredentialTTL = credentialTTL
 	}
 	defer func() {
 		if err != nil {

@@ -6,17 +6,21 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
 
 	"github.com/hashicorp/vault/api"
+
+	"github.com/sallyport/sallyport/certs"
 )
 
-// Vault is a development server: unsealed, in memory, plain HTTP on 127.0.0.1.
+// Vault is a development server: unsealed, in memory, on 127.0.0.1.
 type Vault struct {
 	Address string
+	CAFile  string // who issued its certificate; "": it speaks plain HTTP
 	Token   string // root
 	Client  *api.Client
 
@@ -24,7 +28,7 @@ type Vault struct {
 }
 
 // startVault runs the vault found in PATH, or else the one of this repository.
-func startVault(ctx context.Context, root, dir string, port int) (_ *Vault, err error) {
+func startVault(ctx context.Context, root, dir string, port int) (*Vault, error) {
 	v := &Vault{Address: "http://" + address(port)}
 	tokenFile := filepath.Join(dir, "vault.root-token")
 	c := command{name: "Vault", dir: dir, log: filepath.Join(dir, "vault.log")}
@@ -33,34 +37,82 @@ func startVault(ctx context.Context, root, dir string, port int) (_ *Vault, err 
 		c.path, c.args = path, []string{"server", "-dev", "-dev-no-store-token", "-dev-listen-address=" + address(port)}
 		c.env = []string{"VAULT_DEV_ROOT_TOKEN_ID=" + v.Token, "HOME=" + dir}
 	} else {
-		if c.path, err = binary(root, "vaultdev"); err != nil {
+		path, err := binary(root, "vaultdev")
+		if err != nil {
 			return nil, err
 		}
+		c.path = path
 		c.args = []string{"-listen", address(port), "-token-file", tokenFile}
 	}
-	if v.process, err = start(c); err != nil {
+	if err := v.start(ctx, c, tokenFile); err != nil {
 		return nil, err
+	}
+	return v, nil
+}
+
+// SecureVault starts another Vault, which speaks TLS and asks its clients for a certificate. It issues credentials for the same backend.
+func (s *Services) SecureVault(ctx context.Context, dir string) (*Vault, error) {
+	path, err := binary(s.root, "vaultdev")
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := port(0)
+	if err != nil {
+		return nil, err
+	}
+	local := certs.Request{CommonName: "vault", IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Server: true}
+	if err := s.authority.WriteFiles(dir, "vault", local); err != nil {
+		return nil, fmt.Errorf("issue Vault's certificate: %w", err)
+	}
+	v := &Vault{Address: "https://" + address(chosen), CAFile: s.CAFile}
+	tokenFile := filepath.Join(dir, "vault.root-token")
+	c := command{name: "Vault", dir: dir, log: filepath.Join(dir, "vault.log"), path: path, args: []string{
+		"-listen", address(chosen), "-token-file", tokenFile,
+		"-certificate", filepath.Join(dir, "vault.crt"), "-key", filepath.Join(dir, "vault.key"),
+	}}
+	if err := v.start(ctx, c, tokenFile); err != nil {
+		return nil, err
+	}
+	if err := v.configure(ctx, s.Postgres, credentialTTL); err != nil {
+		return nil, errors.Join(fmt.Errorf("configure Vault: %w", err), v.Stop())
+	}
+	return v, nil
+}
+
+// start starts the server and waits for it. The root token may come from a file.
+func (v *Vault) start(ctx context.Context, c command, tokenFile string) (err error) {
+	if v.process, err = start(c); err != nil {
+		return err
 	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, v.Stop())
 		}
 	}()
-	if err := v.process.ready(ctx, answers(v.Address+"/v1/sys/health")); err != nil {
-		return nil, err
+	config := api.DefaultConfig()
+	config.Address = v.Address
+	if v.CAFile != "" {
+		if err := config.ConfigureTLS(&api.TLSConfig{CACert: v.CAFile}); err != nil {
+			return fmt.Errorf("configure Vault client: %w", err)
+		}
+	}
+	if v.Client, err = api.NewClient(config); err != nil {
+		return fmt.Errorf("make Vault client: %w", err)
+	}
+	err = v.process.ready(ctx, func(ctx context.Context) error {
+		_, err := v.Client.Sys().HealthWithContext(ctx)
+		return err
+	})
+	if err != nil {
+		return err
 	}
 	if v.Token == "" {
 		if v.Token, err = v.readToken(ctx, tokenFile); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	config := api.DefaultConfig()
-	config.Address = v.Address
-	if v.Client, err = api.NewClient(config); err != nil {
-		return nil, fmt.Errorf("make Vault client: %w", err)
-	}
 	v.Client.SetToken(v.Token)
-	return v, nil
+	return nil
 }
 
 // readToken takes the root token out of the file it was handed over in.

@@ -4,9 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/go-hclog"
+	jwt "github.com/hashicorp/vault-plugin-auth-jwt"
+	kubernetes "github.com/hashicorp/vault-plugin-auth-kubernetes"
+	kv "github.com/hashicorp/vault-plugin-secrets-kv"
 	"github.com/hashicorp/vault/builtin/credential/approle"
+	"github.com/hashicorp/vault/builtin/credential/cert"
 	"github.com/hashicorp/vault/builtin/credential/userpass"
 	"github.com/hashicorp/vault/builtin/logical/database"
 	"github.com/hashicorp/vault/plugins/database/postgresql"
@@ -24,17 +30,14 @@ func newCore(ctx context.Context, address string, log hclog.Logger) (*vault.Core
 		return nil, "", fmt.Errorf("make storage: %w", err)
 	}
 	core, err := vault.NewCore(&vault.CoreConfig{
-		Physical:        storage,
-		StorageType:     "inmem",
-		Logger:          log,
-		RedirectAddr:    address,
-		DisableMlock:    true, // needs a capability, protects nothing in a development server
-		BuiltinRegistry: registry{},
-		LogicalBackends: map[string]logical.Factory{"database": database.Factory},
-		CredentialBackends: map[string]logical.Factory{
-			"approle":  approle.Factory,
-			"userpass": userpass.Factory,
-		},
+		Physical:           storage,
+		StorageType:        "inmem",
+		Logger:             log,
+		RedirectAddr:       address,
+		DisableMlock:       true, // needs a capability, protects nothing in a development server
+		BuiltinRegistry:    registry{},
+		LogicalBackends:    secretsEngines,
+		CredentialBackends: authMethods,
 	})
 	if err != nil {
 		return nil, "", fmt.Errorf("make core: %w", err)
@@ -54,46 +57,54 @@ func newCore(ctx context.Context, address string, log hclog.Logger) (*vault.Core
 	return core, result.RootToken, nil
 }
 
-// registry is the list of plugins compiled in. Vault's own (helper/builtinplugins)
-// links every database and cloud there is.
+const postgresqlPlugin = "postgresql-database-plugin"
+
+// What is compiled in. Vault's own list (helper/builtinplugins) links every database and cloud there is.
+var (
+	secretsEngines = map[string]logical.Factory{
+		"database": database.Factory,
+		"kv":       kv.Factory,
+	}
+	authMethods = map[string]logical.Factory{
+		"approle":    approle.Factory,
+		"cert":       cert.Factory,
+		"jwt":        jwt.Factory,
+		"kubernetes": kubernetes.Factory,
+		"userpass":   userpass.Factory,
+	}
+)
+
+// registry gives them to Vault as plugins.
 type registry struct{}
 
-func (registry) lookup(name string, kind consts.PluginType) (func() (any, error), bool) {
-	backend := func(factory logical.Factory) func() (any, error) {
-		return func() (any, error) { return factory, nil }
+func (registry) factories(kind consts.PluginType) map[string]logical.Factory {
+	switch kind {
+	case consts.PluginTypeSecrets:
+		return secretsEngines
+	case consts.PluginTypeCredential:
+		return authMethods
 	}
-	switch {
-	case name == "postgresql-database-plugin" && kind == consts.PluginTypeDatabase:
-		return postgresql.New, true
-	case name == "database" && kind == consts.PluginTypeSecrets:
-		return backend(database.Factory), true
-	case name == "approle" && kind == consts.PluginTypeCredential:
-		return backend(approle.Factory), true
-	case name == "userpass" && kind == consts.PluginTypeCredential:
-		return backend(userpass.Factory), true
-	}
-	return nil, false
-}
-
-func (r registry) Contains(name string, kind consts.PluginType) bool {
-	_, ok := r.lookup(name, kind)
-	return ok
+	return nil
 }
 
 func (r registry) Get(name string, kind consts.PluginType) (func() (any, error), bool) {
-	return r.lookup(name, kind)
+	if name == postgresqlPlugin && kind == consts.PluginTypeDatabase {
+		return postgresql.New, true
+	}
+	factory, ok := r.factories(kind)[name]
+	return func() (any, error) { return factory, nil }, ok
 }
 
-func (registry) Keys(kind consts.PluginType) []string {
-	switch kind {
-	case consts.PluginTypeDatabase:
-		return []string{"postgresql-database-plugin"}
-	case consts.PluginTypeSecrets:
-		return []string{"database"}
-	case consts.PluginTypeCredential:
-		return []string{"approle", "userpass"}
+func (r registry) Contains(name string, kind consts.PluginType) bool {
+	_, ok := r.Get(name, kind)
+	return ok
+}
+
+func (r registry) Keys(kind consts.PluginType) []string {
+	if kind == consts.PluginTypeDatabase {
+		return []string{postgresqlPlugin}
 	}
-	return nil
+	return slices.Sorted(maps.Keys(r.factories(kind)))
 }
 
 func (r registry) DeprecationStatus(name string, kind consts.PluginType) (consts.DeprecationStatus, bool) {

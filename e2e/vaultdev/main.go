@@ -1,12 +1,14 @@
 // Command vaultdev is a development Vault: the real core of HashiCorp Vault
 // over in-memory storage, initialised and unsealed at start, with the parts
-// the tests and the demo of Sallyport need and nothing else: the database
-// secrets engine with its PostgreSQL plugin, key/value, AppRole and userpass.
+// the tests and the demo of Sallyport need and nothing else: the secrets
+// engines database (with its PostgreSQL plugin) and key/value, and logins
+// by AppRole, certificate, JWT, Kubernetes and userpass.
 //
 // It is a module of its own because Vault is licensed under BUSL 1.1 and is
 // never linked into Sallyport, and because its dependencies are many.
 //
 //	vaultdev -listen 127.0.0.1:8200 -token-file root.token
+//	vaultdev -certificate server.crt -key server.key …      with TLS
 //
 // The root token is written to the token file (mode 0600) once the API
 // answers, so that the file's appearance means that Vault is ready. Everything
@@ -15,6 +17,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -46,39 +49,59 @@ func run(args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:8200", "address to serve the API on")
 	tokenFile := flags.String("token-file", "", "file that receives the root token")
+	certificate := flags.String("certificate", "", "certificate to serve with TLS by")
+	key := flags.String("key", "", "its key")
 	level := flags.String("log-level", "warn", "trace, debug, info, warn or error")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
-	if *tokenFile == "" || flags.NArg() > 0 {
+	if *tokenFile == "" || (*certificate == "") != (*key == "") || flags.NArg() > 0 {
 		flags.Usage()
 		return 2
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "vaultdev", Level: hclog.LevelFromString(*level), Output: stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, *listen, *tokenFile, log); err != nil {
+	if err := serve(ctx, listener{*listen, *certificate, *key}, *tokenFile, log); err != nil {
 		log.Error("vaultdev ends", "error", err)
 		return 1
 	}
 	return 0
 }
 
+// listener is where the API is served, with TLS if there is a certificate.
+type listener struct{ address, certificate, key string }
+
+func (l listener) open() (listening net.Listener, scheme string, err error) {
+	listening, err = net.Listen("tcp", l.address)
+	if err != nil || l.certificate == "" {
+		return listening, "http://", err
+	}
+	pair, err := tls.LoadX509KeyPair(l.certificate, l.key)
+	if err != nil {
+		return nil, "", errors.Join(err, listening.Close())
+	}
+	// Clients are asked for a certificate, as Vault's own listener does: auth/cert judges it.
+	return tls.NewListener(listening, &tls.Config{
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, ClientAuth: tls.RequestClientCert,
+	}), "https://", nil
+}
+
 // serve starts Vault, writes the token file and answers until ctx ends.
-func serve(ctx context.Context, listen, tokenFile string, log hclog.Logger) error {
-	listener, err := net.Listen("tcp", listen)
+func serve(ctx context.Context, at listener, tokenFile string, log hclog.Logger) error {
+	listener, scheme, err := at.open()
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close()
-	core, token, err := newCore(ctx, "http://"+listener.Addr().String(), log)
+	core, token, err := newCore(ctx, scheme+listener.Addr().String(), log)
 	if err != nil {
 		return err
 	}
 	server := &http.Server{
 		Handler: vaulthttp.Handler.Handler(&vault.HandlerProperties{
 			Core:           core,
-			ListenerConfig: &configutil.Listener{Type: "tcp", Address: listen, TLSDisable: true},
+			ListenerConfig: &configutil.Listener{Type: "tcp", Address: at.address, TLSDisable: at.certificate == ""},
 		}),
 		ReadHeaderTimeout: 10 * time.Second,
 	}

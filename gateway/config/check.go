@@ -126,11 +126,17 @@ func (c *Config) checkVault(*Report) error {
 	for key, path := range map[string]string{
 		"token_file": c.Vault.TokenFile, "role_id_file": c.Vault.AppRole.RoleIDFile, "secret_id_file": c.Vault.AppRole.SecretIDFile,
 	} {
-		if path != "" {
-			_, err := readSecret(path)
-			problems = append(problems, c.each("vault.auth."+key, err)...)
-		}
+		problems = append(problems, c.checkVaultSecret(key, path)...)
 	}
+	problems = append(problems, c.checkVaultSecret("token_file", c.Vault.JWT.TokenFile)...)
 	_, err := credentials.NewVault(c.Vault, slog.New(slog.DiscardHandler))
 	return append(problems, c.each("vault", err)...).err()
+}
+
+func (c *Config) checkVaultSecret(key, path string) Problems {
+	if path == "" {
+		return nil
+	}
+	_, err := readSecret(path)
+	return c.each("vault.auth."+key, err)
 }

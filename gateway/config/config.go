@@ -6,6 +6,7 @@
 // The environment names files only, never secrets themselves: SALLYPORT_TLS_KEY_FILE, SALLYPORT_ADMIN_TOKEN_FILE,
 // SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_AUDIT_KEY_FILE, SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and
 // SALLYPORT_VAULT_SECRET_ID_FILE take the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
+// The variables of Vault's own clients fill in for keys of the section vault that the file leaves out; VAULT_TOKEN is the one secret among them.
 package config
 
 import (
@@ -178,6 +179,7 @@ func (d *document) environment(environ []string) {
 	d.environ = make(map[string]string)
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
+		d.vaultEnvironment(name, value)
 		if !strings.HasPrefix(name, "SALLYPORT_") {
 			continue
 		}

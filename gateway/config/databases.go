@@ -2,14 +2,11 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway/backend"
-	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -34,52 +31,6 @@ func (c *Config) readPolicy(s *section) {
 		s.at("shadow").problem("is the policy that is in force: name another directory")
 	}
 	s.known["directory"], s.known["bundle"] = true, true
-	s.done()
-}
-
-func (c *Config) readVault(s *section) {
-	c.Vault = credentials.VaultConfig{
-		Address:           s.required("address", "Vault's URL, for example https://vault.example.com:8200"),
-		CAFile:            s.file("ca_file", ""),
-		Namespace:         s.text("namespace", ""),
-		Mount:             s.text("mount", "database"),
-		InsecurePlaintext: s.boolean("insecure_http"),
-	}
-	c.reads("vault.ca_file", c.Vault.CAFile)
-	if c.Vault.Address != "" {
-		c.checkVaultAddress(s.at("address"))
-	}
-	c.readVaultAuth(s.section("auth"))
-	s.done()
-}
-
-func (c *Config) checkVaultAddress(v value) {
-	u, err := url.Parse(c.Vault.Address)
-	switch {
-	case err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
-		v.problem("is not a URL like https://vault.example.com:8200")
-	case u.Scheme == "http" && !c.Vault.InsecurePlaintext && !isLoopback(net.JoinHostPort(u.Hostname(), "0")):
-		v.problem("is not https and not on this machine: passwords would cross the network in the clear; set insecure_http: true when something else encrypts it")
-	}
-}
-
-func (c *Config) readVaultAuth(s *section) {
-	method := s.oneOf("method", "", "token", "approle")
-	s.missing("method", "token or approle")
-	switch method {
-	case "token":
-		c.Vault.TokenFile = s.requiredFile("token_file", "SALLYPORT_VAULT_TOKEN_FILE", "the file with the gateway's Vault token")
-		c.readsSecret("vault.auth.token_file", c.Vault.TokenFile)
-	case "approle":
-		a := &c.Vault.AppRole
-		a.RoleIDFile = s.requiredFile("role_id_file", "SALLYPORT_VAULT_ROLE_ID_FILE", "the file with the role id")
-		a.SecretIDFile = s.requiredFile("secret_id_file", "SALLYPORT_VAULT_SECRET_ID_FILE", "the file with the secret id")
-		a.Mount = s.text("mount", "approle")
-		c.readsSecret("vault.auth.role_id_file", a.RoleIDFile)
-		c.readsSecret("vault.auth.secret_id_file", a.SecretIDFile)
-	default:
-		return // what else is set cannot be judged
-	}
 	s.done()
 }
 

@@ -14,37 +14,36 @@ const (
 	// defaultTimeout is for one request. While Vault is out of reach a client should hear so within this time.
 	defaultTimeout = 5 * time.Second
 	defaultMount   = "database"
-	defaultAppRole = "approle"
 )
 
-// VaultConfig says where Vault is and who we are to it. Exactly one of Token, TokenFile and AppRole is set.
+// VaultConfig says where Vault is and who we are to it. Exactly one of Token, TokenFile, AppRole, JWT and Certificate is set.
 type VaultConfig struct {
-	Address   string // https://host:port
-	Namespace string // "": none
-	CAFile    string // PEM; "": the system's
-	Mount     string // of the database secrets engine; "": database
+	Address    string // https://host:port
+	Namespace  string // "": none
+	CAFile     string // PEM; "": the system's
+	ServerName string // in Vault's certificate; "": the address's host
+	Mount      string // of the database secrets engine; "": database
 
-	Token     string
-	TokenFile string // read at each login, as one that Vault Agent keeps
-	AppRole   AppRole
+	Token       string
+	TokenFile   string // read at each login, as one that Vault Agent keeps
+	AppRole     AppRole
+	JWT         JWT
+	Certificate Certificate
 
 	Timeout           time.Duration // of one request; 0: five seconds
 	InsecurePlaintext bool          // allow http:// to a host other than this one: whoever is on the way gets every credential
 }
 
-// AppRole is https://developer.hashicorp.com/vault/docs/auth/approle. The files are read at each login.
-type AppRole struct {
-	Mount        string // "": approle
-	RoleIDFile   string
-	SecretIDFile string
-}
-
 func (c VaultConfig) withDefaults() VaultConfig {
-	if c.Mount == "" {
-		c.Mount = defaultMount
-	}
-	if c.AppRole.Mount == "" {
-		c.AppRole.Mount = defaultAppRole
+	for _, mount := range []struct {
+		path      *string
+		otherwise string
+	}{
+		{&c.Mount, defaultMount}, {&c.AppRole.Mount, defaultAppRole}, {&c.JWT.Mount, defaultJWT}, {&c.Certificate.Mount, defaultCertificate},
+	} {
+		if *mount.path == "" {
+			*mount.path = mount.otherwise
+		}
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
@@ -54,20 +53,28 @@ func (c VaultConfig) withDefaults() VaultConfig {
 
 func (c VaultConfig) validate() error {
 	ways := 0
-	for _, set := range []bool{c.Token != "", c.TokenFile != "", c.AppRole.RoleIDFile != "" || c.AppRole.SecretIDFile != ""} {
+	for _, set := range []bool{
+		c.Token != "", c.TokenFile != "", c.AppRole.RoleIDFile != "" || c.AppRole.SecretIDFile != "", c.JWT.TokenFile != "",
+		c.Certificate.CertificateFile != "" || c.Certificate.KeyFile != "",
+	} {
 		if set {
 			ways++
 		}
 	}
 	var errs []error
 	if ways != 1 {
-		errs = append(errs, errors.New("exactly one of token, token file and AppRole must be configured"))
+		errs = append(errs, errors.New("exactly one of token, token file, AppRole, JWT and certificate must be configured"))
 	}
 	if (c.AppRole.RoleIDFile == "") != (c.AppRole.SecretIDFile == "") {
 		errs = append(errs, errors.New("AppRole needs a role id file and a secret id file"))
 	}
-	if !validPath(c.Mount) || !validPath(c.AppRole.Mount) {
-		errs = append(errs, errors.New("a mount is a path of letters, digits, '.', '_' and '-'"))
+	if (c.Certificate.CertificateFile == "") != (c.Certificate.KeyFile == "") {
+		errs = append(errs, errors.New("a certificate needs its key file, and a key its certificate file"))
+	}
+	for _, mount := range []string{c.Mount, c.AppRole.Mount, c.JWT.Mount, c.Certificate.Mount} {
+		if !validPath(mount) {
+			errs = append(errs, fmt.Errorf("the mount %q is no path of letters, digits, '.', '_' and '-'", mount))
+		}
 	}
 	return errors.Join(append(errs, c.validateAddress())...)
 }

@@ -31,6 +31,11 @@ func TestVaultConfig(t *testing.T) {
 		"two ways in":              {VaultConfig{Address: address, Token: token, TokenFile: "t"}, "exactly one"},
 		"token and half a role":    {VaultConfig{Address: address, Token: token, AppRole: AppRole{SecretIDFile: "s"}}, "exactly one"},
 		"half a role":              {VaultConfig{Address: address, AppRole: AppRole{RoleIDFile: "r"}}, "secret id file"},
+		"jwt":                      {VaultConfig{Address: address, JWT: JWT{TokenFile: "t"}}, ""},
+		"jwt and a token":          {VaultConfig{Address: address, Token: token, JWT: JWT{TokenFile: "t"}}, "exactly one"},
+		"a JWT mount":              {VaultConfig{Address: address, JWT: JWT{TokenFile: "t", Mount: "../sys"}}, "the mount"},
+		"half a certificate":       {VaultConfig{Address: address, Certificate: Certificate{KeyFile: "k"}}, "its certificate file"},
+		"no certificate there":     {VaultConfig{Address: address, Certificate: Certificate{CertificateFile: "/nonexistent", KeyFile: "k"}}, "load the certificate"},
 		"no address":               {VaultConfig{Token: token}, "not a URL"},
 		"no scheme":                {VaultConfig{Address: "vault.test:8200", Token: token}, "not a URL"},
 		"a unix socket":            {VaultConfig{Address: "unix:///run/vault", Token: token}, "not a URL"},
@@ -38,9 +43,9 @@ func TestVaultConfig(t *testing.T) {
 		"a password in it":         {VaultConfig{Address: "https://u:hunter2@vault.test", Token: token}, "more than scheme"},
 		"a query":                  {VaultConfig{Address: address + "?a=b", Token: token}, "more than scheme"},
 		"malformed, with password": {VaultConfig{Address: "https://u:hunter2@vault test", Token: token}, "not a URL"},
-		"a mount that climbs":      {VaultConfig{Address: address, Token: token, Mount: "database/../sys"}, "a mount is"},
-		"a mount with a slash":     {VaultConfig{Address: address, Token: token, Mount: "/database"}, "a mount is"},
-		"an AppRole mount":         {VaultConfig{Address: address, Token: token, AppRole: AppRole{Mount: "a?b"}}, "a mount is"},
+		"a mount that climbs":      {VaultConfig{Address: address, Token: token, Mount: "database/../sys"}, "the mount"},
+		"a mount with a slash":     {VaultConfig{Address: address, Token: token, Mount: "/database"}, "the mount"},
+		"an AppRole mount":         {VaultConfig{Address: address, Token: token, AppRole: AppRole{Mount: "a?b"}}, "the mount"},
 		"no CA file":               {VaultConfig{Address: address, Token: token, CAFile: "/nonexistent"}, "read CA file"},
 		"a CA file without any":    {VaultConfig{Address: address, Token: token, CAFile: os.Args[0]}, "no certificate"},
 	} {
@@ -71,7 +76,7 @@ func TestRequestIgnoresEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	cfg := VaultConfig{Address: server.URL, Token: rootToken, Namespace: "team", CAFile: authority(t, server)}
+	cfg := VaultConfig{Address: server.URL, Token: rootToken, Namespace: "team", CAFile: authorityFile(t, server)}
 	v, err := NewVault(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -88,8 +93,8 @@ func TestRequestIgnoresEnvironment(t *testing.T) {
 	}
 }
 
-// authority writes a test server's certificate.
-func authority(t *testing.T, server *httptest.Server) string {
+// authorityFile writes a test server's certificate.
+func authorityFile(t *testing.T, server *httptest.Server) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ca.pem")
 	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/api"
-	"github.com/hashicorp/vault/api/auth/approle"
 )
 
 // maxSecretFile is longer than any token; Vault's batch tokens are some hundred bytes.
@@ -50,7 +49,7 @@ func (v *Vault) logIn(ctx context.Context) (*login, error) {
 	if err != nil {
 		return nil, classify(op, err, token)
 	}
-	l := &login{client: client, token: token, own: v.cfg.AppRole.RoleIDFile != "", lost: make(chan struct{})}
+	l := &login{client: client, token: token, own: v.cfg.method() != nil, lost: make(chan struct{})}
 	started := time.Now()
 	secret, err := client.Auth().Token().LookupSelfWithContext(ctx)
 	if err != nil {
@@ -61,40 +60,6 @@ func (v *Vault) logIn(ctx context.Context) (*login, error) {
 	}
 	l.full = l.expires.Sub(started)
 	return l, nil
-}
-
-// obtain reads the token, or the AppRole's two ids, and exchanges these for one.
-func (v *Vault) obtain(ctx context.Context) (string, error) {
-	switch {
-	case v.cfg.Token != "":
-		return v.cfg.Token, nil
-	case v.cfg.TokenFile != "":
-		return readSecret(v.cfg.TokenFile)
-	}
-	roleID, err := readSecret(v.cfg.AppRole.RoleIDFile)
-	if err != nil {
-		return "", err
-	}
-	secretID, err := readSecret(v.cfg.AppRole.SecretIDFile)
-	if err != nil {
-		return "", err
-	}
-	method, err := approle.NewAppRoleAuth(roleID, &approle.SecretID{FromString: secretID}, approle.WithMountPath(v.cfg.AppRole.Mount))
-	if err != nil {
-		return "", errors.New("prepare AppRole login: failed")
-	}
-	client, err := v.client("")
-	if err != nil {
-		return "", err
-	}
-	secret, err := method.Login(ctx, client)
-	switch {
-	case err != nil:
-		return "", err
-	case secret == nil || secret.Auth == nil || secret.Auth.ClientToken == "":
-		return "", errMalformed
-	}
-	return secret.Auth.ClientToken, nil
 }
 
 // readSecret reads a file that holds one word.

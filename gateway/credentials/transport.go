@@ -26,7 +26,13 @@ const (
 
 // newTransport verifies Vault with TLS 1.2 or later, and knows no proxy.
 func newTransport(cfg VaultConfig) (http.RoundTripper, error) {
-	secured := &tls.Config{MinVersion: tls.VersionTLS12}
+	secured := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: cfg.ServerName}
+	if cfg.Certificate.CertificateFile != "" {
+		if _, err := cfg.Certificate.load(nil); err != nil {
+			return nil, err
+		}
+		secured.GetClientCertificate = cfg.Certificate.load
+	}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)
 		if err != nil {
@@ -70,6 +76,13 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	response.Body = &boundedBody{body: response.Body, left: maxResponse}
 	return response, nil
+}
+
+// CloseIdleConnections is what http.Client looks for.
+func (b bounded) CloseIdleConnections() {
+	if closer, ok := b.next.(interface{ CloseIdleConnections() }); ok {
+		closer.CloseIdleConnections()
+	}
 }
 
 type boundedBody struct {

@@ -188,6 +188,64 @@ func TestCredentialElsewhere(t *testing.T) {
 	}
 }
 
+// TestCredentialsAhead: logins do not wait for Vault, not even while it hangs, and what lies ready ends with the gateway.
+func TestCredentialsAhead(t *testing.T) {
+	const ready = 3
+	const vaultRole = "app-readonly"
+	vault := shared.services.Vault
+	leases := func(want int) func() error {
+		return func() error {
+			n, err := vault.Leases(t.Context(), vaultRole)
+			if err == nil && n != want {
+				err = fmt.Errorf("Vault holds %d leases of %s, want %d", n, vaultRole, want)
+			}
+			return err
+		}
+	}
+	others, err := vault.Leases(t.Context(), vaultRole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{
+		Dir: t.TempDir(), Binary: shared.binary, Edit: func(c *stack.GatewayConfig) { c.Vault.Ahead = ready },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	stop := func() {
+		if !stopped {
+			stopped = true
+			if err := g.Stop(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	defer stop()
+	conn := login{gateway: g, account: stack.Service}.connect(t)
+	roles := map[string]bool{backendRole(t, conn): true}
+	eventually(t, 10*time.Second, leases(others+1+ready))
+	if err := vault.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	for range ready {
+		roles[backendRole(t, login{gateway: g, account: stack.Service}.connect(t))] = true
+	}
+	took := time.Since(began)
+	if err := vault.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	if len(roles) != 1+ready || took > 4*time.Second { // Vault's answer is waited for longer
+		t.Errorf("%d sessions had %d roles; the logins took %s while Vault hung", 1+ready, len(roles), took)
+	}
+	stop()
+	eventually(t, 10*time.Second, leases(others))
+	if err := checkLog(g.Log, "credential not issued ahead", "vault cannot be used", "sessions were cut off"); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestVaultLost: without Vault nobody new comes in, quickly, and those who are in stay.
 func TestVaultLost(t *testing.T) {
 	g := ownGateway(t, nil, "vault cannot be used")

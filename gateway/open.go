@@ -47,7 +47,7 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 		return nil, err
 	}
 	began := time.Now()
-	lease, err := s.config.Credentials.Issue(ctx, g.vaultRole)
+	lease, err := s.config.Credentials.Take(ctx, g.vaultRole)
 	s.config.Metrics.CredentialIssueDuration.Observe(time.Since(began).Seconds())
 	if err != nil {
 		return nil, s.noCredential(err)

@@ -98,7 +98,9 @@ func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err err
 			err = errors.Join(err, d.stop())
 		}
 	}()
-	d.gateway, err = d.services.StartGateway(ctx, stack.GatewayOptions{Dir: dir, Port: port, AdminPort: adminPort})
+	d.gateway, err = d.services.StartGateway(ctx, stack.GatewayOptions{
+		Dir: dir, Port: port, AdminPort: adminPort, Edit: func(c *stack.GatewayConfig) { c.Vault.Ahead = 2 },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,7 @@ type VaultConfig struct {
 	Address string    `yaml:"address"`
 	Auth    VaultAuth `yaml:"auth"`
 	Mount   string    `yaml:"mount"`
+	Ahead   int       `yaml:"ahead"` // 0: tests count leases, and take Vault away
 }
 
 // VaultAuth is how the gateway logs in to Vault.

@@ -14,6 +14,12 @@ import (
 // serviceAccountToken is where Kubernetes mounts a pod's token.
 const serviceAccountToken = "/var/run/secrets/kubernetes.io/serviceaccount/token" // #nosec G101 -- a path
 
+// defaultAhead is two logins at once without a wait. maxAhead bounds the roles that lie ready and are not used.
+const (
+	defaultAhead = 2
+	maxAhead     = 64
+)
+
 // vaultVariables are those of Vault's own clients that fill in for keys which the file leaves out
 // (https://developer.hashicorp.com/vault/docs/commands#environment-variables). The file comes first: a variable that is left over in
 // somebody's shell must not send the gateway elsewhere.
@@ -56,6 +62,7 @@ func (c *Config) readVault(s *section) {
 		Namespace:         s.textOr("namespace", "VAULT_NAMESPACE", ""),
 		Mount:             s.text("mount", "database"),
 		InsecurePlaintext: s.boolean("insecure_http"),
+		Ahead:             s.number("ahead", defaultAhead, 0, maxAhead),
 	}
 	c.reads("vault.ca_file", c.Vault.CAFile)
 	if c.Vault.Address == "" {

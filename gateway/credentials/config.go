@@ -14,6 +14,8 @@ const (
 	// defaultTimeout is for one request. While Vault is out of reach a client should hear so within this time.
 	defaultTimeout = 5 * time.Second
 	defaultMount   = "database"
+	// maxAhead bounds the roles that nobody uses.
+	maxAhead = 64
 )
 
 // VaultConfig says where Vault is and who we are to it. Exactly one of Token, TokenFile, AppRole, JWT and Certificate is set.
@@ -30,6 +32,7 @@ type VaultConfig struct {
 	JWT         JWT
 	Certificate Certificate
 
+	Ahead             int           // how many credentials of each role lie ready; see Vault.Take
 	Timeout           time.Duration // of one request; 0: five seconds
 	InsecurePlaintext bool          // allow http:// to a host other than this one: whoever is on the way gets every credential
 }
@@ -64,6 +67,9 @@ func (c VaultConfig) validate() error {
 	var errs []error
 	if ways != 1 {
 		errs = append(errs, errors.New("exactly one of token, token file, AppRole, JWT and certificate must be configured"))
+	}
+	if c.Ahead < 0 || c.Ahead > maxAhead {
+		errs = append(errs, fmt.Errorf("%d credentials of a role cannot be issued ahead: 0 to %d", c.Ahead, maxAhead))
 	}
 	if (c.AppRole.RoleIDFile == "") != (c.AppRole.SecretIDFile == "") {
 		errs = append(errs, errors.New("AppRole needs a role id file and a secret id file"))

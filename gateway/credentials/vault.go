@@ -19,6 +19,7 @@ type Vault struct {
 	log     *slog.Logger
 	http    *http.Client
 	revoker *Revoker
+	ahead   *ahead
 	poke    chan struct{} // one place: look after the login now
 
 	requests sync.WaitGroup // issues whose caller may have gone
@@ -59,15 +60,17 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 		changed: make(chan struct{}),
 	}
 	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, AttemptTimeout: 2 * cfg.Timeout}, log)
+	v.ahead = newAhead(cfg.Ahead, v.Issue, func(lease Lease) { v.revoker.Revoke(lease) }, log)
 	return v
 }
 
-// Run logs in, keeps the login, and revokes what the Revoker is given, until ctx ends; then it returns nil. Leases that are still
-// waiting are no longer revoked after that: call Drain before.
+// Run logs in, keeps the login, issues ahead, and revokes what the Revoker is given, until ctx ends; then it returns nil. Leases that
+// are still waiting are no longer revoked after that: call Drain before.
 func (v *Vault) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.keepLogin(ctx) })
 	group.Go(func() error { return v.revoker.Run(ctx) })
+	group.Go(func() error { return v.ahead.run(ctx) })
 	return group.Wait()
 }
 
@@ -94,12 +97,14 @@ func (v *Vault) Wait(ctx context.Context) error {
 	return err
 }
 
-// Drain returns when nothing is being issued any more, also to those who did not wait for it, and nothing has to be revoked, or with an
+// Drain revokes what was issued ahead, and returns when nothing is being issued any more, also to those who did not wait for it, and nothing has to be revoked, or with an
 // error that says what is left when ctx ends. Nobody issues anything meanwhile.
 func (v *Vault) Drain(ctx context.Context) error {
+	v.ahead.stop()
 	answered := make(chan struct{})
 	go func() { // ends with the requests, which have a timeout each
 		defer close(answered)
+		v.ahead.requests.Wait()
 		v.requests.Wait()
 	}()
 	select {

@@ -20,7 +20,7 @@ func TestVault(t *testing.T) {
 		"VAULT_ADDR=" + address, "VAULT_NAMESPACE=team", "VAULT_CACERT=/run/ca", "VAULT_TLS_SERVER_NAME=vault", "VAULT_TOKEN=hvs.x",
 		"VAULT_CLIENT_CERT=/run/crt", "VAULT_CLIENT_KEY=/run/key",
 	}
-	surroundings := credentials.VaultConfig{Address: address, Namespace: "team", CAFile: "/run/ca", ServerName: "vault", Mount: "database"}
+	surroundings := credentials.VaultConfig{Address: address, Namespace: "team", CAFile: "/run/ca", ServerName: "vault", Mount: "database", Ahead: 2}
 	from := func(base credentials.VaultConfig, change func(*credentials.VaultConfig)) credentials.VaultConfig {
 		change(&base)
 		return base
@@ -32,13 +32,13 @@ func TestVault(t *testing.T) {
 	}{
 		"kubernetes": {
 			`vault: {address: "` + address + `", auth: {method: kubernetes, role: gateway}}`, nil,
-			credentials.VaultConfig{Address: address, Mount: "database", JWT: credentials.JWT{
+			credentials.VaultConfig{Address: address, Mount: "database", Ahead: 2, JWT: credentials.JWT{
 				Mount: "kubernetes", Role: "gateway", TokenFile: serviceAccountToken,
 			}},
 		},
 		"jwt": {
 			`vault: {address: "` + address + `", auth: {method: jwt, mount: ci, role: gateway, token_file: /run/jwt}}`, nil,
-			credentials.VaultConfig{Address: address, Mount: "database", JWT: credentials.JWT{Mount: "ci", Role: "gateway", TokenFile: "/run/jwt"}},
+			credentials.VaultConfig{Address: address, Mount: "database", Ahead: 2, JWT: credentials.JWT{Mount: "ci", Role: "gateway", TokenFile: "/run/jwt"}},
 		},
 		"certificate from the environment": {
 			`vault: {auth: {method: cert}}`, environ,
@@ -52,7 +52,7 @@ func TestVault(t *testing.T) {
 		},
 		"the file comes first": {
 			`vault: {address: "https://other.example.com", namespace: "", ca_file: /etc/ca, server_name: other, auth: {method: token, token_file: /etc/token}}`, environ,
-			credentials.VaultConfig{Address: "https://other.example.com", CAFile: "/etc/ca", ServerName: "other", Mount: "database", TokenFile: "/etc/token"},
+			credentials.VaultConfig{Address: "https://other.example.com", CAFile: "/etc/ca", ServerName: "other", Mount: "database", Ahead: 2, TokenFile: "/etc/token"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -29,7 +29,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/audit/deliver": {"gateway/audit", "gateway/audit/proof"},
 		"gateway/audit/proof":   nil,
 		"gateway/metrics":       nil,
-		"gateway/replay":        {"authz", "authz/recent", "authz/statement"},
+		"gateway/replay":        {"authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/audit/proof"},
 		"gateway/admin":         nil,
 		"gateway/backend":       nil,
 		"gateway/catalog":       {"authz/recent", "authz/statement"},

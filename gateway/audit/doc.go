@@ -115,6 +115,7 @@
 //
 // tree: the first line of a file
 //
+//	schema                        the version of what is in the file: "1.0"; see The version
 //	size                          events before this file
 //	hashes                        the roots of the tree's complete subtrees, the largest first: base64 of all together
 //
@@ -124,6 +125,13 @@
 //	leaves                        the hashes of those since the checkpoint before (the last 1024): base64 of all together
 //	note                          origin, size and root, signed: see https://c2sp.org/tlog-checkpoint; without a key it ends before
 //	                              the signature, and its origin is "unsigned"
+//
+// # The version
+//
+// The first line of a file has its schema, major.minor. With a minor version types of lines, fields, and words in fields such as status and
+// reason are added: readers pass over what they do not know. With a major one something is gone, has another name or another meaning, or
+// is proved otherwise. All of a file is of one major version: a gateway does not go on with a file of another one, and the commands that
+// read logs refuse those that are later than they are themselves.
 //
 // Strings other than text are cut at 1024 bytes, shown by "…"; lists at 256 entries, shown by "+n more".
 package audit

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 // Analyzer turns a text into facts: *statement.Pool.
@@ -120,6 +121,9 @@ func (r *Replay) Read(ctx context.Context, log io.Reader) error {
 			r.counts.Unreadable++
 			continue
 		case err != nil:
+			return fmt.Errorf("read audit log: %w", err)
+		}
+		if err := proof.Readable(line); err != nil {
 			return fmt.Errorf("read audit log: %w", err)
 		}
 		r.counts.Lines++

@@ -16,8 +16,9 @@ const (
 	lineTime = "2006-01-02T15:04:05.000000Z"
 
 	headTime     = `{"time":"`
-	typeStart    = `","type":"tree","session":"","size":`
+	typeStart    = `","type":"tree","session":"",`
 	typeMark     = `","type":"checkpoint","session":"","size":`
+	fieldSize    = `"size":`
 	fieldHashes  = `,"hashes":"`
 	fieldLeaves  = `,"leaves":"`
 	fieldNote    = `","note":"`
@@ -29,7 +30,8 @@ const (
 // AppendStart appends the line that a file begins with, without its newline.
 func AppendStart(dst []byte, now time.Time, t *Tree) []byte {
 	dst = append(now.UTC().AppendFormat(append(dst, headTime...), lineTime), typeStart...)
-	dst = strconv.AppendInt(dst, t.size, 10)
+	dst = append(append(append(dst, fieldSchema...), Schema...), `",`...)
+	dst = strconv.AppendInt(append(dst, fieldSize...), t.size, 10)
 	dst = append(dst, fieldHashes...)
 	dst = appendHashes(dst, t.Edge())
 	return append(dst, lineEnd...)
@@ -106,8 +108,11 @@ func parseStart(line []byte) (t Tree, ok bool) {
 	if !ok || !bytes.HasPrefix(rest, []byte(typeStart)) {
 		return t, false
 	}
-	rest = rest[len(typeStart):]
-	size, rest, _ := bytes.Cut(rest, []byte(fieldHashes))
+	rest, ok = behindSchema(rest[len(typeStart):])
+	if !ok || !bytes.HasPrefix(rest, []byte(fieldSize)) {
+		return t, false
+	}
+	size, rest, _ := bytes.Cut(rest[len(fieldSize):], []byte(fieldHashes))
 	n, err := strconv.ParseInt(string(size), 10, 64)
 	text, ended := bytes.CutSuffix(rest, []byte(lineEnd))
 	hashes, decoded := parseHashes(text)
@@ -116,6 +121,17 @@ func parseStart(line []byte) (t Tree, ok bool) {
 	}
 	t, err = NewTree(n, hashes)
 	return t, err == nil
+}
+
+// behindSchema is what follows the version in a start, if there is one; ok is false when it is none of ours.
+func behindSchema(rest []byte) (behind []byte, ok bool) {
+	rest, versioned := bytes.CutPrefix(rest, []byte(fieldSchema))
+	if !versioned {
+		return rest, true
+	}
+	version, rest, ended := bytes.Cut(rest, []byte(`",`))
+	major, _, ok := parseSchema(version)
+	return rest, ended && ok && major == schemaMajor
 }
 
 // parseMark reads a checkpoint; ok is false when the line is none.

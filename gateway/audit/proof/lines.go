@@ -27,9 +27,17 @@ type Lines struct {
 // NewLines reads from r.
 func NewLines(r io.Reader) *Lines { return &Lines{reader: bufio.NewReaderSize(r, readBuffer)} }
 
-// Next returns the next line without its newline, good until the next call; io.EOF at the end. A last line without a newline is
-// returned like the others; see Torn.
+// Next returns the next line without its newline, good until the next call; io.EOF at the end, a *SchemaError where what follows cannot
+// be read. A last line without a newline is returned like the others; see Torn.
 func (l *Lines) Next() ([]byte, error) {
+	line, err := l.next()
+	if err == nil {
+		err = Readable(line)
+	}
+	return line, err
+}
+
+func (l *Lines) next() ([]byte, error) {
 	line, err := l.reader.ReadSlice('\n')
 	if err == nil {
 		return line[:len(line)-1], nil

@@ -27,11 +27,18 @@ type event struct {
 	Decision     string
 	Reasons      []string
 	Text         string
+	TextDigest   string `json:"text_digest"`
 	Protocol     string
 	Status       string
 	Command      string
 	SQLState     string `json:"sqlstate"`
-	Rows         int
+	Rows, Bytes  int
+	Duration     int64  `json:"duration_us"`
+	Judge        int64  `json:"judge_us"`
+	Wait         int64  `json:"wait_us"`
+	Backend      int64  `json:"backend_us"`
+	BackendHost  string `json:"backend_host"`
+	Normalized   string
 	Reason       string
 	Revocation   string
 	BackendRole  string `json:"backend_role"`
@@ -55,11 +62,16 @@ func events(t *testing.T, g *stack.Gateway) []event {
 	// The last line may be being written.
 	data = data[:bytes.LastIndexByte(data, '\n')+1]
 	var out []event
+	texts := make(map[string]string) // by digest: the log has each once
 	for line := range bytes.Lines(data) {
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
 			t.Fatalf("audit line %q: %v", line, err)
 		}
+		if e.Text != "" {
+			texts[e.TextDigest] = e.Text
+		}
+		e.Text = texts[e.TextDigest]
 		out = append(out, e)
 	}
 	return out

@@ -97,10 +97,12 @@ func (j *judge) alone(run *run) error {
 	if busy, _ := j.queue.busy(); !busy {
 		return nil
 	}
-	if err := j.askForAnswers(); err != nil {
-		return err
-	}
-	return j.queue.waitAnswered()
+	return j.held(func() error {
+		if err := j.askForAnswers(); err != nil {
+			return err
+		}
+		return j.queue.waitAnswered()
+	})
 }
 
 // startDeadline begins to count the time of what was forwarded.
@@ -108,7 +110,7 @@ func (j *judge) startDeadline(e entry) error {
 	if e.run == nil || e.run.deadline == nil {
 		return nil
 	}
-	j.timed = e.position
+	j.deadlined = e.position
 	if err := j.flush(); err != nil {
 		return err
 	}
@@ -118,17 +120,20 @@ func (j *judge) startDeadline(e entry) error {
 
 // awaitTimed waits, before anything else is forwarded, until a statement with a deadline is answered.
 func (j *judge) awaitTimed() error {
-	if j.timed == 0 {
+	if j.deadlined == 0 {
 		return nil
 	}
-	if err := j.askForAnswers(); err != nil {
-		return err
-	}
-	if err := j.queue.waitCopyOrDone(j.timed); err != nil {
+	err := j.held(func() error {
+		if err := j.askForAnswers(); err != nil {
+			return err
+		}
+		return j.queue.waitCopyOrDone(j.deadlined)
+	})
+	if err != nil {
 		return err
 	}
 	if !j.queue.isCopying() {
-		j.timed = 0
+		j.deadlined = 0
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
 )
 
 // verdict is what becomes of a text in this session, before it is forwarded.
@@ -45,7 +46,11 @@ func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
 	if o := j.opinions[sheet]; o != nil {
 		return o
 	}
-	o := newOpinion(sheet)
+	var normalized audit.Text
+	if sheet != nil && sheet.Normalized != "" {
+		normalized = j.log.Text(sheet.Normalized)
+	}
+	o := newOpinion(sheet, normalized)
 	if sheet == nil || o.size > maxOpinionBytes/8 {
 		return o
 	}

@@ -43,10 +43,13 @@ func (j *judge) awaitBounded() error {
 	if j.settles == 0 || j.queue.progress().readyOwed < j.settles {
 		return nil
 	}
-	if err := j.flush(); err != nil {
-		return err
-	}
-	if err := j.queue.waitSettled(j.settles); err != nil {
+	err := j.held(func() error {
+		if err := j.flush(); err != nil {
+			return err
+		}
+		return j.queue.waitSettled(j.settles)
+	})
+	if err != nil {
 		return err
 	}
 	if j.queue.readySeen.Load() >= j.settles {

@@ -28,8 +28,9 @@ type judge struct {
 	passing      passingText
 	opinions     map[*statement.Sheet]*opinion
 	opinionBytes int               // of the sheets in it
-	timed        uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
-	paused       time.Duration     // what the statement at hand was delayed by its identity's pace
+	began        time.Time         // when the message at hand was there
+	waited       time.Duration     // what it was made to wait since
+	deadlined    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	settles      uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying      entry             // what put the backend into copy-in mode
 	snapshot     *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
@@ -42,8 +43,11 @@ type judge struct {
 func newJudge(r *relay) *judge {
 	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}}
 	j.event = audit.Statement{
-		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
-		Observe: r.grant.Observe, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
+		Session: r.id, Observe: r.grant.Observe,
+		Who: audit.NewWho(audit.Statements{
+			Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
+			BackendHost: r.backendHost, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
+		}),
 	}
 	return j
 }
@@ -117,6 +121,7 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	if !ok {
 		return false, nil
 	}
+	j.began, j.waited = time.Now(), 0
 	switch t {
 	case wire.CopyDone, wire.CopyFail, wire.Flush, wire.Terminate:
 	default:
@@ -170,15 +175,43 @@ func (j *judge) forward(e entry, body []byte) (pushed entry, skipped bool, err e
 // push queues a message before it is forwarded, so that the reporter meets its answer prepared.
 func (j *judge) push(e entry) (pushed entry, skipped bool, err error) {
 	if j.queue.full() {
-		err = j.askForAnswers()
+		err = j.held(j.awaitRoom)
 	}
 	if err == nil {
-		pushed, skipped, err = j.queue.push(e)
+		pushed, skipped, err = j.queue.push(j.timed(e))
 	}
 	if e.run != nil && (skipped || err != nil && !e.bound) {
 		err = errors.Join(err, j.skipped(e.run)) // it never runs
 	}
 	return pushed, skipped, err
+}
+
+// timed notes what a message was made to wait, before it can be answered.
+func (j *judge) timed(e entry) entry {
+	switch {
+	case e.run == nil:
+	case e.bound: // the reporter may have the run already
+		e.waited = j.waited
+	default:
+		e.run.waited, e.run.forwarded = j.waited, true
+	}
+	return e
+}
+
+// held does what makes the message at hand wait.
+func (j *judge) held(wait func() error) error {
+	began := time.Now()
+	err := wait()
+	j.waited += time.Since(began)
+	return err
+}
+
+// awaitRoom waits until the queue takes another message.
+func (j *judge) awaitRoom() error {
+	if err := j.askForAnswers(); err != nil {
+		return err
+	}
+	return j.queue.waitRoom()
 }
 
 // askForAnswers makes the backend send what it has, by a Flush of our own; it is not answered, so it is not queued.

@@ -212,7 +212,7 @@ func findingFacts(texts func(tb testing.TB) func() []byte) func(tb testing.TB, s
 
 // judge decides about a text and records that.
 func (s *standing) judgeAgain(tb testing.TB, find func() (*prepared, error)) {
-	began := time.Now()
+	s.judge.began, s.judge.waited = time.Now(), 0
 	p, err := find()
 	if err != nil {
 		tb.Fatal(err)
@@ -221,7 +221,7 @@ func (s *standing) judgeAgain(tb testing.TB, find func() (*prepared, error)) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r, d := s.judge.record(p, v, audit.ProtocolQuery, "", "", began)
+	r, d := s.judge.record(p, v, audit.ProtocolQuery, "", "")
 	if d != nil {
 		tb.Fatalf("denied: %s %s", d.message, d.detail)
 	}

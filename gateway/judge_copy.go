@@ -27,7 +27,6 @@ func (j *judge) copyData(size int) error {
 		return j.drop(size)
 	}
 	if r := j.copying.run; r != nil {
-		j.copiedRows.Add(1)
 		j.copiedBytes.Add(int64(size))
 	}
 	j.pipe.Accept(size)

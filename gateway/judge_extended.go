@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/wire"
@@ -10,7 +9,6 @@ import (
 
 // parse judges a Parse. An allowed one runs nothing yet and leaves no event of its own: its Bind does.
 func (j *judge) parse(ctx context.Context, body []byte) error {
-	began := time.Now()
 	m, err := wire.DecodeParse(body)
 	if err != nil {
 		return j.refuse(wire.Parse, len(body), malformed(err))
@@ -26,7 +24,7 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 		v = verdict{denial: full}
 	}
 	if !v.allow && !v.unknown { // the name may mean something when it is bound; that is decided then
-		r, d := j.record(p, v, audit.ProtocolParse, name, "", began)
+		r, d := j.record(p, v, audit.ProtocolParse, name, "")
 		return j.refuseRun(wire.Parse, len(body), d, r, name)
 	}
 	return j.forwardNaming(entry{kind: wire.Parse, ops: ops, texts: len(body) + p.known.size}, body)
@@ -34,7 +32,6 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 
 // bind judges a Bind like an Execute: planning alone runs functions.
 func (j *judge) bind(ctx context.Context, body []byte) error {
-	began := time.Now()
 	m, err := wire.DecodeBind(body)
 	if err != nil {
 		return j.refuse(wire.Bind, len(body), malformed(err))
@@ -60,7 +57,7 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if v, err = j.meter(p, v); err != nil {
 		return err
 	}
-	r, d := j.record(p, v, audit.ProtocolBind, p.called(name), ops[0].name, began)
+	r, d := j.record(p, v, audit.ProtocolBind, p.called(name), ops[0].name)
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
@@ -73,7 +70,6 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 
 // execute judges an Execute: by what its portal runs, as names resolve now.
 func (j *judge) execute(ctx context.Context, body []byte) error {
-	began := time.Now()
 	name, _, err := wire.DecodeExecute(body)
 	if err != nil {
 		return j.refuse(wire.Execute, len(body), malformed(err))
@@ -109,7 +105,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		if v, err = j.meter(o.prepared, v); err != nil {
 			return err
 		}
-		if e.run, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name), began); d != nil {
+		if e.run, d = j.record(o.prepared, v, audit.ProtocolExecute, "", string(name)); d != nil {
 			return j.refuseRun(wire.Execute, len(body), d, e.run, "")
 		}
 		if err := j.shareExecuted(e.run, o); err != nil {
@@ -179,10 +175,14 @@ func (j *judge) portalNamed(name []byte) (*portal, error) {
 // awaitReady forwards what was accepted and waits for a ReadyForQuery whose cause is among it. discarded says that it is not coming
 // before a Sync that the client has yet to send: the backend discards everything up to that.
 func (j *judge) awaitReady(number uint64) (discarded bool, err error) {
-	if err := j.flush(); err != nil {
-		return false, err
-	}
-	return j.queue.waitReady(number)
+	err = j.held(func() error {
+		if err := j.flush(); err != nil {
+			return err
+		}
+		discarded, err = j.queue.waitReady(number)
+		return err
+	})
+	return discarded, err
 }
 
 // noStatement and noPortal are PostgreSQL's own words for names that mean nothing.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -11,7 +10,6 @@ import (
 
 // query judges a simple Query: all its statements, or none.
 func (j *judge) query(ctx context.Context, body []byte) error {
-	began := time.Now()
 	text, err := wire.DecodeQuery(body)
 	if err != nil {
 		return j.refuse(wire.Query, len(body), malformed(err))
@@ -32,7 +30,7 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 	if v, err = j.meter(p, v); err != nil {
 		return err
 	}
-	r, d := j.record(p, v, audit.ProtocolQuery, "", "", began)
+	r, d := j.record(p, v, audit.ProtocolQuery, "", "")
 	if d != nil {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
 	}
@@ -59,7 +57,6 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 
 // functionCall is the fast path: any function by its OID, past everything that reads SQL. It is refused, unless the session observes.
 func (j *judge) functionCall(ctx context.Context, body []byte) error {
-	began := time.Now()
 	if err := j.stillGranted(ctx); err != nil {
 		return err
 	}
@@ -73,7 +70,7 @@ func (j *judge) functionCall(ctx context.Context, body []byte) error {
 	if err != nil {
 		return err
 	}
-	r, d := j.record(p, v, audit.ProtocolFunctionCall, "", "", began)
+	r, d := j.record(p, v, audit.ProtocolFunctionCall, "", "")
 	if d != nil {
 		return j.refuseRun(wire.FunctionCall, len(body), d, r, "")
 	}

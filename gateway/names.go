@@ -43,8 +43,9 @@ func (p *prepared) bind(portalName []byte) []nameOp {
 
 // opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
 type opinion struct {
-	size                int      // of the sheet
-	commands, relations []string // the facts as the audit log records them
+	size                int        // of the sheet
+	normalized          audit.Text // the text's form without constants, as the audit log records it
+	commands, relations []string   // the facts likewise
 
 	facts      *statement.Sheet // what the sheet means; nil: was not looked up
 	generation uint64           // of the snapshot in which it means that; 0: the facts are the sheet's own
@@ -59,8 +60,8 @@ type opinion struct {
 }
 
 // newOpinion is what is known of a sheet before policy was asked. sheet may be nil.
-func newOpinion(sheet *statement.Sheet) *opinion {
-	o := &opinion{}
+func newOpinion(sheet *statement.Sheet, normalized audit.Text) *opinion {
+	o := &opinion{normalized: normalized}
 	if sheet != nil {
 		o.size = sheet.Size()
 		o.commands, o.relations = summarize(sheet)
@@ -75,7 +76,7 @@ func (p *prepared) size() int { return len(p.text) + p.known.size + 256 }
 func (p *prepared) carried(i int) *prepared {
 	sheet := *p.sheet
 	sheet.Statements = sheet.Statements[i : i+1 : i+1]
-	return &prepared{text: p.text, sheet: &sheet, inner: true, audit: p.audit, known: newOpinion(&sheet)}
+	return &prepared{text: p.text, sheet: &sheet, inner: true, audit: p.audit, known: newOpinion(&sheet, p.known.normalized)}
 }
 
 // portal is a cursor: of a Bind or a DECLARE.

@@ -143,11 +143,12 @@ func (j *judge) keepPace() (*denial, error) {
 		return nil, nil
 	}
 	j.metrics.delayed()
-	j.paused = delay
-	if err := j.flush(); err != nil { // what was sent before it goes on
-		return nil, err
-	}
-	return nil, j.queue.pause(delay)
+	return nil, j.held(func() error {
+		if err := j.flush(); err != nil { // what was sent before it goes on
+			return err
+		}
+		return j.queue.pause(delay)
+	})
 }
 
 // unmetered says whether a text must not be denied or delayed by limits: what ends a transaction, and anything in one that has failed.

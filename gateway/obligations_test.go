@@ -108,6 +108,16 @@ func TestRelayDelaysWhatComesTooSoon(t *testing.T) {
 			t.Error(line)
 		}
 	}
+	var waited time.Duration
+	for _, o := range b.log.outcomes {
+		waited += o.WaitDuration
+		if o.WaitDuration > o.Duration || o.JudgeDuration+o.WaitDuration > o.Duration {
+			t.Errorf("judged for %v, waited for %v, of %v", o.JudgeDuration, o.WaitDuration, o.Duration)
+		}
+	}
+	if waited < 35*time.Millisecond {
+		t.Errorf("the log says that they were made to wait %v", waited)
+	}
 }
 
 // TestRelayDeniesWhatWouldWaitTooLong: other sessions of the identity have booked the next seconds.

@@ -1,6 +1,9 @@
 package gateway
 
 import (
+	"bytes"
+	"strconv"
+
 	"github.com/sallyport/sallyport/gateway/audit"
 )
 
@@ -63,9 +66,30 @@ func (r *reporter) report(run *run) error {
 	run.deadline.stop()
 	run.done = true
 	r.finished = append(r.finished, run)
-	run.rows += uint64(r.copiedRows.Swap(0))   // #nosec -- counts
-	run.bytes += uint64(r.copiedBytes.Swap(0)) // #nosec -- counts
+	r.copied(run, nil)
 	return r.writeOutcome(&r.outcome, run)
+}
+
+// copiesIn notes that what runs copies from the client. What was counted before was sent to a copy that had failed.
+func (r *reporter) copiesIn() {
+	r.copiedBytes.Store(0)
+	if run := r.asked().run; run != nil {
+		run.copiesIn = true
+	}
+}
+
+// copied adds what was copied from the client. How many rows it was the tag says: data comes in pieces of any length, and nothing was
+// copied by a COPY that has none.
+func (r *reporter) copied(run *run, tag []byte) {
+	if run == nil || !run.copiesIn {
+		return
+	}
+	run.copiesIn = false
+	run.bytes += uint64(r.copiedBytes.Swap(0)) // #nosec -- a count
+	if count, ok := bytes.CutPrefix(tag, []byte("COPY ")); ok {
+		rows, _ := strconv.ParseUint(string(count), 10, 64)
+		run.rows += rows
+	}
 }
 
 // spareFinished lets runs be used again whose outcomes are written, at the ReadyForQuery after them. Nothing that comes later belongs to one
@@ -80,7 +104,10 @@ func (r *reporter) spareFinished() {
 func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
 	*event = audit.Outcome{
 		Session: r.id, Number: run.number, Status: run.status, Command: string(run.tags), SQLSTATE: run.sqlstate,
-		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged,
+		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged, WaitDuration: run.waited,
+	}
+	if !run.forwarded {
+		event.JudgeDuration = event.Duration - event.WaitDuration
 	}
 	r.metrics.outcome(event.Duration)
 	if err := r.log.Append(event); err != nil {
@@ -95,7 +122,7 @@ func (j *judge) skipped(run *run) error {
 	if run.done {
 		return nil
 	}
-	run.done = true
+	run.done, run.forwarded = true, false
 	run.status = audit.StatusSkipped
 	return j.writeOutcome(&audit.Outcome{}, run)
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -11,9 +10,9 @@ import (
 
 // record writes the statement event; nothing is forwarded before that. d is the denial when the statement must not run: the
 // verdict's, or that of an audit log that does not take the event.
-func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, portal string, began time.Time) (r *run, d *denial) {
-	if v.allow {
-		if err := j.recordUsed(v, began); err != nil {
+func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, portal string) (r *run, d *denial) {
+	if v.allow && len(v.used) > 0 {
+		if err := j.held(func() error { return j.recordUsed(v) }); err != nil {
 			return nil, unrecorded()
 		}
 	}
@@ -27,16 +26,17 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 		}
 	}
 	j.fillEvent(p, v, d)
-	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, began
-	judged := elapsed(began) - j.paused
-	j.paused = 0
+	j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = protocol, name, portal, j.began
+	took := elapsed(j.began)
+	judged := took - j.waited
 	if err := j.appendEvent(); err != nil {
 		return nil, unrecorded()
 	}
+	j.waited += elapsed(j.began) - took
 	j.shadow.judged(p.known, j.number)
 	j.metrics.statement(protocol, j.event.Decision, judged)
 	r = j.spare.take()
-	r.number, r.started, r.judged = j.number, began, judged
+	r.number, r.started, r.judged = j.number, j.began, judged
 	if d == nil {
 		r.allowance = j.allowance(v)
 		if v.terms.timeout > 0 {
@@ -62,7 +62,7 @@ func (r recorded) same(p *prepared, v verdict) bool {
 func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
-	e.Text, e.Commands, e.Relations = p.audit, p.known.commands, p.known.relations
+	e.Text, e.Normalized, e.Commands, e.Relations = p.audit, p.known.normalized, p.known.commands, p.known.relations
 	e.Fingerprint, e.Incomplete, e.Resolved = "", true, false
 	if p.sheet != nil {
 		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete || v.unsure
@@ -104,16 +104,16 @@ func unrecorded() *denial {
 
 // recordUsed writes the texts that a statement runs by names which only Parse has given: EXECUTE shows no more than the name, and an
 // allowed Parse leaves no event of its own. Each is an event of its Parse, which is over.
-func (j *judge) recordUsed(v verdict, began time.Time) error {
+func (j *judge) recordUsed(v verdict) error {
 	for _, u := range v.used {
 		j.number++
 		j.fillEvent(u.prepared, verdict{allow: true, observed: v.observed, reasons: v.reasons, revision: v.revision}, nil)
-		j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = audit.ProtocolParse, u.name, "", began
+		j.event.Protocol, j.event.StatementName, j.event.Portal, j.event.Time = audit.ProtocolParse, u.name, "", j.began
 		if err := j.appendEvent(); err != nil {
 			return err
 		}
 		j.shadow.judged(u.prepared.known, j.number)
-		r := &run{number: j.number, started: began, status: audit.StatusCompleted}
+		r := &run{number: j.number, started: j.began, waited: j.waited, status: audit.StatusCompleted}
 		if err := j.writeOutcome(&audit.Outcome{}, r); err != nil {
 			return err
 		}

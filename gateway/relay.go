@@ -59,6 +59,7 @@ type relay struct {
 	pins     map[string]string // what ParameterStatus must say, unless observe
 
 	clientPID, backendPID uint32
+	backendHost           string // as it is known to audit
 
 	analyzer analyzer
 	policy   decider
@@ -75,10 +76,10 @@ type relay struct {
 	names *names
 	spare spareRuns
 
-	copiedRows, copiedBytes atomic.Int64
-	statements              atomic.Uint64
-	lastActive              atomic.Int64  // unix nanoseconds
-	movingUntil             atomic.Uint64 // definitions may change until this ReadyForQuery; 0: they do not
+	copiedBytes atomic.Int64 // from the client, of the statement that copies
+	statements  atomic.Uint64
+	lastActive  atomic.Int64  // unix nanoseconds
+	movingUntil atomic.Uint64 // definitions may change until this ReadyForQuery; 0: they do not
 
 	mu       sync.Mutex
 	ending   *sessionError // why the session must end; the first one wins

@@ -174,6 +174,7 @@ func (r *reporter) inspect(t wire.Type, body []byte) error {
 		if !r.asked().mayCopy {
 			return fail(ReasonBackendOutOfStep, errors.New("the backend copies in what was not known to copy"))
 		}
+		r.copiesIn()
 		r.queue.setCopying(true)
 	case wire.ParseComplete:
 		return r.complete(wire.Parse, body)
@@ -207,6 +208,9 @@ func (r *reporter) asked() *entry {
 	if !r.known {
 		r.head, r.known = r.queue.head()
 		r.completions = 0
+		if r.head.bound {
+			r.head.run.waited += r.head.waited
+		}
 	}
 	return &r.head
 }
@@ -260,11 +264,13 @@ func (r *reporter) commandComplete(body []byte) error {
 	case e.denial != nil:
 		return r.expect(wire.CommandComplete) // a denied message must fail: this is out of step
 	case e.kind == wire.Query:
+		r.copied(e.run, tag)
 		e.run.completed(tag)
 		r.names.commitCompletion(e.ops, r.completions)
 		r.completions++
 		r.queue.setCopying(false)
 	case e.kind == wire.Execute:
+		r.copied(e.run, tag)
 		e.run.completed(tag)
 		r.names.commit(e.ops)
 		if err := r.report(e.run); err != nil {

@@ -16,10 +16,14 @@ type run struct {
 	number  uint64
 	started time.Time
 	judged  time.Duration
+	waited  time.Duration // what it was made to wait, by us
+
+	forwarded bool // the backend was sent it
 
 	recorded recorded // of a Bind; the judge's
 
 	rows, bytes uint64
+	copiesIn    bool // what runs copies from the client
 	tags        []byte
 	tagCount    int
 	sqlstate    string

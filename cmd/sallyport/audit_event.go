@@ -22,7 +22,10 @@ type recorded struct {
 	Reasons     []string `json:"reasons"`
 	SQLSTATE    string   `json:"sqlstate"`
 	Relations   []string `json:"relations"`
+	Groups      []string `json:"groups"`
 	Text        string   `json:"text"`
+	TextDigest  string   `json:"text_digest"`
+	Aside       bool     `json:"text_aside"`
 	Role        string   `json:"role"`
 	Status      string   `json:"status"`
 	Command     string   `json:"command"`
@@ -105,7 +108,11 @@ func (e *recorded) String() string {
 	if e.Lost != nil {
 		fmt.Fprintf(&b, " lost=%d", *e.Lost)
 	}
-	for _, part := range []string{e.Text, strings.Join(e.Reasons, "; "), e.Error} {
+	text := e.Text
+	if text == "" && e.TextDigest != "" {
+		text = "text " + e.TextDigest
+	}
+	for _, part := range []string{text, strings.Join(e.Reasons, "; "), e.Error} {
 		if part != "" {
 			b.WriteString(" | " + shown(part))
 		}

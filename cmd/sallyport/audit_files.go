@@ -32,7 +32,13 @@ func readLog(name string, read func(io.Reader) error) error {
 
 // eachLine calls f with every whole line of the files.
 func eachLine(names []string, f func(line []byte)) error {
+	return eachLineOf(names, func(string) {}, f)
+}
+
+// eachLineOf is eachLine, and calls begin before each file.
+func eachLineOf(names []string, begin func(name string), f func(line []byte)) error {
 	for _, name := range names {
+		begin(name)
 		err := readLog(name, func(r io.Reader) error {
 			lines := proof.NewLines(r)
 			for {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 type searchCommand struct {
 	since, until string // as events have them
 	user         string
+	group        string
 	relation     string
 	decision     string
 	text         string // in lower case
@@ -22,11 +24,12 @@ type searchCommand struct {
 	files        []string
 	out          *bufio.Writer
 	found        map[string]bool // statements whose outcomes are to come
+	texts        *texts
 }
 
 // auditSearch prints the events that match all of what is asked for, and the outcomes of statements that do.
 func auditSearch(args []string, stdout, stderr io.Writer) int {
-	c := &searchCommand{out: bufio.NewWriter(stdout), found: make(map[string]bool)}
+	c := &searchCommand{out: bufio.NewWriter(stdout), found: make(map[string]bool), texts: newTexts()}
 	flags := flag.NewFlagSet("audit search", flag.ContinueOnError)
 	now := time.Now()
 	moment := func(to *string) func(string) error {
@@ -38,6 +41,7 @@ func auditSearch(args []string, stdout, stderr io.Writer) int {
 	flags.Func("since", "not before this `time`: 2026-03-02, 2026-03-02T09:14:07Z, or 90m for as long ago", moment(&c.since))
 	flags.Func("until", "before this `time`", moment(&c.until))
 	flags.StringVar(&c.user, "user", "", "of this `account`, proved or claimed")
+	flags.StringVar(&c.group, "group", "", "of accounts in this `group`, by the first groups of a token, which are in every line")
 	flags.StringVar(&c.relation, "relation", "", "statements on this `relation`, with its schema or without")
 	flags.StringVar(&c.decision, "decision", "", "`word` of the decision: allow, deny, observe")
 	flags.StringVar(&c.text, "text", "", "statements with this `text` in theirs; upper and lower case are the same")
@@ -83,17 +87,25 @@ func parseMoment(value string, now time.Time) (string, error) {
 func (c *searchCommand) run() (n int, err error) {
 	var e recorded
 	var failed error
-	err = eachLine(c.files, func(line []byte) {
-		stamp := stampOf(line)
-		if stamp == "" || stamp < c.since || c.until != "" && stamp >= c.until || !parseEvent(line, &e) || !c.matches(&e) {
+	err = eachLineOf(c.files, c.texts.begin, func(line []byte) {
+		within := c.isWithin(stampOf(line))
+		if failed != nil || !within && !bytes.Contains(line, textKey) || !parseEvent(line, &e) {
 			return
 		}
-		n++
-		if failed == nil {
+		if failed = c.texts.complete(&e); failed == nil && within && c.matches(&e) {
+			n++
 			failed = c.print(line, &e)
 		}
 	})
 	return n, errors.Join(err, failed, c.out.Flush())
+}
+
+// textKey is in lines that have a text, and in no string: there its quotes would be escaped.
+var textKey = []byte(`,"text":"`)
+
+// isWithin says whether a line has a time that is searched.
+func (c *searchCommand) isWithin(stamp string) bool {
+	return stamp != "" && stamp >= c.since && (c.until == "" || stamp < c.until)
 }
 
 func (c *searchCommand) matches(e *recorded) bool {
@@ -103,6 +115,7 @@ func (c *searchCommand) matches(e *recorded) bool {
 	}
 	switch {
 	case c.user != "" && e.who() != c.user,
+		c.group != "" && !slices.Contains(e.Groups, c.group),
 		c.decision != "" && e.decided() != c.decision,
 		c.text != "" && !strings.Contains(strings.ToLower(e.Text), c.text),
 		c.relation != "" && !slices.ContainsFunc(e.Relations, c.isRelation):

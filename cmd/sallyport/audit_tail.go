@@ -11,6 +11,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 const (
@@ -48,6 +50,7 @@ func tail(ctx context.Context, files []string, count int, follow bool, stdout io
 		_, err := fmt.Fprintln(stdout, e)
 		return err
 	}
+	t := newTexts()
 	var last []recorded
 	keep := func(e *recorded) error {
 		if count > 0 {
@@ -62,17 +65,20 @@ func tail(ctx context.Context, files []string, count int, follow bool, stdout io
 		if err != nil {
 			return err
 		}
-		f = &follower{name: name, file: file, found: keep}
+		f = &follower{name: name, file: file, found: keep, texts: t}
 		defer f.close()
 		files = files[:len(files)-1]
 	}
 	var e recorded
-	err := eachLine(files, func(line []byte) {
-		if parseEvent(line, &e) {
-			_ = keep(&e)
+	var failed error
+	err := eachLineOf(files, t.begin, func(line []byte) {
+		if failed == nil && parseEvent(line, &e) {
+			failed = errors.Join(t.complete(&e), keep(&e))
 		}
 	})
+	err = errors.Join(err, failed)
 	if err == nil && follow {
+		t.begin(f.name)
 		err = f.read()
 	}
 	for i := range last {
@@ -91,6 +97,7 @@ type follower struct {
 	file  *os.File
 	line  []byte // the beginning of one
 	found func(*recorded) error
+	texts *texts
 }
 
 func (f *follower) close() { _ = f.file.Close() } // it was read only
@@ -105,6 +112,7 @@ func (f *follower) run(ctx context.Context) error {
 		if next := f.next(); next != nil {
 			err := f.read() // what came since
 			f.close()
+			f.texts.begin(f.name)
 			if f.file, f.line = next, nil; err != nil {
 				return err
 			}
@@ -160,8 +168,11 @@ func (f *follower) lines() error {
 		if !whole {
 			return nil
 		}
+		if err := proof.Readable(line); err != nil {
+			return err
+		}
 		if parseEvent(line, &e) {
-			if err := f.found(&e); err != nil {
+			if err := errors.Join(f.texts.complete(&e), f.found(&e)); err != nil {
 				return err
 			}
 		}

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
@@ -66,12 +69,62 @@ func (c *verifyCommand) run() (good bool, err error) {
 	if err := c.compareWith(v, keys); err != nil {
 		return false, err
 	}
+	t := newLongTexts()
+	v.OnEvent(t.event)
 	for _, name := range c.files {
 		if err := readLog(name, func(r io.Reader) error { return v.File(name, r) }); err != nil {
 			return false, err
 		}
+		if err := t.beside(name); err != nil {
+			return false, err
+		}
 	}
-	return c.print(v.End(), keys != nil), nil
+	return c.print(v.End(), t, keys != nil), nil
+}
+
+// longTexts compares the texts beside a log with what its events say of them.
+type longTexts struct {
+	missing map[string]bool // by digest: an event has it, and no file
+	changed []longText
+}
+
+func newLongTexts() *longTexts { return &longTexts{missing: make(map[string]bool)} }
+
+// asideKeys are in the lines whose text is beside the log, and in no string: there its quotes would be escaped.
+var asideKeys = [][]byte{[]byte(`,"text_aside":true`), []byte(`,"normalized_aside":true`)}
+
+func (t *longTexts) event(line []byte) {
+	if !slices.ContainsFunc(asideKeys, func(key []byte) bool { return bytes.Contains(line, key) }) {
+		return
+	}
+	var e struct {
+		Text            string `json:"text_digest"`
+		Aside           bool   `json:"text_aside"`
+		Normalized      string `json:"normalized_digest"`
+		NormalizedAside bool   `json:"normalized_aside"`
+	}
+	if json.Unmarshal(line, &e) != nil {
+		return
+	}
+	if e.Aside {
+		t.note(e.Text)
+	}
+	if e.NormalizedAside {
+		t.note(e.Normalized)
+	}
+}
+
+// note notes a digest that an event has. Its text is beside the same file: those beside a file are read behind it.
+func (t *longTexts) note(digest string) { t.missing[digest] = true }
+
+func (t *longTexts) beside(name string) error {
+	return eachLongText(name, func(text longText) {
+		if text.changed() {
+			t.changed = append(t.changed, text)
+			return
+		}
+		delete(t.missing, text.Digest)
+	})
 }
 
 // compareWith gives the verifier the checkpoints of --against.
@@ -94,9 +147,15 @@ func (c *verifyCommand) compareWith(v *proof.Verifier, keys *proof.Verifiers) er
 	})
 }
 
-func (c *verifyCommand) print(r proof.Report, signed bool) (good bool) {
+func (c *verifyCommand) print(r proof.Report, t *longTexts, signed bool) (good bool) {
 	for _, f := range r.Findings {
 		fmt.Fprintln(c.stderr, f)
+	}
+	for _, text := range t.changed {
+		fmt.Fprintf(c.stderr, "%s:%d: this text was changed\n", text.File, text.Line)
+	}
+	if len(t.missing) > 0 {
+		fmt.Fprintf(c.stderr, "warning: %d long texts are not beside these files: they were removed, or changed together with their digests\n", len(t.missing))
 	}
 	if r.Unchecked > 0 {
 		fmt.Fprintf(c.stderr, "warning: %d checkpoints of --against are older than these files, and were not compared\n", r.Unchecked)
@@ -110,7 +169,7 @@ func (c *verifyCommand) print(r proof.Report, signed bool) (good bool) {
 	if r.Unsealed > 0 {
 		fmt.Fprintf(c.stderr, "warning: nothing proves the last %d events, from %s on: they are behind the last checkpoint\n", r.Unsealed, r.UnsealedAt)
 	}
-	if len(r.Findings) > 0 {
+	if len(r.Findings) > 0 || len(t.changed) > 0 {
 		fmt.Fprintln(c.stdout, "NOT as it was written")
 		return false
 	}

@@ -45,8 +45,11 @@
 //
 // statement: a statement is to be forwarded, or was denied
 //
-//	id                            "<session>.<n>"; the client sees it in the hint of a denial
-//	user, method, issuer?, subject?, database, client_address
+//	id                            "<session>.<n>", the id of the decision too; the client sees it in the hint of a denial
+//	user, method, issuer?, subject?, name?
+//	groups?                       the first 16; the session's connect event has more
+//	database, client_address
+//	backend_host?, backend_role, lease?    as in connect
 //	protocol                      query, parse, bind, execute, function_call
 //	statement_name?, portal?
 //	decision                      allow, deny, observe
@@ -57,13 +60,16 @@
 //	commands                      every command in the text, the nested ones too
 //	relations                     "schema.name access,access (column,column)"
 //	fingerprint?                  of the statement's shape
-//	text?                         without passwords (see Redact), at most Config.MaxTextBytes; none for a function_call
-//	text_digest?                  SHA-256 of the whole text without passwords
+//	text?                         without passwords (see Redact), at most Config.MaxTextBytes; see The texts
+//	text_digest?                  SHA-256 of the whole text without passwords; none for a function_call
 //	text_truncated?, text_redacted?
+//	text_aside?                   the whole text is in the file beside this one
+//	normalized?                   the text with its constants replaced by $n; see The texts
+//	normalized_digest?            none where that would be the text itself, or a password was taken out of the text
+//	normalized_truncated?, normalized_aside?
 //	incomplete?                   the facts that policy was asked about do not say everything
 //	resolved?                     they are about what names mean, by the catalog, and not by the text alone
 //	observe?
-//	backend_role, lease?
 //
 // outcome: how it ended
 //
@@ -72,11 +78,22 @@
 //	command?                      the command tags
 //	sqlstate?
 //	rows, bytes                   to the client, or copied from it
-//	duration_us, judge_us         in all, and what the gateway took to decide
+//	duration_us                   from the message that asked for it to its last answer; the sum of the next three
+//	judge_us                      what the gateway took to decide
+//	wait_us                       what it made the statement wait: for its turn, for what came before it, for this log
+//	backend_us                    from when it was forwarded on
 //
 // cancel: a cancel request with the right key
 //
 //	client_address, forwarded, error?
+//
+// login_refused: a client was told why it may not come in, whatever the reason; right before its session_end. What policy refused has a
+// connect with allow: false before that. Count sessions by session_start or session_end, and failed logins by this.
+//
+//	claimed_user, database, client_address
+//	method?                       of the rule that matched; not of a login that did not come to that
+//	reason                        one word: authentication, throttled, policy_denied, unknown_database …
+//	sqlstate                      what the client heard
 //
 // session_end: one for every session_start
 //
@@ -95,7 +112,11 @@
 // policy_change, configuration_change
 //
 //	policy_revision, previous_revision?, error?
-//	action, version?, file?, digest?, error?
+//	action, version?, file?       start, reload, stop
+//	digest?, previous_digest?     SHA-256 of the configuration's file, and of that of the one in force before
+//	policy_revision?              at the start
+//	pending?                      keys that have changed, and that only a restart puts in force
+//	error?                        why it was refused
 //
 // operator_action: through the admin listener
 //
@@ -107,6 +128,22 @@
 //	                              nothing in time; removed: the file was, and was written again
 //	lost                          events that were refused
 //	unsealed?                     so many events before it had no checkpoint when the file was opened
+//
+// # The texts
+//
+// A file has a text once: in the line of the first statement with it. Later lines have the text_digest alone. The same holds for
+// normalized and normalized_digest, and for both together: what is one's text may be another's normalized form. A text may come again
+// before the file ends, as after a failure, but where a digest stands without a text, that is in a line before. So every file can be read
+// by itself, from its beginning. A named pipe has no beginning, and has every text in every line.
+//
+// Of a text that is longer than Config.MaxTextBytes the line has the beginning. Up to Config.MaxWholeBytes it is whole in the file beside
+// the log, which has the log's name and ".texts" and is rotated, compressed and removed with it; it is there before the statement is
+// forwarded. Its lines are of the type text:
+//
+//	time, session                 when it came first, and of whom
+//	text_digest, text
+//
+// They are no events, nor leaves of the tree: their digests are in events, and prove them.
 //
 // # The proof
 //

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -82,14 +83,16 @@ func (o *object) moment(key string, value time.Time) {
 }
 
 // list appends at most maxListEntries; a last entry then says how many are missing.
-func (o *object) list(key string, values []string) {
+func (o *object) list(key string, values []string) { o.listOf(key, values, maxListEntries) }
+
+func (o *object) listOf(key string, values []string, limit int) {
 	o.key(key)
 	o.buf = append(o.buf, '[')
 	for i, value := range values {
 		if i > 0 {
 			o.buf = append(o.buf, ',')
 		}
-		if i == maxListEntries {
+		if i == limit {
 			o.buf = append(o.buf, '"', '+')
 			o.buf = strconv.AppendInt(o.buf, int64(len(values)-i), 10)
 			o.buf = append(o.buf, ` more"`...)
@@ -101,9 +104,11 @@ func (o *object) list(key string, values []string) {
 }
 
 // some leaves the key out when there are no entries.
-func (o *object) some(key string, values []string) {
+func (o *object) some(key string, values []string) { o.someOf(key, values, maxListEntries) }
+
+func (o *object) someOf(key string, values []string, limit int) {
 	if len(values) > 0 {
-		o.list(key, values)
+		o.listOf(key, values, limit)
 	}
 }
 
@@ -122,15 +127,39 @@ func (o *object) identity(id *Identity) {
 	o.optional("subject", id.Subject)
 }
 
-func (o *object) text(t *Text) {
-	if t.digest == "" {
+// text appends a text, or its digest alone when it is known.
+func (o *object) text(t *Text, known *written) {
+	if !t.some {
 		return
 	}
-	o.key("text")
-	o.buf = appendString(o.buf, t.text)
-	o.string("text_digest", t.digest)
+	if known == nil || !known.has(t) {
+		o.key("text")
+		o.buf = appendString(o.buf, t.text)
+	}
+	o.digest("text_digest", &t.digest)
 	o.flag("text_truncated", t.truncated)
+	o.flag("text_aside", t.whole != "")
 	o.flag("text_redacted", t.redacted)
+}
+
+// normalized is text for the normalized form.
+func (o *object) normalized(t *Text, known *written) {
+	if t == nil || !t.some {
+		return
+	}
+	if known == nil || !known.has(t) {
+		o.key("normalized")
+		o.buf = appendString(o.buf, t.text)
+	}
+	o.digest("normalized_digest", &t.digest)
+	o.flag("normalized_truncated", t.truncated)
+	o.flag("normalized_aside", t.whole != "")
+}
+
+func (o *object) digest(key string, d *digest) {
+	o.key(key)
+	o.buf = append(o.buf, '"')
+	o.buf = append(hex.AppendEncode(o.buf, d[:]), '"')
 }
 
 // appendTime appends t, or now when t is zero, in UTC with exactly six decimals (RFC 3339), so that lines sort as text.

@@ -84,6 +84,7 @@ var at = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 // TestLines pins every event's line: programs read them.
 func TestLines(t *testing.T) {
 	identity := Identity{User: "ana", Method: "oidc", Issuer: "https://id", Subject: "7", Name: "Ana", Groups: []string{"g"}, Expires: at}
+	who := NewWho(Statements{Identity: &identity, Database: "app", ClientAddress: "::1", BackendHost: "h:1", BackendRole: "v-1", LeaseIDHash: "l"})
 	tests := map[string]struct {
 		event Event
 		want  string
@@ -109,20 +110,24 @@ func TestLines(t *testing.T) {
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"pass-through-md5","groups":[],"claimed":true,"allow":false,"reasons":["no"],"policy_revision":"r"}`,
 		},
 		"statement": {
-			&Statement{Time: at, Session: "s1", Number: 12, Identity: &identity, Database: "app", ClientAddress: "::1", Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Fingerprint: "f", Commands: []string{"SELECT"}, Relations: []string{"app.t select"}, Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true, BackendRole: "v-1", LeaseIDHash: "l"},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.12","user":"ana","method":"oidc","issuer":"https://id","subject":"7","database":"app","client_address":"::1","protocol":"bind","statement_name":"a","portal":"b","decision":"deny","reasons":["x","y"],"sqlstate":"42501","policy_revision":"r","obligations":["max_rows=1"],"commands":["SELECT"],"relations":["app.t select"],"fingerprint":"f","text":"SELECT 1","text_digest":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5","incomplete":true,"resolved":true,"observe":true,"backend_role":"v-1","lease":"l"}`,
+			&Statement{Time: at, Session: "s1", Number: 12, Who: who, Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Normalized: NewText("SELECT $1", 0), Fingerprint: "f", Commands: []string{"SELECT"}, Relations: []string{"app.t select"}, Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.12","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"database":"app","client_address":"::1","backend_host":"h:1","backend_role":"v-1","lease":"l","protocol":"bind","statement_name":"a","portal":"b","decision":"deny","reasons":["x","y"],"sqlstate":"42501","policy_revision":"r","obligations":["max_rows=1"],"commands":["SELECT"],"relations":["app.t select"],"fingerprint":"f","text":"SELECT 1","text_digest":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5","normalized":"SELECT $1","normalized_digest":"` + NewText("SELECT $1", 0).Digest() + `","incomplete":true,"resolved":true,"observe":true}`,
 		},
 		"statement, cut": {
 			&Statement{Time: at, Session: "s1", Number: 1, Protocol: ProtocolQuery, Text: NewText("SELECT 'é'", 9), Decision: DecisionAllow},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.1","database":"","client_address":"","protocol":"query","decision":"allow","reasons":[],"policy_revision":"","commands":[],"relations":[],"text":"SELECT '","text_digest":"` + NewText("SELECT 'é'", 0).Digest() + `","text_truncated":true,"backend_role":""}`,
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.1","protocol":"query","decision":"allow","reasons":[],"policy_revision":"","commands":[],"relations":[],"text":"SELECT '","text_digest":"` + NewText("SELECT 'é'", 0).Digest() + `","text_truncated":true}`,
 		},
 		"outcome": {
-			&Outcome{Time: at, Session: "s1", Number: 12, Status: StatusError, Command: "SELECT 1", SQLSTATE: "57014", Rows: 1, Bytes: 2, Duration: 3 * time.Millisecond, JudgeDuration: 4 * time.Microsecond},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"outcome","session":"s1","id":"s1.12","status":"error","command":"SELECT 1","sqlstate":"57014","rows":1,"bytes":2,"duration_us":3000,"judge_us":4}`,
+			&Outcome{Time: at, Session: "s1", Number: 12, Status: StatusError, Command: "SELECT 1", SQLSTATE: "57014", Rows: 1, Bytes: 2, Duration: 3 * time.Millisecond, JudgeDuration: 4 * time.Microsecond, WaitDuration: 500 * time.Microsecond},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"outcome","session":"s1","id":"s1.12","status":"error","command":"SELECT 1","sqlstate":"57014","rows":1,"bytes":2,"duration_us":3000,"judge_us":4,"wait_us":500,"backend_us":2496}`,
 		},
 		"cancel": {
 			&Cancel{Time: at, Session: "s1", ClientAddress: "::1", Error: "unreachable"},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"cancel","session":"s1","client_address":"::1","forwarded":false,"error":"unreachable"}`,
+		},
+		"login refused": {
+			&LoginRefused{Time: at, Session: "s1", User: "ana", Database: "app", ClientAddress: "::1", Method: "oidc", Reason: "authentication", SQLSTATE: "28P01"},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"login_refused","session":"s1","claimed_user":"ana","database":"app","client_address":"::1","method":"oidc","reason":"authentication","sqlstate":"28P01"}`,
 		},
 		"session end": {
 			&SessionEnd{Time: at, Session: "s1", User: "ana", ClientAddress: "::1", Method: "md5", Reason: "bad_password", SQLSTATE: "28P01", Duration: time.Second, Statements: 1, Rows: 2, BytesIn: 3, BytesOut: 4, Revocation: RevocationNone},
@@ -137,8 +142,8 @@ func TestLines(t *testing.T) {
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"policy_change","session":"","policy_revision":"b","previous_revision":"a"}`,
 		},
 		"configuration change": {
-			&ConfigurationChange{Time: at, Action: "reload", Version: "v", File: "f", Digest: "d", Error: "e"},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"configuration_change","session":"","action":"reload","version":"v","file":"f","digest":"d","error":"e"}`,
+			&ConfigurationChange{Time: at, Action: "reload", Version: "v", File: "f", Digest: "d", Previous: "c", PolicyRevision: "r", Pending: []string{"vault"}, Error: "e"},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"configuration_change","session":"","action":"reload","version":"v","file":"f","digest":"d","previous_digest":"c","policy_revision":"r","pending":["vault"],"error":"e"}`,
 		},
 		"operator action": {
 			&OperatorAction{Time: at, Session: "s1", Action: "kill", ClientAddress: "::1", Result: "done"},
@@ -150,15 +155,18 @@ func TestLines(t *testing.T) {
 		},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got := test.event.AppendJSON(nil)
-			if diff := cmp.Diff(test.want, string(got)); diff != "" {
-				t.Error(diff)
-			}
-			if !json.Valid(got) {
-				t.Error("not JSON")
-			}
-		})
+		t.Run(name, func(t *testing.T) { wantLine(t, test.event, test.want) })
+	}
+}
+
+func wantLine(t *testing.T, event Event, want string) {
+	t.Helper()
+	got := event.AppendJSON(nil)
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Error(diff)
+	}
+	if !json.Valid(got) {
+		t.Error("not JSON")
 	}
 }
 

@@ -29,8 +29,11 @@ type Config struct {
 	Path string
 	// AllowPipe accepts a named pipe at Path. It needs a reader when the log is opened, and no line of more than PIPE_BUF is atomic.
 	AllowPipe bool
-	// MaxTextBytes bounds the texts made by Log.Text; 0 is DefaultMaxTextBytes.
+	// MaxTextBytes bounds how much of a text stands in a line; 0 is DefaultMaxTextBytes.
 	MaxTextBytes int
+	// MaxWholeBytes is how long a text may be that is kept whole all the same, in the file beside this one; 0: none is. A log that is no
+	// file has none beside it.
+	MaxWholeBytes int
 	// Strict has events accepted when they are on the disk (fsync), many at a time. Otherwise they are accepted by write(2): they survive
 	// a killed process, not a crashed machine.
 	Strict bool
@@ -54,13 +57,13 @@ type Config struct {
 // A write can fail, and callers must act on it: see Statement and Outcome. After a failure the log is unhealthy until an event was
 // written again; every Append tries, and completes a torn line first. A write that hangs fails for all who come after it.
 type Log struct {
-	path         string
-	allowPipe    bool
-	strict       bool
-	rotation     Rotation
-	maxTextBytes int
-	stalled      func()
-	logger       *slog.Logger
+	path      string
+	allowPipe bool
+	strict    bool
+	rotation  Rotation
+	bounds    textBounds
+	stalled   func()
+	logger    *slog.Logger
 
 	refused atomic.Uint64 // events that were not even tried, for the log was slow
 
@@ -72,7 +75,10 @@ type Log struct {
 	lost uint64 // events refused since then
 	left uint64 // events that were found without a checkpoint and were not yet spoken of
 
-	commits committer
+	known *written // the texts that are in the file, and beside it
+	aside aside
+
+	commits, textCommits committer
 
 	retry  time.Time // until then it is not rotated: that failed
 	closed bool
@@ -105,16 +111,18 @@ func Open(cfg Config) (*Log, error) {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	l := &Log{
-		path:         cfg.Path,
-		allowPipe:    cfg.AllowPipe,
-		strict:       cfg.Strict,
-		rotation:     cfg.Rotation,
-		maxTextBytes: cfg.MaxTextBytes,
-		stalled:      cfg.OnStall,
-		logger:       logger,
-		gate:         newGate(),
-		buf:          make([]byte, 0, initialBuffer),
-		seal:         seal{key: cfg.Key, observe: cfg.OnCheckpoint},
+		path:      cfg.Path,
+		allowPipe: cfg.AllowPipe,
+		strict:    cfg.Strict,
+		rotation:  cfg.Rotation,
+		bounds:    textBounds{line: cfg.MaxTextBytes, whole: cfg.MaxWholeBytes},
+		stalled:   cfg.OnStall,
+		logger:    logger,
+		gate:      newGate(),
+		buf:       make([]byte, 0, initialBuffer),
+		seal:      seal{key: cfg.Key, observe: cfg.OnCheckpoint},
+		known:     new(written),
+		aside:     aside{path: cfg.Path + Beside},
 	}
 	if err := l.open(); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
@@ -122,12 +130,12 @@ func Open(cfg Config) (*Log, error) {
 	return l, nil
 }
 
-// Text is NewText with the bound of this log.
-func (l *Log) Text(sql string) Text { return NewText(sql, l.maxTextBytes) }
+// Text is NewText with the bounds of this log.
+func (l *Log) Text(sql string) Text { return l.bounds.text(sql) }
 
 // PassingText is Text in the given memory, for an event that is appended before the next.
 func (l *Log) PassingText(memory *PassingText, sql []byte) Text {
-	return memory.Set(sql, l.maxTextBytes)
+	return memory.set(sql, l.bounds)
 }
 
 // Append writes one event. The event was not accepted unless the error is nil.
@@ -140,12 +148,18 @@ func (l *Log) Append(event Event) error {
 		return ErrSlow
 	}
 	err := l.append(event)
-	file := l.file
+	file, texts := l.file, l.aside.file
 	l.gate.leave()
 	if err != nil || !l.strict {
 		return err
 	}
-	if err := l.commits.wait(file); err != nil {
+	if s, ok := event.(*Statement); ok && s.hasLong() && texts != nil { // somebody else may have written it just now
+		err = l.textCommits.wait(texts)
+	}
+	if err == nil {
+		err = l.commits.wait(file)
+	}
+	if err != nil {
 		l.refused.Add(1)
 		return err
 	}
@@ -162,7 +176,11 @@ func (l *Log) append(event Event) error {
 			return err
 		}
 	}
-	buf := event.AppendJSON(append(l.buf[:0], 0)) // the zero byte is the leaf's, not the line's
+	buf, err := l.encode(append(l.buf[:0], 0), event) // the zero byte is the leaf's, not the line's
+	if err != nil {
+		l.lost++
+		return err
+	}
 	buf = append(buf, '\n')
 	if cap(buf) <= maxKeptBuffer {
 		l.buf = buf
@@ -174,15 +192,35 @@ func (l *Log) append(event Event) error {
 		return err
 	}
 	l.seal.add(buf[:len(buf)-1])
+	if s, ok := event.(*Statement); ok {
+		l.known.add(&s.Text)
+		l.known.add(s.normalized())
+	}
 	if len(l.seal.unsealed) >= maxUnsealed {
 		_ = l.checkpoint() // when it cannot be written the next event is refused
 	}
 	return nil
 }
 
+// encode appends the line of an event. A statement's texts are in it if the file does not have them yet.
+func (l *Log) encode(dst []byte, event Event) ([]byte, error) {
+	s, ok := event.(*Statement)
+	switch {
+	case !ok:
+		return event.AppendJSON(dst), nil
+	case l.pipe: // whoever reads it may have begun just now
+		return s.AppendJSON(dst), nil
+	}
+	if err := l.setAside(s); err != nil {
+		return nil, err
+	}
+	return s.append(dst, l.known), nil
+}
+
 // repair completes what a failed write left behind and says that something is missing.
 func (l *Log) repair() error {
 	var buf []byte
+	l.forget() // what was written last may not be there
 	slow := l.refused.Swap(0)
 	l.lost += slow
 	repair := LogRepair{Cause: "open", Lost: l.lost, Unsealed: l.left}
@@ -284,10 +322,9 @@ func (l *Log) Reopen() error {
 		return ErrClosed
 	}
 	old, err := l.reopen()
+	texts := l.leaveTexts()
 	l.gate.leave()
-	if err == nil {
-		err = l.end(old)
-	}
+	err = errors.Join(err, l.end(old, texts))
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
 	}
@@ -303,19 +340,22 @@ func (l *Log) Close() error {
 	if l.file == nil {
 		return nil
 	}
-	err := errors.Join(l.checkpoint(), l.end(l.file))
+	err := errors.Join(l.checkpoint(), l.end(l.aside.leave(), l.file))
 	l.file, l.closed = nil, true
 	return err
 }
 
-// end syncs and closes a file; nil is none.
-func (l *Log) end(file sink) error {
-	if file == nil {
-		return nil
+// end syncs and closes files; nil is none.
+func (l *Log) end(files ...sink) (err error) {
+	for _, file := range files {
+		if file == nil {
+			continue
+		}
+		syncErr := file.Sync()
+		if errors.Is(syncErr, syscall.EINVAL) { // a pipe, /dev/null
+			syncErr = nil
+		}
+		err = errors.Join(err, syncErr, file.Close())
 	}
-	err := file.Sync()
-	if errors.Is(err, syscall.EINVAL) { // a pipe, /dev/null
-		err = nil
-	}
-	return errors.Join(err, file.Close())
+	return err
 }

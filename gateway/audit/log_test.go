@@ -334,10 +334,14 @@ func TestConcurrentLinesStayWhole(t *testing.T) {
 
 func hotEvents() (*Statement, *Outcome) {
 	return &Statement{
-		Session: "0123456789abcdef", Number: 1 << 40, Identity: &Identity{User: "analyst@example.com", Method: "oidc", Issuer: "https://id.example.com", Subject: "1234"},
-		Database: "app", ClientAddress: "192.0.2.1:54321", Protocol: ProtocolExecute, Text: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = $1", 0),
+		Session: "0123456789abcdef", Number: 1 << 40,
+		Who: NewWho(Statements{
+			Identity: &Identity{User: "analyst@example.com", Method: "oidc", Issuer: "https://id.example.com", Subject: "1234", Groups: []string{"analysts", "staff"}},
+			Database: "app", ClientAddress: "192.0.2.1", BackendHost: "db.example.com:5432", BackendRole: "v-approle-app-readonly-0123456789-1760000000", LeaseIDHash: "0123456789abcdef",
+		}),
+		Protocol: ProtocolExecute, Text: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = 7", 0), Normalized: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = $1", 0),
 		Fingerprint: "0123456789abcdef", Commands: []string{"SELECT"}, Relations: []string{"pgbench_accounts select (abalance,aid)"},
-		Decision: DecisionAllow, PolicyRevision: "0123456789abcdef", BackendRole: "v-approle-app-readonly-0123456789-1760000000", LeaseIDHash: "0123456789abcdef",
+		Decision: DecisionAllow, PolicyRevision: "0123456789abcdef",
 	}, &Outcome{Session: "0123456789abcdef", Number: 1 << 40, Status: StatusCompleted, Command: "SELECT 1", Rows: 1, Bytes: 20, Duration: 123456, JudgeDuration: 1234}
 }
 

@@ -19,7 +19,15 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	if err := l.takeUp(file, info); err != nil {
+	err = l.takeUp(file, info)
+	switch {
+	case err != nil:
+	case l.regular:
+		err = l.aside.check()
+	default:
+		l.bounds.whole = 0
+	}
+	if err != nil {
 		l.file = nil
 		return errors.Join(err, file.Close())
 	}
@@ -94,8 +102,13 @@ func (l *Log) restore() error {
 
 // missing says whether the file has no name any more. Whoever has given it another one will send a signal.
 func (l *Log) missing() bool {
-	file, ok := l.file.(*os.File)
-	if !ok || !l.regular {
+	return l.regular && nameless(l.file)
+}
+
+// nameless says whether a file that is open has no name any more.
+func nameless(open sink) bool {
+	file, ok := open.(*os.File)
+	if !ok {
 		return false
 	}
 	info, err := file.Stat()

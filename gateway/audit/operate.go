@@ -26,7 +26,11 @@ type ConfigurationChange struct {
 	Version string    // of the gateway
 	File    string
 	Digest  string // SHA-256 of the file, hex
-	Error   string // why a reload was refused: the configuration before it stays in force
+	// Previous is the digest of the one that was in force before.
+	Previous       string
+	PolicyRevision string   // at the start: the policy that is in force
+	Pending        []string // keys that have changed, and that only a restart puts in force
+	Error          string   // why a reload was refused: the configuration before it stays in force
 }
 
 // AppendJSON implements Event.
@@ -36,6 +40,9 @@ func (e *ConfigurationChange) AppendJSON(dst []byte) []byte {
 	o.optional("version", e.Version)
 	o.optional("file", e.File)
 	o.optional("digest", e.Digest)
+	o.optional("previous_digest", e.Previous)
+	o.optional("policy_revision", e.PolicyRevision)
+	o.some("pending", e.Pending)
 	o.optional("error", e.Error)
 	return o.end()
 }

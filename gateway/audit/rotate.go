@@ -18,7 +18,8 @@ import (
 )
 
 // Rotation says when the log goes over to a new file, and what becomes of the old ones. They are named after the log and the time:
-// audit.log.20260302T091407Z, with .gz when they are compressed. The zero value leaves rotation to others.
+// audit.log.20260302T091407Z, with .gz when they are compressed; what is beside the log goes with it:
+// audit.log.20260302T091407Z.texts. The zero value leaves rotation to others.
 type Rotation struct {
 	Size     int64         // a file of so many bytes is full; 0: none is
 	Age      time.Duration // a file is written for so long; 0: for ever
@@ -36,7 +37,7 @@ const (
 // due says whether it is time for a new file.
 func (l *Log) due(now time.Time) bool {
 	r := l.rotation
-	return l.regular && !now.Before(l.retry) && l.size > l.start && (r.Size > 0 && l.size >= r.Size || r.Age > 0 && now.Sub(l.since) >= r.Age)
+	return l.regular && !now.Before(l.retry) && l.size > l.start && (r.Size > 0 && l.size+l.aside.size >= r.Size || r.Age > 0 && now.Sub(l.since) >= r.Age)
 }
 
 // retryRotation is how long a rotation that failed is not tried again.
@@ -53,11 +54,22 @@ func (l *Log) rotate(now time.Time) (old sink, err error) {
 	if err := os.Rename(l.path, name); err != nil {
 		return nil, err
 	}
-	if old, err = l.reopen(); err != nil {
+	// Should the gateway be killed now, what is beside the log goes with the next file.
+	if err := renameIfThere(l.aside.path, name+Beside); err != nil {
 		return nil, errors.Join(err, os.Rename(name, l.path))
+	}
+	if old, err = l.reopen(); err != nil {
+		return nil, errors.Join(err, renameIfThere(name+Beside, l.aside.path), os.Rename(name, l.path))
 	}
 	l.retry = time.Time{}
 	return old, nil
+}
+
+func renameIfThere(from, to string) error {
+	if err := os.Rename(from, to); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // rotatedName is a name that no file has. It never overwrites: two files of one second have different ones.
@@ -65,14 +77,20 @@ func (l *Log) rotatedName(now time.Time) (string, error) {
 	const tries = 60
 	for range tries {
 		name := l.path + "." + now.UTC().Format(rotatedTime)
-		_, err := os.Lstat(name)
-		_, packedErr := os.Lstat(name + packed)
-		if errors.Is(err, fs.ErrNotExist) && errors.Is(packedErr, fs.ErrNotExist) {
+		if !slices.ContainsFunc(forms, func(form string) bool { return !gone(name + form) }) {
 			return name, nil
 		}
 		now = now.Add(time.Second)
 	}
 	return "", fmt.Errorf("there are too many files like %s", l.path)
+}
+
+// forms are the ends of the names that an old file can have, and what was beside it.
+var forms = []string{"", packed, Beside, Beside + packed}
+
+func gone(name string) bool {
+	_, err := os.Lstat(name)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // old is a file that was rotated away.
@@ -119,16 +137,43 @@ func (l *Log) tidy(ctx context.Context, now time.Time) error {
 			continue
 		}
 		l.logger.Info("old audit log is removed", "file", file.name)
-		if err := os.Remove(file.name); err != nil {
+		if err := retire(file.name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// retire removes an old file. What was beside it goes first: it would not be found again.
+func retire(name string) error {
+	for _, texts := range besideRotated(name) {
+		if err := os.Remove(texts); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return os.Remove(name)
+}
+
+func besideRotated(name string) []string {
+	base := strings.TrimSuffix(name, packed) + Beside
+	return []string{base, base + packed}
+}
+
+// TextsBeside are the names that the texts beside a file of a log can have: audit.log.1.texts, and where others have rotated both,
+// audit.log.texts.1 or audit.log.texts-20260302.
+func TextsBeside(name string) []string {
+	names := besideRotated(name)
+	base := strings.TrimSuffix(name, packed)
+	if i := strings.LastIndexAny(base, ".-"); i > strings.LastIndexByte(base, filepath.Separator) {
+		rotated := base[:i] + Beside + base[i:]
+		names = append(names, rotated, rotated+packed)
+	}
+	return names
+}
+
 // compress packs what is not packed yet, also what a gateway that was killed has left.
 func (l *Log) compress(ctx context.Context) error {
-	parts, err := l.rotated(packing)
+	parts, err := l.rotated(packing, Beside+packing)
 	if err != nil {
 		return err
 	}
@@ -137,7 +182,7 @@ func (l *Log) compress(ctx context.Context) error {
 			return err
 		}
 	}
-	files, err := l.rotated("")
+	files, err := l.rotated("", Beside)
 	if err != nil {
 		return err
 	}

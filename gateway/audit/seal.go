@@ -104,31 +104,36 @@ func (l *Log) tick(now time.Time) (rotated bool) {
 		}
 		return false
 	}
-	old, err := l.tend(now)
+	old, texts, err := l.tend(now)
 	l.gate.leave()
-	if err = errors.Join(err, l.end(old)); err != nil {
+	if err = errors.Join(err, l.end(old, texts)); err != nil {
 		l.logger.Error("audit log cannot be rotated", "error", err)
 	}
 	return old != nil
 }
 
-// tend looks after the file, and returns the one before if it has begun a new one.
-func (l *Log) tend(now time.Time) (old sink, err error) {
+// tend looks after the file and the one beside it, and returns those before if it has begun new ones.
+func (l *Log) tend(now time.Time) (old, texts sink, err error) {
 	if l.file == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
+	texts = l.tendTexts()
 	if !l.gone && l.missing() {
 		l.gone, l.err = true, errGone
 		l.logger.Error("audit log cannot be written", "error", errGone)
 	}
 	if l.gone && l.heal() != nil {
-		return nil, nil // Healthy says why
+		return nil, texts, nil // Healthy says why
 	}
 	_ = l.checkpoint() // that the log cannot be written was said by the write
 	if !l.due(now) {
-		return nil, nil
+		return nil, texts, nil
 	}
-	return l.rotate(now)
+	old, err = l.rotate(now)
+	if old != nil && texts == nil {
+		texts = l.leaveTexts()
+	}
+	return old, texts, err
 }
 
 var errGone = errors.New("audit log was removed")

@@ -116,6 +116,31 @@ func (e *Cancel) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
+// LoginRefused is written, right before its SessionEnd, for a session whose client was told why it may not come in. A client that leaves by
+// itself, or takes too long, was not refused.
+type LoginRefused struct {
+	Time          time.Time // zero: now
+	Session       string
+	User          string // the claimed user of SessionStart
+	Database      string // as in SessionStart
+	ClientAddress string
+	Method        string // how it was to prove itself; "" if it did not come to that
+	Reason        string // one word of the gateway's closed list of reasons
+	SQLSTATE      string // what the client heard
+}
+
+// AppendJSON implements Event.
+func (e *LoginRefused) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "login_refused", e.Session)
+	o.string("claimed_user", e.User)
+	o.string("database", e.Database)
+	o.string("client_address", e.ClientAddress)
+	o.optional("method", e.Method)
+	o.string("reason", e.Reason)
+	o.string("sqlstate", e.SQLSTATE)
+	return o.end()
+}
+
 // SessionEnd is written exactly once for every SessionStart, also when the login was refused.
 type SessionEnd struct {
 	Time          time.Time // zero: now

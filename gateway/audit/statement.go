@@ -8,15 +8,13 @@ type Statement struct {
 	Time    time.Time // zero: now
 	Session string
 	Number  uint64 // counts the session's statements from 1; with Session it makes the id
-
-	Identity      *Identity // the session's
-	Database      string
-	ClientAddress string
+	Who     *Who   // the session's; nil: nobody is named
 
 	Protocol      Protocol
 	StatementName string // of Parse, Bind and Execute; "" is the unnamed one
 	Portal        string // of Bind and Execute
 	Text          Text   // by Log.Text, once per text; the zero value for a FunctionCall
+	Normalized    Text   // with its constants replaced, by Log.Text too; it is not recorded where it is Text, nor where a password was taken out of that
 	Fingerprint   string
 	Commands      []string // of all statements in the text, the nested ones too
 	Relations     []string // compact: "app.customers select,update (id,name)"
@@ -29,20 +27,18 @@ type Statement struct {
 	PolicyRevision string
 	Obligations    []string // what policy obliges this statement to: "max_rows=100", "warn=…"
 	Observe        bool     // the session observes
-
-	BackendRole string
-	LeaseIDHash string
 }
 
-// AppendJSON implements Event.
-func (e *Statement) AppendJSON(dst []byte) []byte {
+// AppendJSON implements Event. All texts are in it.
+func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, nil) }
+
+// append leaves out the texts that are known.
+func (e *Statement) append(dst []byte, known *written) []byte {
 	o := begin(dst, e.Time, "statement", e.Session)
 	o.id(e.Session, e.Number)
-	if e.Identity != nil {
-		o.identity(e.Identity)
+	if e.Who != nil {
+		o.buf = append(o.buf, e.Who.fields...)
 	}
-	o.string("database", e.Database)
-	o.string("client_address", e.ClientAddress)
 	o.string("protocol", string(e.Protocol))
 	o.optional("statement_name", e.StatementName)
 	o.optional("portal", e.Portal)
@@ -54,17 +50,60 @@ func (e *Statement) AppendJSON(dst []byte) []byte {
 	o.list("commands", e.Commands)
 	o.list("relations", e.Relations)
 	o.optional("fingerprint", e.Fingerprint)
-	o.text(&e.Text)
+	o.text(&e.Text, known)
+	o.normalized(e.normalized(), known)
 	o.flag("incomplete", e.Incomplete)
 	o.flag("resolved", e.Resolved)
 	o.flag("observe", e.Observe)
-	o.string("backend_role", e.BackendRole)
-	o.optional("lease", e.LeaseIDHash)
 	return o.end()
+}
+
+// normalized is the normalized form as far as it is recorded: not where it is the text itself, nor where a password was taken out of the
+// text, for nobody has looked for that in this form of it. nil: there is none.
+func (e *Statement) normalized() *Text {
+	if e.Text.redacted || e.Normalized.digest == e.Text.digest {
+		return nil
+	}
+	return &e.Normalized
+}
+
+// maxLineGroups is how many groups stand in every statement's line; the session's connect event has up to maxListEntries.
+const maxLineGroups = 16
+
+// Who is what the statements of a session say alike: whose they are, where they came from, and as what they run. It is encoded once.
+type Who struct{ fields []byte }
+
+// Statements says for NewWho what a session's statements have in common.
+type Statements struct {
+	Identity      *Identity
+	Database      string
+	ClientAddress string
+	BackendHost   string
+	BackendRole   string
+	LeaseIDHash   string
+}
+
+// NewWho encodes it. Of the groups there are no more than the first few.
+func NewWho(s Statements) *Who {
+	var o object
+	if id := s.Identity; id != nil {
+		o.identity(id)
+		o.optional("name", id.Name)
+		o.someOf("groups", id.Groups, maxLineGroups)
+	}
+	o.string("database", s.Database)
+	o.string("client_address", s.ClientAddress)
+	o.optional("backend_host", s.BackendHost)
+	o.string("backend_role", s.BackendRole)
+	o.optional("lease", s.LeaseIDHash)
+	return &Who{o.buf}
 }
 
 // Outcome follows a Statement under the same id. A Statement without an Outcome ran, or may have run, when the gateway died.
 // When Append fails the session must end.
+//
+// Duration is from the message that asked for the statement, whole, to its last answer. It is the sum of what the gateway took to decide,
+// of what it made the statement wait, and of the rest, which is the backend's and the network's.
 type Outcome struct {
 	Time    time.Time // zero: now
 	Session string
@@ -73,10 +112,11 @@ type Outcome struct {
 	Status        Status
 	Command       string // the command tags of CommandComplete, joined by "; "
 	SQLSTATE      string // of the ErrorResponse
-	Rows          uint64 // DataRow, CopyData and FunctionCallResponse messages to the client, CopyData messages from it
-	Bytes         uint64 // bytes of those messages
+	Rows          uint64 // DataRow, CopyData and FunctionCallResponse messages to the client; what the tag of a COPY from it says
+	Bytes         uint64 // bytes of those messages, and of the CopyData messages from it
 	Duration      time.Duration
-	JudgeDuration time.Duration // the part of Duration that the gateway took to decide
+	JudgeDuration time.Duration
+	WaitDuration  time.Duration // for its turn, for what came before it, and for the audit log
 }
 
 // AppendJSON implements Event.
@@ -90,5 +130,7 @@ func (e *Outcome) AppendJSON(dst []byte) []byte {
 	o.uint("bytes", e.Bytes)
 	o.micros("duration_us", e.Duration)
 	o.micros("judge_us", e.JudgeDuration)
+	o.micros("wait_us", e.WaitDuration)
+	o.micros("backend_us", max(0, e.Duration-e.JudgeDuration-e.WaitDuration))
 	return o.end()
 }

@@ -7,31 +7,60 @@ import (
 	"unsafe"
 )
 
-// DefaultMaxTextBytes is how much of a statement's text the log keeps when Config.MaxTextBytes is zero: more than people write and
-// most programs generate, little enough that a client cannot fill a disk with one message.
-const DefaultMaxTextBytes = 64 << 10
+// Bounds of the texts that the log keeps.
+const (
+	// DefaultMaxTextBytes is how much of a text stands in a line when Config.MaxTextBytes is zero: more than people write and most
+	// programs generate, little enough that a client cannot fill a disk with one message.
+	DefaultMaxTextBytes = 64 << 10
+	// DefaultMaxWholeBytes is how long a text is kept whole beside the log, unless somebody says otherwise: the longest
+	// statement that is analysed by default.
+	DefaultMaxWholeBytes = 1 << 20
+)
 
-// Text is a statement's text as the log records it: redacted, bounded, with a digest. Make it once per text and keep it beside the
-// prepared statement. The zero value records no text.
+// Text is a text as the log records it: redacted, bounded, with a digest. Make it once per text and keep it beside the prepared
+// statement. The zero value records no text.
 type Text struct {
-	text      string
-	digest    string
+	text      string // as much of it as stands in a line
+	whole     string // all of it, where it is too long for a line and is kept beside the log
+	digest    digest
+	some      bool // it is not the zero Text
 	truncated bool
 	redacted  bool
 }
 
-// NewText redacts sql (see Redact), digests the whole of it and keeps at most maxBytes of it; 0 is DefaultMaxTextBytes.
-//
-// The digest (SHA-256, hex) is of the redacted text: a digest of the original would let whoever reads the log try passwords against it.
+// digest is the SHA-256 of a whole redacted text: a digest of the original would let whoever reads the log try passwords against it.
+type digest [sha256.Size]byte
+
+// NewText redacts sql (see Redact), digests the whole of it and keeps at most maxBytes of it for a line; 0 is DefaultMaxTextBytes. None
+// is kept beside the log.
 func NewText(sql string, maxBytes int) Text {
-	return new(PassingText).set(sql, maxBytes)
+	return textBounds{line: maxBytes}.text(sql)
+}
+
+// textBounds says how much of a text is kept.
+type textBounds struct {
+	line  int // in a line; 0: DefaultMaxTextBytes
+	whole int // a longer text than this is not kept beside the log
+}
+
+func (b textBounds) text(sql string) Text {
+	if b.line <= 0 {
+		b.line = DefaultMaxTextBytes
+	}
+	text, redacted := Redact(sql)
+	kept := cut(text, b.line)
+	t := Text{text: kept, some: true, truncated: len(kept) < len(text), redacted: redacted}
+	t.digest = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // #nosec G103 -- which only reads it
+	if t.truncated && len(text) <= b.whole {
+		t.whole = text
+	}
+	return t
 }
 
 // PassingText is the memory of a Text that is recorded once and not kept: making one allocates nothing, unless there is something to
 // redact. The Text holds until the next one is made in the same memory.
 type PassingText struct {
-	sql    []byte
-	digest [2 * sha256.Size]byte
+	sql []byte
 }
 
 // maxPassingBytes is the largest memory that is kept for the next text.
@@ -39,22 +68,15 @@ const maxPassingBytes = 64 << 10
 
 // Set is NewText in this memory.
 func (p *PassingText) Set(sql []byte, maxBytes int) Text {
+	return p.set(sql, textBounds{line: maxBytes})
+}
+
+func (p *PassingText) set(sql []byte, bounds textBounds) Text {
 	if cap(p.sql) > maxPassingBytes {
 		p.sql = nil
 	}
 	p.sql = append(p.sql[:0], sql...)
-	return p.set(view(p.sql), maxBytes)
-}
-
-func (p *PassingText) set(sql string, maxBytes int) Text {
-	if maxBytes <= 0 {
-		maxBytes = DefaultMaxTextBytes
-	}
-	text, redacted := Redact(sql)
-	sum := sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // #nosec G103 -- which only reads it
-	hex.Encode(p.digest[:], sum[:])
-	kept := cut(text, maxBytes)
-	return Text{text: kept, digest: view(p.digest[:]), truncated: len(kept) < len(text), redacted: redacted}
+	return bounds.text(view(p.sql))
 }
 
 // view is bytes as a string without copying them: it changes when they do.
@@ -62,12 +84,20 @@ func view(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // Clone is a copy for who keeps a Text that may be a passing one.
 func (t Text) Clone() Text {
-	t.text, t.digest = strings.Clone(t.text), strings.Clone(t.digest)
+	t.text, t.whole = strings.Clone(t.text), strings.Clone(t.whole)
 	return t
 }
 
-// String is the text as recorded.
+// String is the text as far as it stands in a line.
 func (t Text) String() string { return t.text }
 
 // Digest is the SHA-256 of the whole redacted text, in hex; "" for the zero Text.
-func (t Text) Digest() string { return t.digest }
+func (t Text) Digest() string {
+	if !t.some {
+		return ""
+	}
+	return hex.EncodeToString(t.digest[:])
+}
+
+// Redacted says whether a password was taken out of it.
+func (t Text) Redacted() bool { return t.redacted }

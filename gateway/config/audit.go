@@ -31,10 +31,11 @@ type Checkpoints struct {
 
 func (c *Config) readAudit(s *section) {
 	c.Audit.Config = audit.Config{
-		Path:         s.requiredFile("file", "", "the file that every statement is recorded in"),
-		AllowPipe:    s.boolean("allow_pipe"),
-		MaxTextBytes: s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
-		Strict:       s.oneOf("mode", "journal", "journal", "strict") == "strict",
+		Path:          s.requiredFile("file", "", "the file that every statement is recorded in"),
+		AllowPipe:     s.boolean("allow_pipe"),
+		MaxTextBytes:  s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
+		MaxWholeBytes: s.number("max_whole_text_bytes", audit.DefaultMaxWholeBytes, 0, 4<<20), // escaped, less than proof.Lines reads
+		Strict:        s.oneOf("mode", "journal", "journal", "strict") == "strict",
 	}
 	c.Audit.KeyFile = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
 	c.writes("audit.file", c.Audit.Path)

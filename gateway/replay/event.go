@@ -38,16 +38,16 @@ type event struct {
 	Observe    bool     `json:"observe"`
 	SearchPath []string `json:"search_path"`
 
-	ID         string `json:"id"`
-	Protocol   string `json:"protocol"`
-	Decision   string `json:"decision"`
-	SQLSTATE   string `json:"sqlstate"`
-	Text       string `json:"text"`
-	Truncated  bool   `json:"text_truncated"`
-	Redacted   bool   `json:"text_redacted"`
-	Digest     string `json:"text_digest"`
-	Incomplete bool   `json:"incomplete"`
-	Resolved   bool   `json:"resolved"`
+	ID         string  `json:"id"`
+	Protocol   string  `json:"protocol"`
+	Decision   string  `json:"decision"`
+	SQLSTATE   string  `json:"sqlstate"`
+	Text       *string `json:"text"`
+	Truncated  bool    `json:"text_truncated"`
+	Redacted   bool    `json:"text_redacted"`
+	Digest     string  `json:"text_digest"`
+	Incomplete bool    `json:"incomplete"`
+	Resolved   bool    `json:"resolved"`
 }
 
 func (e *event) identity() authz.Identity {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
+	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
@@ -83,6 +84,7 @@ const (
 	noSearchPath = "the log does not say the session's search_path, and no configuration does"
 	cutGroups    = "the log does not hold all groups"
 	noText       = "it has no text"
+	textBefore   = "its text is in a part of the log that was not read"
 	cutText      = "its text was cut"
 	redactedText = "a password was taken out of its text"
 	byGateway    = "the gateway denied it by itself"
@@ -94,12 +96,13 @@ const (
 type Replay struct {
 	cfg      Config
 	sessions map[string]*session // that have not ended
+	texts    *audit.Texts
 	counts   Counts
 }
 
 // New begins a replay.
 func New(cfg Config) *Replay {
-	return &Replay{cfg: cfg, sessions: make(map[string]*session), counts: Counts{
+	return &Replay{cfg: cfg, sessions: make(map[string]*session), texts: new(audit.Texts), counts: Counts{
 		Connections: make(map[Change]int), Statements: make(map[Change]int), NotReplayed: make(map[string]int),
 	}}
 }
@@ -192,6 +195,7 @@ func (r *Replay) connect(ctx context.Context, e *event) error {
 // statement decides about a statement again.
 func (r *Replay) statement(ctx context.Context, e *event) error {
 	s := r.sessions[e.Session]
+	text, there := r.text(e)
 	switch {
 	case s == nil || s.trial == nil && s.lacks == "":
 		return r.skip(noStart)
@@ -199,6 +203,8 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 		return r.skip(s.lacks)
 	case e.Digest == "":
 		return r.skip(noText)
+	case !there:
+		return r.skip(textBefore)
 	case e.Truncated:
 		return r.skip(cutText)
 	case e.Redacted:
@@ -209,7 +215,7 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 		r.counts.NotAdmitted++
 		return nil
 	}
-	sheet, err := r.cfg.Analyzer.Analyze(ctx, e.Text)
+	sheet, err := r.cfg.Analyzer.Analyze(ctx, text)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -223,7 +229,7 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 		sheet = r.cfg.Judged(sheet, e.Incomplete && sheet.Complete)
 	}
 	d := &Difference{
-		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: e.Text,
+		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: text,
 		Old: Decision{Decision: e.Decision, Reasons: e.Reasons}, New: s.decide(ctx, r.cfg.Policy, e.Time, sheet),
 	}
 	if ctx.Err() != nil {
@@ -235,6 +241,15 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 		r.counts.ByText++
 	}
 	return r.report(d)
+}
+
+// text is that of a statement: in its line, or in one before.
+func (r *Replay) text(e *event) (text string, there bool) {
+	if e.Text == nil {
+		return r.texts.Find(e.Digest)
+	}
+	r.texts.Note(e.Digest, *e.Text)
+	return *e.Text, true
 }
 
 // policyDenial is the SQLSTATE of what policy denies.

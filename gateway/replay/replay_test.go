@@ -135,7 +135,7 @@ func connected(id string) *audit.Connect {
 }
 
 func said(id string, n uint64, decision audit.Decision, text string) *audit.Statement {
-	s := &audit.Statement{Session: id, Number: n, Identity: &ana, Database: "app", Protocol: audit.ProtocolQuery, Text: audit.NewText(text, 0), Decision: decision}
+	s := &audit.Statement{Session: id, Number: n, Who: audit.NewWho(audit.Statements{Identity: &ana, Database: "app"}), Protocol: audit.ProtocolQuery, Text: audit.NewText(text, 0), Decision: decision}
 	if decision == audit.DecisionDeny {
 		s.SQLSTATE = "42501"
 	}

@@ -57,6 +57,7 @@ type Verifier struct {
 	sealed  Tree // as of the last checkpoint
 	pending []leaf
 	against map[int64][]Checkpoint
+	event   func(line []byte) // nil: nobody asked
 	buf     []byte
 	report  Report
 }
@@ -74,6 +75,9 @@ func NewVerifier(keys *Verifiers) *Verifier {
 
 // Against has the log compared with a checkpoint that was kept elsewhere. It is to be called before File.
 func (v *Verifier) Against(c Checkpoint) { v.against[c.Size] = append(v.against[c.Size], c) }
+
+// OnEvent has f called with every event, before anything is known of its proof.
+func (v *Verifier) OnEvent(f func(line []byte)) { v.event = f }
 
 // File reads the next file.
 func (v *Verifier) File(name string, r io.Reader) error {
@@ -106,6 +110,9 @@ func (v *Verifier) line(line []byte) {
 	if m, ok := parseMark(line); ok {
 		v.checkpoint(m)
 		return
+	}
+	if v.event != nil {
+		v.event(line)
 	}
 	v.at.Label = Label(line)
 	v.buf = append(append(v.buf[:0], 0), line...)

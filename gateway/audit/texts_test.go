@@ -1,0 +1,383 @@
+package audit
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// openTexts opens a log whose lines have ten bytes of a text, with longer ones beside it.
+func openTexts(t *testing.T, path string, rotation Rotation) *Log {
+	t.Helper()
+	l, err := Open(Config{Path: path, MaxTextBytes: 10, MaxWholeBytes: 100, Rotation: rotation})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func say(t *testing.T, l *Log, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if err := l.Append(&Statement{Session: "s", Text: l.Text(text)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// said are the texts in the lines of a file: "…" for one of which there is only the digest, behind one that is whole in another file "+".
+func said(t *testing.T, path string) (texts []string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(data)) {
+		var e struct {
+			Type, Text string
+			Digest     string `json:"text_digest"`
+			Truncated  bool   `json:"text_truncated"`
+			Aside      bool   `json:"text_aside"`
+		}
+		if json.Unmarshal([]byte(line), &e) != nil {
+			texts = append(texts, "torn")
+			continue
+		}
+		if e.Digest == "" {
+			continue
+		}
+		if e.Text == "" {
+			e.Text = "…"
+		}
+		if e.Aside {
+			e.Text += "+"
+		}
+		if e.Truncated && !e.Aside {
+			e.Text += "-"
+		}
+		texts = append(texts, e.Text)
+	}
+	return texts
+}
+
+func wantSaid(t *testing.T, path string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, said(t, path)); diff != "" {
+		t.Errorf("%s: %s", filepath.Base(path), diff)
+	}
+}
+
+// TestTextsOnce: a text is in a file once, and in every file.
+func TestTextsOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, "SELECT 1", "SELECT 2", "SELECT 1", "SELECT 2")
+	wantSaid(t, path, "SELECT 1", "SELECT 2", "…", "…")
+	if err := errors.Join(os.Rename(path, path+".1"), l.Reopen()); err != nil {
+		t.Fatal(err)
+	}
+	say(t, l, "SELECT 1", "SELECT 1")
+	wantSaid(t, path, "SELECT 1", "…")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	say(t, openTexts(t, path, Rotation{}), "SELECT 1") // whoever has opened it does not know what is in it
+	wantSaid(t, path, "SELECT 1", "…", "SELECT 1")
+}
+
+// TestTextsAfterAFailure: what was not written whole is not taken for known.
+func TestTextsAfterAFailure(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, "SELECT 1")
+	kept := l.file
+	for name, fails := range map[string]sink{"nothing": full{kept, 0}, "half a line": full{kept, 40}} {
+		l.file = fails
+		if err := l.Append(&Statement{Session: "s", Text: l.Text("SELECT 2")}); err == nil {
+			t.Errorf("%s was written, and no error", name)
+		}
+		l.file = kept
+	}
+	say(t, l, "SELECT 2", "SELECT 1", "SELECT 2")
+	if got := said(t, path); got[len(got)-3] != "SELECT 2" || got[len(got)-2] != "SELECT 1" || got[len(got)-1] != "…" {
+		t.Errorf("%q", got)
+	}
+}
+
+// full is a file that takes so many bytes of a write.
+type full struct {
+	sink
+	takes int
+}
+
+func (f full) Write(p []byte) (int, error) {
+	n, err := f.sink.Write(p[:min(f.takes, len(p))])
+	return n, errors.Join(err, syscall.ENOSPC)
+}
+
+// TestTextsShareAPlace: two texts with one place do not hide each other.
+func TestTextsShareAPlace(t *testing.T) {
+	l := &Log{bounds: textBounds{line: 100}}
+	first := l.Text("SELECT 0")
+	var second Text
+	for i := 1; ; i++ {
+		if second = l.Text(fmt.Sprintf("SELECT %d", i)); second.digest.place() == first.digest.place() {
+			break
+		}
+	}
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l = openTexts(t, path, Rotation{})
+	var reader Texts
+	for _, text := range []Text{first, second, second, first} {
+		if err := l.Append(&Statement{Session: "s", Text: text}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantSaid(t, path, first.String(), second.String(), "…", first.String())
+	reader.Note(first.Digest(), first.String())
+	if text, ok := reader.Find(first.Digest()); !ok || text != first.String() {
+		t.Errorf("found %q", text)
+	}
+	if _, ok := reader.Find(second.Digest()); ok {
+		t.Error("a text was found that nobody has noted")
+	}
+	reader.Note(second.Digest(), second.String())
+	if _, ok := reader.Find(first.Digest()); ok {
+		t.Error("both have one place")
+	}
+	for _, wrong := range []string{"", "ab", strings.Repeat("g", 64), first.Digest() + "00"} {
+		reader.Note(wrong, "x")
+		if text, ok := reader.Find(wrong); ok {
+			t.Errorf("%q found %q", wrong, text)
+		}
+	}
+}
+
+// TestNormalizedOnce: the normalized form is recorded like the text, and not at all where it says nothing new or might say too much.
+func TestNormalizedOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l, err := Open(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := l.Text("SELECT $1")
+	for _, text := range []string{"ALTER ROLE r PASSWORD 'x'", "SELECT $1", "SELECT 1", "SELECT 2"} {
+		if err := l.Append(&Statement{Session: "s", Text: l.Text(text), Normalized: form}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Append(&Statement{Session: "s", Text: l.Text("SELECT 3, 4"), Normalized: l.Text("SELECT $1, $2")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for line := range strings.Lines(string(data)) {
+		var e struct {
+			Type, Normalized string
+			Digest           string `json:"normalized_digest"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == "statement" {
+			got = append(got, fmt.Sprintf("%s %.4s", e.Normalized, e.Digest))
+		}
+	}
+	// The third has the text of the second for its form.
+	want := []string{" ", " ", fmt.Sprintf(" %.4s", form.Digest()), fmt.Sprintf(" %.4s", form.Digest()), fmt.Sprintf("SELECT $1, $2 %.4s", NewText("SELECT $1, $2", 0).Digest())}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+const (
+	long    = "SELECT 'a text that is too long for a line'"
+	tooLong = "SELECT 'a text that is too long for a line, and for the file beside it, which takes so much and not more than that'"
+)
+
+// TestTextsAside: a text that is too long for a line is whole in the file beside it, before its statement is in the log.
+func TestTextsAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, "SELECT 1")
+	if _, err := os.Lstat(path + Beside); !os.IsNotExist(err) {
+		t.Errorf("there is a file for texts that did not come: %v", err)
+	}
+	say(t, l, long, tooLong, long, "ALTER ROLE a_role_with_a_long_name PASSWORD 'hunter2'")
+	wantSaid(t, path, "SELECT 1", "SELECT 'a +", "SELECT 'a -", "…+", "ALTER ROLE+")
+	wantSaid(t, path+Beside, long, "ALTER ROLE a_role_with_a_long_name PASSWORD '<redacted>'")
+	if info, err := os.Stat(path + Beside); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+	if err := errors.Join(os.Rename(path, path+".1"), os.Rename(path+Beside, path+".1"+Beside), l.Reopen()); err != nil {
+		t.Fatal(err)
+	}
+	say(t, l, long)
+	wantSaid(t, path, "SELECT 'a +")
+	wantSaid(t, path+Beside, long)
+}
+
+// TestTextsAsideFail: a statement whose text cannot be kept is refused, as one whose event cannot.
+func TestTextsAsideFail(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, long)
+	kept := l.aside.file
+	l.aside.file = full{kept, 20}
+	if err := l.Append(&Statement{Session: "s", Text: l.Text(long + " ")}); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("error %v", err)
+	}
+	l.aside.file = kept
+	if err := l.Append(&Statement{Session: "s", Text: l.Text(long + " ")}); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, path, "SELECT 'a +", "SELECT 'a +")
+	wantSaid(t, path+Beside, long, "torn", long+" ")
+	wantKinds(t, path, "statement", "log_repair", "statement")
+}
+
+// TestTextsAsideTaken: the file beside the log is held to what the log itself is.
+func TestTextsAsideTaken(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.Symlink("elsewhere", path+Beside); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Path: path, MaxTextBytes: 10, MaxWholeBytes: 100}); err == nil || !strings.Contains(err.Error(), "audit.log.texts is not a regular file") {
+		t.Errorf("at the start: %v", err)
+	}
+	if err := os.Remove(path + Beside); err != nil {
+		t.Fatal(err)
+	}
+	l := openTexts(t, path, Rotation{})
+	if err := os.WriteFile(path+Beside, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path+Beside, 0o622); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(&Statement{Session: "s", Text: l.Text(long)}); err == nil || !strings.Contains(err.Error(), "may be written by others") {
+		t.Errorf("later: %v", err)
+	}
+}
+
+// TestTextsAsideRemoved: a file of texts that was removed is begun anew.
+func TestTextsAsideRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, long)
+	if err := os.Remove(path + Beside); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(time.Now())
+	say(t, l, long)
+	wantSaid(t, path+Beside, long)
+}
+
+// TestTextsAsideContinued: a torn line that a gateway has left is ended, so that the next one is whole.
+func TestTextsAsideContinued(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path+Beside, []byte(`{"time":"20`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	say(t, openTexts(t, path, Rotation{}), long)
+	wantSaid(t, path+Beside, "torn", long)
+}
+
+// TestTextsAsideRotate: they go with their log, are compressed and removed with it.
+func TestTextsAsideRotate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l := openTexts(t, path, Rotation{Size: 1, Compress: true, Keep: 2})
+	now := time.Date(2026, 3, 2, 9, 14, 7, 0, time.UTC)
+	for i := range 4 {
+		if i != 2 { // one file without
+			say(t, l, long)
+		} else {
+			say(t, l, "SELECT 1")
+		}
+		now = now.Add(time.Second)
+		if !l.tick(now) {
+			t.Fatal("not rotated")
+		}
+		if err := l.tidy(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	say(t, l, long)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	want := []string{
+		"audit.log", "audit.log.20260302T091410Z.gz", "audit.log.20260302T091411Z.gz", "audit.log.20260302T091411Z.texts.gz", "audit.log.texts",
+	}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestTextsBeside(t *testing.T) {
+	for name, want := range map[string][]string{
+		"/log/audit.log":           {"/log/audit.log.texts", "/log/audit.log.texts.gz", "/log/audit.texts.log", "/log/audit.texts.log.gz"},
+		"audit.log.1":              {"audit.log.1.texts", "audit.log.1.texts.gz", "audit.log.texts.1", "audit.log.texts.1.gz"},
+		"/log.d/audit-20260302.gz": {"/log.d/audit-20260302.texts", "/log.d/audit-20260302.texts.gz", "/log.d/audit.texts-20260302", "/log.d/audit.texts-20260302.gz"},
+		"/log.d/audit":             {"/log.d/audit.texts", "/log.d/audit.texts.gz"},
+	} {
+		if diff := cmp.Diff(want, TextsBeside(name)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestTextsOfAPipe: whoever reads a pipe gets every text, as much of it as a line has.
+func TestTextsOfAPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	l, err := Open(Config{Path: path, AllowPipe: true, MaxTextBytes: 10, MaxWholeBytes: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	say(t, l, long, long)
+	data := make([]byte, 64<<10)
+	n, err := reader.Read(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Count(string(data[:n]), `"text":"SELECT 'a ","text_digest":"`); got != 2 || strings.Contains(string(data[:n]), "text_aside") {
+		t.Errorf("%d of 2 texts in %s", got, data[:n])
+	}
+	if _, err := os.Lstat(path + Beside); !os.IsNotExist(err) {
+		t.Errorf("there is a file beside a pipe: %v", err)
+	}
+}

@@ -92,24 +92,30 @@ func pair(t *testing.T, all []event) {
 }
 
 func TestAuditRefusedLogin(t *testing.T) {
-	for name, l := range map[string]login{
-		"a wrong token":       {account: stack.Analyst, password: "not a token", application: "refused-1"},
-		"a wrong password":    {account: stack.Service, password: "wrong", application: "refused-2"},
-		"an unknown user":     {account: "nobody", password: "x", application: "refused-3"},
-		"a database not his":  {account: stack.Analyst, database: stack.Scratch, application: "refused-4"},
-		"a database unknown":  {account: stack.Analyst, database: "nothing", application: "refused-5"},
-		"another one's token": {account: stack.Analyst, password: shared.tokens[stack.Engineer], application: "refused-6"},
+	for name, test := range map[string]struct {
+		login
+		want string
+	}{
+		"a wrong token":       {login{account: stack.Analyst, password: "not a token", application: "refused-1"}, "authentication"},
+		"a wrong password":    {login{account: stack.Service, password: "wrong", application: "refused-2"}, "authentication"},
+		"an unknown user":     {login{account: "nobody", password: "x", application: "refused-3"}, "authentication"},
+		"a database not his":  {login{account: stack.Analyst, database: stack.Scratch, application: "refused-4"}, "policy_denied"},
+		"a database unknown":  {login{account: stack.Analyst, database: "nothing", application: "refused-5"}, "policy_denied"},
+		"another one's token": {login{account: stack.Analyst, password: shared.tokens[stack.Engineer], application: "refused-6"}, "authentication"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			l, want := test.login, test.want
 			if _, err := l.open(t); err == nil {
 				t.Fatal("connected")
 			}
 			all := ended(t, shared.gateway, l.application)
-			if count(all, "session_start") != 1 || count(all, "session_end") != 1 || count(all, "statement") != 0 {
-				t.Errorf("events: %s", sequence(all))
+			if count(all, "session_start") != 1 || count(all, "login_refused") != 1 || count(all, "session_end") != 1 || count(all, "statement") != 0 {
+				t.Fatalf("events: %s", sequence(all))
 			}
-			if end := all[len(all)-1]; end.ClaimedUser != l.account || end.SQLState == "" {
-				t.Errorf("%+v", end)
+			for _, e := range all[len(all)-2:] {
+				if e.ClaimedUser != l.account || e.SQLState == "" || e.Reason != want || e.Client == "" {
+					t.Errorf("%+v", e)
+				}
 			}
 		})
 	}

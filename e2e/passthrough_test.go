@@ -158,11 +158,11 @@ func TestPassThroughIsRecorded(t *testing.T) {
 		login
 		events, reason, log string
 	}{
-		"no grant":           {login{account: stranger}, "session_start connect session_end", "policy_denied", ""},
-		"no such role":       {login{account: ghost}, "session_start session_end", "authentication", ""},
-		"kept as SCRAM":      {login{account: byMD5, database: "legacy"}, "session_start session_end", "backend_refused", "asked for SASL where only an MD5 password is accepted"},
-		"no such database":   {login{account: byMD5, database: "none"}, "session_start session_end", "authentication", ""}, // and no such rule
-		"superuser, refused": {login{account: boss}, "session_start connect session_end", "backend_refused", "is_superuser is on"},
+		"no grant":           {login{account: stranger}, "session_start connect login_refused session_end", "policy_denied", ""},
+		"no such role":       {login{account: ghost}, "session_start login_refused session_end", "authentication", ""},
+		"kept as SCRAM":      {login{account: byMD5, database: "legacy"}, "session_start login_refused session_end", "backend_refused", "asked for SASL where only an MD5 password is accepted"},
+		"no such database":   {login{account: byMD5, database: "none"}, "session_start login_refused session_end", "authentication", ""}, // and no such rule
+		"superuser, refused": {login{account: boss}, "session_start connect login_refused session_end", "backend_refused", "is_superuser is on"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.gateway, test.password, test.application, test.options = g, own.password, "refused-"+name, binding("disable")

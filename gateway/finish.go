@@ -26,6 +26,7 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 	s.discharge()
 	state := s.revoke()
 	if s.admitted != nil {
+		s.recordRefused(cause)
 		s.record(&audit.SessionEnd{
 			Session: s.id, User: s.user, ClientAddress: hostOf(s.client), Method: string(s.method),
 			Reason: cause.reason.String(), SQLSTATE: cause.code(), Duration: time.Since(s.started), Statements: moved.statements,
@@ -33,6 +34,18 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 		})
 	}
 	s.count(cause, moved)
+}
+
+// recordRefused writes that the client was not let in, if it was told so. Who is told where to get a token, or that the
+// gateway shuts down, was not refused.
+func (s *session) recordRefused(cause *sessionError) {
+	if !s.backendNeverRelayed() || cause.code() == "" || cause.reason.describe().fault == faultNone {
+		return
+	}
+	s.record(&audit.LoginRefused{
+		Session: s.id, User: s.user, Database: s.admitted.startup.database, ClientAddress: hostOf(s.client), Method: string(s.method),
+		Reason: cause.reason.String(), SQLSTATE: cause.code(),
+	})
 }
 
 // farewell tells the client why, if the relay did not, and closes its connection.

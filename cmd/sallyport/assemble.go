@@ -42,12 +42,14 @@ type process struct {
 
 	admin     atomic.Pointer[http.Handler] // replaced by a reload, with its token
 	reloadErr atomic.Pointer[error]        // why the last reload was refused; nil: it was not
+	digest    string                       // of the configuration in force; whoever answers signals has it
+	revision  atomic.Pointer[string]       // of the policy that audit has heard of last
 	draining  atomic.Bool
 }
 
 // assemble makes every part from the configuration, top to bottom, and starts nothing.
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
-	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs()}
+	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs(), digest: c.Digest}
 	if err = p.assembleAudit(); err != nil {
 		return nil, err
 	}
@@ -112,6 +114,8 @@ func (p *process) assemblePolicy() error {
 	if p.policy, err = authz.New(cfg); err != nil {
 		return p.config.Problem(p.config.PolicyKey(), err)
 	}
+	revision := p.policy.Status().Revision
+	p.revision.Store(&revision)
 	return p.assembleShadow()
 }
 
@@ -176,6 +180,9 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 // policyReloaded records a policy that was loaded or refused.
 func (p *process) policyReloaded(status authz.Status) {
 	change := audit.PolicyChange{Revision: status.Revision}
+	if previous := p.revision.Swap(&status.Revision); previous != nil && *previous != status.Revision {
+		change.Previous = *previous
+	}
 	if status.Err != nil {
 		change.Error = status.Err.Error()
 		p.metrics.PolicyReloadFailures.Inc()

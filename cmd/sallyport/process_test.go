@@ -319,6 +319,36 @@ func TestReloadReplaces(t *testing.T) {
 	}
 }
 
+// TestChangesAreRecorded: what was in force before, what is now, and what is not yet.
+func TestChangesAreRecorded(t *testing.T) {
+	deploy(t)
+	p, _ := newProcess(t)
+	defer p.close()
+	digest, revision := p.config.Digest, p.policy.Status().Revision
+	write(t, "sallyport.yaml", strings.Replace(configuration, "drain: 1s", "drain: 2s", 1))
+	write(t, "policies/statement.rego", "package sallyport.statement\n\ndecision := {\"allow\": false, \"reasons\": [\"no\"]}\n")
+	p.reload()
+	write(t, "sallyport.yaml", "nonsense")
+	p.reload()
+	content, err := os.ReadFile("audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := p.policy.Status().Revision
+	if revision == next || p.digest == digest {
+		t.Fatal("nothing has changed")
+	}
+	for _, want := range []string{
+		`"type":"policy_change","session":"","policy_revision":"` + next + `","previous_revision":"` + revision + `"}`,
+		`"action":"reload","file":"sallyport.yaml","digest":"` + p.digest + `","previous_digest":"` + digest + `","pending":["timeouts.drain"]}`,
+		`"action":"reload","file":"sallyport.yaml","previous_digest":"` + p.digest + `","error":`,
+	} {
+		if !strings.Contains(string(content), want) {
+			t.Errorf("there is no %s in\n%s", want, content)
+		}
+	}
+}
+
 func TestKillsAreRecorded(t *testing.T) {
 	deploy(t)
 	p, _ := newProcess(t)

@@ -12,9 +12,18 @@ import (
 // reload reads everything again: the configuration, the certificate, the policy, and the audit file's name. What is not good stays as
 // it was; /readyz, the log, a metric and the audit say so.
 func (p *process) reload() {
-	change := audit.ConfigurationChange{Action: "reload", File: p.config.File}
-	digest, err := p.reloadConfig()
-	change.Digest = digest
+	change := audit.ConfigurationChange{Action: "reload", File: p.config.File, Previous: p.digest}
+	next, err := p.reloadConfig()
+	if next != nil {
+		change.Digest = next.Digest
+	}
+	if err == nil {
+		change.Pending = needRestart(p.config, next)
+		p.digest = next.Digest
+	}
+	for _, key := range change.Pending {
+		p.logger.Warn("a key has changed that only a restart puts in force", "key", key)
+	}
 	// These report by themselves, and in /readyz, for they also happen without a signal.
 	_ = p.certificate.Reload()
 	if p.adminCertificate != nil {
@@ -28,7 +37,7 @@ func (p *process) reload() {
 	p.metrics.ConfigurationReloads.Inc()
 	if err == nil {
 		p.reloadErr.Store(nil)
-		p.logger.Info("reloaded", "file", p.config.File, "digest", digest)
+		p.logger.Info("reloaded", "file", p.config.File, "digest", change.Digest)
 	} else {
 		p.reloadErr.Store(&err)
 		p.metrics.ConfigurationReloadFailures.Inc()
@@ -38,35 +47,31 @@ func (p *process) reload() {
 	p.record(&change)
 }
 
-// reloadConfig puts a new configuration in force, or returns why not and changes nothing.
-func (p *process) reloadConfig() (digest string, err error) {
-	next, err := config.Load(p.config.File, os.Environ())
-	if err != nil {
-		return "", err
+// reloadConfig puts a new configuration in force, or returns why not and changes nothing. next is nil when it cannot be read.
+func (p *process) reloadConfig() (next *config.Config, err error) {
+	if next, err = config.Load(p.config.File, os.Environ()); err != nil {
+		return nil, err
 	}
 	served, list, plan, err := p.serverConfig(next)
 	if err != nil {
-		return next.Digest, err
+		return next, err
 	}
 	if _, err := next.AdminToken(); err != nil {
-		return next.Digest, err
+		return next, err
 	}
 	if err := p.server.Reload(served); err != nil {
-		return next.Digest, err
+		return next, err
 	}
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
-		return next.Digest, err
+		return next, err
 	}
 	p.sayObserved(next)
 	if err := p.setAdmin(next); err != nil {
-		return next.Digest, err
+		return next, err
 	}
 	p.level.Set(next.Log.Level)
-	for _, key := range needRestart(p.config, next) {
-		p.logger.Warn("a key has changed that only a restart puts in force", "key", key)
-	}
-	return next.Digest, nil
+	return next, nil
 }
 
 // needRestart lists the keys that differ and that the running parts were made from.

@@ -33,7 +33,9 @@ func (p *process) run(ctx context.Context, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	start := audit.ConfigurationChange{Action: "start", Version: buildVersion(), File: p.config.File, Digest: p.config.Digest}
+	start := audit.ConfigurationChange{
+		Action: "start", Version: buildVersion(), File: p.config.File, Digest: p.digest, PolicyRevision: p.policy.Status().Revision,
+	}
 	if err := p.audit.Append(&start); err != nil {
 		return errors.Join(err, clients.Close(), closeIf(operators))
 	}
@@ -167,7 +169,7 @@ func (p *process) logout() error {
 		p.logger.Warn("the gateway's own Vault token was not revoked", "error", err)
 	}
 	p.logger.Info("stopped")
-	if err := p.audit.Append(&audit.ConfigurationChange{Action: "stop", Version: buildVersion()}); err != nil {
+	if err := p.audit.Append(&audit.ConfigurationChange{Action: "stop", Version: buildVersion(), File: p.config.File, Digest: p.digest}); err != nil {
 		return fmt.Errorf("record the end: %w", err)
 	}
 	return nil

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/sallyport/sallyport/e2e/stack"
+	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
 // goneWithin is how soon after the end of a session its role must be gone.
@@ -242,6 +245,42 @@ func TestCredentialsAhead(t *testing.T) {
 	stop()
 	eventually(t, 10*time.Second, leases(others))
 	if err := checkLog(g.Log, "credential not issued ahead", "vault cannot be used", "sessions were cut off"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLeasesAreSwept: the roles of a gateway that was killed go when it starts again, those that lay ready too.
+func TestLeasesAreSwept(t *testing.T) {
+	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{
+		Dir: t.TempDir(), Binary: shared.binary, Edit: func(c *stack.GatewayConfig) { c.Vault.Ahead = 2 },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = g.Stop() })
+	journal := filepath.Join(filepath.Dir(g.Log), "leases")
+	role := backendRole(t, login{gateway: g, account: stack.Service}.connect(t))
+	var left []credentials.Entry
+	eventually(t, 10*time.Second, func() (err error) {
+		left, err = credentials.ReadJournal(journal)
+		if err == nil && len(left) < 1+2+2 { // and those of the catalogs
+			err = fmt.Errorf("the journal knows %d leases", len(left))
+		}
+		return err
+	})
+	if err := g.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(left, func(e credentials.Entry) bool { return e.Username == role }) {
+		t.Errorf("the journal does not know %s", role)
+	}
+	if err := g.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		roleGone(t, e.Username, goneWithin)
+	}
+	if err := checkLog(g.Log, "leases of an earlier run are revoked"); err != nil {
 		t.Error(err)
 	}
 }

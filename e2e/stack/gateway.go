@@ -192,7 +192,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 		},
 		Policy: PolicyConfig{Directory: "policies"},
 		Vault: VaultConfig{
-			Address: s.Vault.Address, Mount: Mount,
+			Address: s.Vault.Address, Mount: Mount, JournalFile: "leases",
 			Auth: VaultAuth{Method: "approle", RoleIDFile: "vault.role-id", SecretIDFile: "vault.secret-id"},
 		},
 		Databases: map[string]DatabaseConfig{

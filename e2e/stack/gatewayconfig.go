@@ -87,10 +87,11 @@ type PolicyConfig struct {
 
 // VaultConfig is where credentials come from.
 type VaultConfig struct {
-	Address string    `yaml:"address"`
-	Auth    VaultAuth `yaml:"auth"`
-	Mount   string    `yaml:"mount"`
-	Ahead   int       `yaml:"ahead"` // 0: tests count leases, and take Vault away
+	Address     string    `yaml:"address"`
+	Auth        VaultAuth `yaml:"auth"`
+	Mount       string    `yaml:"mount"`
+	Ahead       int       `yaml:"ahead"` // 0: tests count leases, and take Vault away
+	JournalFile string    `yaml:"journal_file"`
 }
 
 // VaultAuth is how the gateway logs in to Vault.

@@ -62,9 +62,11 @@ func (c *Config) readVault(s *section) {
 		Namespace:         s.textOr("namespace", "VAULT_NAMESPACE", ""),
 		Mount:             s.text("mount", "database"),
 		InsecurePlaintext: s.boolean("insecure_http"),
+		JournalFile:       s.file("journal_file", ""),
 		Ahead:             s.number("ahead", defaultAhead, 0, maxAhead),
 	}
 	c.reads("vault.ca_file", c.Vault.CAFile)
+	c.writes("vault.journal_file", c.Vault.JournalFile)
 	if c.Vault.Address == "" {
 		s.required("address", "Vault's URL, for example https://vault.example.com:8200, or the variable VAULT_ADDR")
 	} else {

@@ -32,6 +32,7 @@ type VaultConfig struct {
 	JWT         JWT
 	Certificate Certificate
 
+	JournalFile       string        // remembers the open leases for a gateway that is killed; "": none is kept
 	Ahead             int           // how many credentials of each role lie ready; see Vault.Take
 	Timeout           time.Duration // of one request; 0: five seconds
 	InsecurePlaintext bool          // allow http:// to a host other than this one: whoever is on the way gets every credential

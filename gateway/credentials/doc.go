@@ -2,7 +2,10 @@
 // (https://developer.hashicorp.com/vault/docs/secrets/databases). One session has one [Lease], one lease has one role.
 //
 //	Vault.Run ── logs in, keeps the gateway's own token, revokes in the background
-//	   session ── Issue ─ Renew … ─ Revoker().Revoke
+//	   session ── Take ─ Renew … ─ Revoker().Revoke
+//
+// Take prefers a credential that was issued ahead to asking Vault while the session waits. With a journal, a lease is on the disk before
+// its credential is used: what a gateway that is killed leaves open, the next one revokes.
 //
 // Leases are children of the token they were issued with: when it ends, Vault drops all their roles, while the sessions that use
 // them go on as nobody (https://developer.hashicorp.com/vault/docs/concepts/lease). [Lease.Lost] tells a session so.

@@ -255,6 +255,9 @@ func bubble(t *testing.T, cfg func(*testing.T) VaultConfig, fake *fakeVault, bod
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVault(cfg(t).withDefaults(), slog.New(slog.NewJSONHandler(fake, &slog.HandlerOptions{Level: slog.LevelDebug})), fake)
+		if err := v.openJournal(); err != nil {
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() {
@@ -266,6 +269,9 @@ func bubble(t *testing.T, cfg func(*testing.T) VaultConfig, fake *fakeVault, bod
 		body(t, v)
 		cancel()
 		running.Wait()
+		if v.journal != nil {
+			_ = v.journal.close()
+		}
 	})
 	for _, secret := range []string{"hvs.", secretID, password, "/lease-"} {
 		if strings.Contains(fake.logs.String(), secret) {

@@ -80,6 +80,10 @@ func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error)
 		}
 		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
 	}
+	if err := v.remember(role, lease, started); err != nil {
+		v.revoker.Revoke(lease)
+		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: err}
+	}
 	return v.capped(lease), nil
 }
 

@@ -34,6 +34,7 @@ var (
 // RevokerConfig says what a Revoker does. Zero values have defaults, except for Revoke.
 type RevokerConfig struct {
 	Revoke         func(context.Context, Lease) error // one attempt
+	Settled        func(Lease)                        // a lease needs no revocation any more; nil: nobody wants to know
 	Pending        int                                // most leases at a time; 0: 4096
 	Workers        int                                // most attempts at a time; 0: 8
 	AttemptTimeout time.Duration                      // 0: 20 seconds
@@ -223,7 +224,11 @@ func (r *Revoker) notify() {
 	}
 }
 
+// settle ends an entry: the lease is revoked, or has ended.
 func (r *Revoker) settle(entry *revocation, err error) {
+	if r.cfg.Settled != nil {
+		r.cfg.Settled(entry.lease)
+	}
 	entry.settled <- err
 	r.mu.Lock()
 	defer r.mu.Unlock()

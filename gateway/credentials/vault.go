@@ -20,6 +20,8 @@ type Vault struct {
 	http    *http.Client
 	revoker *Revoker
 	ahead   *ahead
+	journal *journal      // nil: none is kept
+	left    []Entry       // what an earlier gateway has left open
 	poke    chan struct{} // one place: look after the login now
 
 	requests sync.WaitGroup // issues whose caller may have gone
@@ -48,6 +50,9 @@ func NewVault(cfg VaultConfig, log *slog.Logger) (*Vault, error) {
 	if _, err := v.client(""); err != nil { // a VAULT_* variable that cannot be parsed makes the library refuse
 		return nil, fmt.Errorf("configure vault: %w", err)
 	}
+	if err := v.openJournal(); err != nil {
+		return nil, fmt.Errorf("configure vault: %w", err)
+	}
 	return v, nil
 }
 
@@ -59,7 +64,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 		poke:    make(chan struct{}, 1),
 		changed: make(chan struct{}),
 	}
-	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, AttemptTimeout: 2 * cfg.Timeout}, log)
+	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, Settled: v.settled, AttemptTimeout: 2 * cfg.Timeout}, log)
 	v.ahead = newAhead(cfg.Ahead, v.Issue, func(lease Lease) { v.revoker.Revoke(lease) }, log)
 	return v
 }
@@ -67,6 +72,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 // Run logs in, keeps the login, issues ahead, and revokes what the Revoker is given, until ctx ends; then it returns nil. Leases that
 // are still waiting are no longer revoked after that: call Drain before.
 func (v *Vault) Run(ctx context.Context) error {
+	v.sweep()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.keepLogin(ctx) })
 	group.Go(func() error { return v.revoker.Run(ctx) })
@@ -138,6 +144,9 @@ func (v *Vault) Close(ctx context.Context) error {
 		}
 	}
 	v.http.CloseIdleConnections()
+	if v.journal != nil {
+		errs = append(errs, v.journal.close())
+	}
 	return errors.Join(errs...)
 }
 

@@ -1,0 +1,266 @@
+package credentials
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxJournalLine is many times what a lease needs.
+	maxJournalLine = 16 << 10
+	// compactAt is how long the journal grows before it is written anew: some ten thousand sessions.
+	compactAt = 4 << 20
+)
+
+// Entry is a lease that is open as far as the journal knows.
+type Entry struct {
+	ID       string    `json:"id"` // Vault's; it shows no secret, but who has it and may revoke can end the session
+	Role     string    `json:"role"`
+	Username string    `json:"username"`
+	Issued   time.Time `json:"issued"`
+	Expires  time.Time `json:"expires"` // as issued: it may have been renewed since
+}
+
+// Hash names the lease as [Lease.IDHash] does.
+func (e Entry) Hash() string { return Lease{ID: e.ID}.IDHash() }
+
+// line is one line of the journal: exactly one of its fields is there.
+type line struct {
+	Opened *Entry `json:"opened,omitempty"`
+	Ended  string `json:"ended,omitempty"` // its hash
+}
+
+// journal is a file that knows which leases are open, also when the gateway is killed: the next one revokes them. A lease is on the disk
+// before its credential is used. Its end is not waited for: to revoke a lease twice does no harm.
+type journal struct {
+	path string
+
+	mu      sync.Mutex
+	file    *os.File
+	size    int64
+	open    map[string]Entry // by hash
+	written uint64           // leases so far
+
+	syncing sync.Mutex
+	synced  uint64
+}
+
+// ErrJournalInUse says that another gateway has the journal open. Its leases are not ours to revoke.
+var ErrJournalInUse = errors.New("another gateway uses it")
+
+// openJournal opens or creates the file, and returns what an earlier gateway has left open.
+func openJournal(path string) (_ *journal, left []Entry, err error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|syscall.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("open lease journal: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open lease journal %s: %w", path, err), file.Close())
+		}
+	}()
+	if err := errors.Join(lock(file), inPlace(file, path)); err != nil {
+		return nil, nil, err
+	}
+	j := &journal{path: path, file: file}
+	if j.open, err = entries(file); err != nil {
+		return nil, nil, err
+	}
+	left = slices.SortedFunc(maps.Values(j.open), func(a, b Entry) int { return a.Issued.Compare(b.Issued) })
+	return j, left, j.compact()
+}
+
+func lock(file *os.File) error {
+	err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // #nosec G115 -- a descriptor
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return ErrJournalInUse
+	}
+	return err
+}
+
+// inPlace finds a file that was replaced by another gateway before it was locked.
+func inPlace(file *os.File, path string) error {
+	mine, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(mine, named) {
+		return ErrJournalInUse
+	}
+	if !mine.Mode().IsRegular() {
+		return errors.New("it is no regular file")
+	}
+	return nil
+}
+
+// ReadJournal returns the leases that are open, the oldest first, also while a gateway uses the file.
+func ReadJournal(path string) ([]Entry, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read lease journal: %w", err)
+	}
+	defer func() { _ = file.Close() }()
+	open, err := entries(file)
+	if err != nil {
+		return nil, fmt.Errorf("read lease journal %s: %w", path, err)
+	}
+	return slices.SortedFunc(maps.Values(open), func(a, b Entry) int { return a.Issued.Compare(b.Issued) }), nil
+}
+
+// entries reads what is open. The last line may be torn: its lease was not used.
+func entries(r io.Reader) (map[string]Entry, error) {
+	open := make(map[string]Entry)
+	lines := bufio.NewReaderSize(r, maxJournalLine)
+	for n := 1; ; n++ {
+		text, err := lines.ReadSlice('\n')
+		switch {
+		case errors.Is(err, io.EOF):
+			return open, nil
+		case err != nil:
+			return nil, fmt.Errorf("line %d: %w", n, err)
+		}
+		var l line
+		if err := json.Unmarshal(text, &l); err != nil || (l.Opened == nil) == (l.Ended == "") {
+			return nil, fmt.Errorf("line %d is not a journal's: move the file away, and look for roles that were left behind", n)
+		}
+		if l.Opened == nil {
+			delete(open, l.Ended)
+			continue
+		}
+		open[l.Opened.Hash()] = *l.Opened
+	}
+}
+
+// opened returns when the lease is on the disk. When it cannot be, the credential must not be used.
+func (j *journal) opened(e Entry) error {
+	j.mu.Lock()
+	err := j.append(line{Opened: &e})
+	if err == nil {
+		j.open[e.Hash()] = e
+		j.written++
+	}
+	mine := j.written
+	j.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("write lease journal: %w", err)
+	}
+	return j.sync(mine)
+}
+
+// sync has the first of those who wait write for all of them.
+func (j *journal) sync(mine uint64) error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	if j.synced >= mine {
+		return nil
+	}
+	j.mu.Lock()
+	file, upTo := j.file, j.written
+	j.mu.Unlock()
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("sync lease journal: %w", err)
+	}
+	j.synced = upTo
+	return nil
+}
+
+// ended notes that a lease needs no revocation any more.
+func (j *journal) ended(hash string) error {
+	j.mu.Lock()
+	_, known := j.open[hash]
+	delete(j.open, hash)
+	var err error
+	if known {
+		err = j.append(line{Ended: hash})
+	}
+	long := j.size > compactAt
+	j.mu.Unlock()
+	if err == nil && long {
+		err = j.shorten()
+	}
+	if err != nil {
+		return fmt.Errorf("write lease journal: %w", err)
+	}
+	return nil
+}
+
+// shorten compacts a journal that is long, at a time when nobody syncs it.
+func (j *journal) shorten() error {
+	j.syncing.Lock()
+	defer j.syncing.Unlock()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.size <= compactAt {
+		return nil
+	}
+	return j.compact()
+}
+
+// append adds a line; half a line is taken back. The lock is held.
+func (j *journal) append(l line) error {
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	n, err := j.file.WriteAt(append(text, '\n'), j.size)
+	if err != nil {
+		return errors.Join(err, j.file.Truncate(j.size))
+	}
+	j.size += int64(n)
+	return nil
+}
+
+// compact writes the journal anew, with what is open. Both locks are held, or nobody else knows the journal.
+func (j *journal) compact() (err error) {
+	file, err := os.CreateTemp(filepath.Dir(j.path), ".leases-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, file.Close(), os.Remove(file.Name()))
+		}
+	}()
+	if err := lock(file); err != nil {
+		return err
+	}
+	next := &journal{file: file}
+	for _, e := range j.open {
+		if err := next.append(line{Opened: &e}); err != nil {
+			return err
+		}
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), j.path); err != nil {
+		return err
+	}
+	old := j.file
+	j.file, j.size, j.synced = file, next.size, j.written // a file that was synced whole
+	return errors.Join(syncDirectory(filepath.Dir(j.path)), old.Close())
+}
+
+func syncDirectory(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+func (j *journal) close() error { return j.file.Close() }

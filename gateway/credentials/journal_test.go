@@ -1,0 +1,215 @@
+package credentials
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func entry(n int) Entry {
+	at := time.Date(2026, 1, 2, 3, 4, n, 0, time.UTC)
+	return Entry{ID: fmt.Sprintf("database/creds/app/%d", n), Role: "app", Username: fmt.Sprintf("v-app-%d", n), Issued: at, Expires: at.Add(time.Hour)}
+}
+
+// opens opens a journal and closes it with the test.
+func opens(t *testing.T, path string) (*journal, []Entry) {
+	t.Helper()
+	j, left, err := openJournal(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = j.close() })
+	return j, left
+}
+
+func TestJournalRemembers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, left := opens(t, path)
+	if len(left) != 0 {
+		t.Errorf("a new journal knows %v", left)
+	}
+	for n := range 4 {
+		if err := j.opened(entry(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, hash := range []string{entry(1).Hash(), entry(1).Hash(), entry(9).Hash()} {
+		if err := j.ended(hash); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []Entry{entry(0), entry(2), entry(3)}
+	read, err := ReadJournal(path)
+	if diff := cmp.Diff(want, read); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	_ = j.close()
+	if _, left = opens(t, path); cmp.Diff(want, left) != "" {
+		t.Errorf("a restart finds %v", left)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
+
+// TestJournalTorn: a gateway that is killed while it writes a line has not used that lease.
+func TestJournalTorn(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	if err := errors.Join(j.opened(entry(0)), j.opened(entry(1)), j.close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := strings.Index(string(whole), "\n") + 1
+	for cut := first; cut < len(whole); cut++ {
+		if err := os.WriteFile(path, whole[:cut], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		j, left, err := openJournal(path)
+		if err != nil || len(left) != 1 || left[0].ID != entry(0).ID {
+			t.Fatalf("cut at %d: %v, %v", cut, left, err)
+		}
+		if err := errors.Join(j.opened(entry(2)), j.close()); err != nil {
+			t.Fatal(err)
+		}
+		if read, err := ReadJournal(path); err != nil || len(read) != 2 {
+			t.Fatalf("cut at %d, and written on: %v, %v", cut, read, err)
+		}
+	}
+}
+
+func TestJournalIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"text":     "hello\n",
+		"nothing":  "{}\n",
+		"both":     `{"opened":{"id":"x"},"ended":"y"}` + "\n",
+		"too long": `{"ended":"` + strings.Repeat("x", maxJournalLine) + `"}` + "\n",
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openJournal(path); err == nil || !strings.Contains(err.Error(), "line 1") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || string(kept) != content {
+			t.Errorf("%s: the file was changed", name)
+		}
+	}
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(filepath.Join(dir, "elsewhere"), link); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := openJournal(link); err == nil {
+		t.Error("a symbolic link was followed")
+	}
+}
+
+func TestJournalOfAnother(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	if _, _, err := openJournal(path); !errors.Is(err, ErrJournalInUse) {
+		t.Errorf("a second gateway: %v", err)
+	}
+	if err := j.opened(entry(0)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJournalIsShortened while sessions come and go, and loses nothing.
+func TestJournalIsShortened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	name := strings.Repeat("n", 8<<10)
+	var sessions sync.WaitGroup
+	for worker := range 8 {
+		sessions.Go(func() {
+			for n := range 100 {
+				e := entry(worker*100 + n)
+				e.Username = name
+				if err := j.opened(e); err != nil {
+					t.Error(err)
+				}
+				if n == 0 {
+					continue // stays open
+				}
+				if err := j.ended(e.Hash()); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	sessions.Wait()
+	if read, err := ReadJournal(path); err != nil || len(read) != 8 {
+		t.Errorf("%d leases are open, want 8: %v", len(read), err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Size() > compactAt+16*maxJournalLine {
+		t.Errorf("the journal has %d bytes", info.Size())
+	}
+}
+
+// TestSweep: what an earlier gateway has left open is revoked, and a lease is in the journal before its credential is used.
+func TestSweep(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	if err := errors.Join(j.opened(entry(0)), j.opened(entry(1)), j.close()); err != nil {
+		t.Fatal(err)
+	}
+	fake := newFakeVault()
+	fake.leases[entry(0).ID], fake.leases[entry(1).ID] = time.Now().Add(time.Hour), time.Now().Add(time.Hour)
+	journaled := func(t *testing.T) VaultConfig {
+		cfg := given(t)
+		cfg.JournalFile = path
+		return cfg
+	}
+	bubble(t, journaled, fake, func(t *testing.T, v *Vault) {
+		settle()
+		if fake.held() != 0 {
+			t.Errorf("%d leases were left", fake.held())
+		}
+		lease := issue(t, v)
+		if read, err := ReadJournal(path); err != nil || len(read) != 1 || read[0].Username != lease.Username {
+			t.Errorf("the journal knows %v: %v", read, err)
+		}
+		if err := <-v.Revoker().Revoke(lease); err != nil {
+			t.Error(err)
+		}
+		if read, err := ReadJournal(path); err != nil || len(read) != 0 {
+			t.Errorf("after the revocation the journal knows %v: %v", read, err)
+		}
+	})
+}
+
+// TestJournalFails: a credential that would be forgotten is not used, and Vault takes it back.
+func TestJournalFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	fake := newFakeVault()
+	journaled := func(t *testing.T) VaultConfig {
+		cfg := given(t)
+		cfg.JournalFile = path
+		return cfg
+	}
+	bubble(t, journaled, fake, func(t *testing.T, v *Vault) {
+		if err := v.journal.close(); err != nil { // as a disk that is gone
+			t.Fatal(err)
+		}
+		if _, err := v.Issue(t.Context(), "app"); kindOfError(t, err) != Unavailable {
+			t.Errorf("Issue: %v", err)
+		}
+		settle()
+		if fake.held() != 0 {
+			t.Errorf("%d leases are left", fake.held())
+		}
+	})
+}

@@ -336,25 +336,7 @@ func TestVaultTokenRevoked(t *testing.T) {
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	value(t, conn, "SELECT 'ok'")
 	_ = conn.Close(t.Context())
-	client := shared.services.Vault.Client
-	accessors, err := client.Logical().ListWithContext(t.Context(), "auth/token/accessors")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, _ := accessors.Data["keys"].([]any)
-	for _, key := range keys {
-		accessor, _ := key.(string)
-		info, err := client.Auth().Token().LookupAccessorWithContext(t.Context(), accessor)
-		if err != nil || info == nil {
-			continue // expired meanwhile
-		}
-		if path, _ := info.Data["path"].(string); path != "auth/approle/login" {
-			continue
-		}
-		if err := client.Auth().Token().RevokeAccessorWithContext(t.Context(), accessor); err != nil {
-			t.Fatal(err)
-		}
-	}
+	revokeLogins(t, shared.services.Vault.Client)
 	for _, gateway := range []*stack.Gateway{g, shared.gateway} {
 		eventually(t, 20*time.Second, func() error {
 			conn, err := login{gateway: gateway, account: stack.Analyst}.open(t)

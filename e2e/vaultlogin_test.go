@@ -135,7 +135,7 @@ func runVault(t *testing.T, cfg credentials.VaultConfig) *credentials.Vault {
 	return v
 }
 
-// revokeLogins is an operator who revokes every token of the gateway's policy.
+// revokeLogins is an operator who revokes every token that somebody has logged in for.
 func revokeLogins(t *testing.T, client *api.Client) {
 	t.Helper()
 	accessors, err := client.Logical().ListWithContext(t.Context(), "auth/token/accessors")

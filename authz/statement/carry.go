@@ -27,7 +27,7 @@ func (w *walker) explainStatement(n *pg.ExplainStmt) {
 	if w.facts.explain == nil {
 		w.facts.explain = explain
 	}
-	w.fields(n.ProtoReflect())
+	w.fields(n)
 }
 
 // copyStatement walks a COPY.
@@ -51,7 +51,7 @@ func (w *walker) copyStatement(n *pg.CopyStmt) {
 	if n.GetRelation() != nil {
 		w.copyRelation(n)
 	}
-	w.fields(n.ProtoReflect(), "relation")
+	w.fields(n, "relation")
 }
 
 func (w *walker) copyRelation(n *pg.CopyStmt) {

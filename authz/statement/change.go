@@ -22,7 +22,7 @@ func (w *walker) rows(r *relation, names ...string) {
 func (w *walker) insert(n *pg.InsertStmt) {
 	w.push()
 	defer w.pop()
-	w.visit("InsertStmt.with_clause", n.GetWithClause().ProtoReflect())
+	w.visit("InsertStmt.with_clause", n.GetWithClause())
 	w.node("InsertStmt.select_stmt", n.GetSelectStmt())
 
 	_, r := w.target(n.GetRelation(), "insert")
@@ -32,7 +32,7 @@ func (w *walker) insert(n *pg.InsertStmt) {
 	}
 	w.onConflict(r, n.GetOnConflictClause())
 	w.rows(r, "old", "new")
-	w.fields(n.ProtoReflect(), "with_clause", "select_stmt", "relation", "on_conflict_clause")
+	w.fields(n, "with_clause", "select_stmt", "relation", "on_conflict_clause")
 }
 
 // onConflict walks ON CONFLICT. DO UPDATE reads the row that is there; DO NOTHING tells whether there is one, which takes the right to
@@ -50,7 +50,7 @@ func (w *walker) onConflict(r *relation, n *pg.OnConflictClause) {
 		r.access["update"] = struct{}{}
 		w.assigned(r, n.GetTargetList())
 	}
-	w.visit("InsertStmt.on_conflict_clause", n.ProtoReflect())
+	w.visit("InsertStmt.on_conflict_clause", n)
 }
 
 // assigned records the columns a list of assignments or an INSERT's column list names.
@@ -65,26 +65,26 @@ func (w *walker) assigned(r *relation, list []*pg.Node) {
 func (w *walker) update(n *pg.UpdateStmt) {
 	w.push()
 	defer w.pop()
-	w.visit("UpdateStmt.with_clause", n.GetWithClause().ProtoReflect())
+	w.visit("UpdateStmt.with_clause", n.GetWithClause())
 	it, r := w.target(n.GetRelation(), "update")
 	w.assigned(r, n.GetTargetList())
 	w.from("UpdateStmt.from_clause", n.GetFromClause())
 	w.where(it, n.GetRelation(), "UpdateStmt.where_clause", n.GetWhereClause())
 	w.nodes("UpdateStmt.target_list", n.GetTargetList())
 	w.rows(r, "old", "new")
-	w.fields(n.ProtoReflect(), "with_clause", "relation", "from_clause", "where_clause", "target_list")
+	w.fields(n, "with_clause", "relation", "from_clause", "where_clause", "target_list")
 	w.writesSettings(n.GetRelation())
 }
 
 func (w *walker) delete(n *pg.DeleteStmt) {
 	w.push()
 	defer w.pop()
-	w.visit("DeleteStmt.with_clause", n.GetWithClause().ProtoReflect())
+	w.visit("DeleteStmt.with_clause", n.GetWithClause())
 	it, r := w.target(n.GetRelation(), "delete")
 	w.from("DeleteStmt.using_clause", n.GetUsingClause())
 	w.where(it, n.GetRelation(), "DeleteStmt.where_clause", n.GetWhereClause())
 	w.rows(r, "old", "new")
-	w.fields(n.ProtoReflect(), "with_clause", "relation", "using_clause", "where_clause")
+	w.fields(n, "with_clause", "relation", "using_clause", "where_clause")
 }
 
 // merge walks a MERGE. Whatever it does, it reads the target to find its rows. Each WHEN sees the target, the source or both, so none of
@@ -92,7 +92,7 @@ func (w *walker) delete(n *pg.DeleteStmt) {
 func (w *walker) merge(n *pg.MergeStmt) {
 	w.push()
 	defer w.pop()
-	w.visit("MergeStmt.with_clause", n.GetWithClause().ProtoReflect())
+	w.visit("MergeStmt.with_clause", n.GetWithClause())
 	it, r := w.target(n.GetRelation(), "select")
 	w.from("MergeStmt.source_relation", []*pg.Node{n.GetSourceRelation()})
 	w.scope.declaring = true
@@ -102,7 +102,7 @@ func (w *walker) merge(n *pg.MergeStmt) {
 		w.mergeWhen(r, n.GetRelation(), clause.GetMergeWhenClause(), joined)
 	}
 	w.rows(r, "old", "new")
-	w.fields(n.ProtoReflect(), "with_clause", "relation", "source_relation", "join_condition")
+	w.fields(n, "with_clause", "relation", "source_relation", "join_condition")
 	w.writesSettings(n.GetRelation())
 }
 

@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 
 // command records the command tag of a statement wherever it stands. A SELECT counts where it is run for itself, not where it is an
 // expression, a FROM entry or the source of an INSERT.
-func (w *walker) command(at place, message proto.Message) {
+func (w *walker) command(at place, t *messageType, message proto.Message) {
 	if n, ok := message.(*pg.SelectStmt); ok {
 		if !selectPlaces[at] {
 			return
@@ -19,8 +20,8 @@ func (w *walker) command(at place, message proto.Message) {
 			w.facts.runs("SELECT INTO")
 		}
 	}
-	if !partPlaces[at] {
-		w.facts.runs(commandTag(message))
+	if tag := t.commandTag(message); tag != "" && !partPlaces[at] {
+		w.facts.runs(tag)
 	}
 }
 
@@ -57,20 +58,15 @@ func outerCommand(n *pg.Node) string {
 	if message == nil {
 		return ""
 	}
-	return commandTag(message)
+	return typeOf(message).commandTag(message)
 }
 
-// inner is the message in a Node.
+// inner is the message in a Node; nil when there is none.
 func inner(n *pg.Node) proto.Message {
-	m := n.ProtoReflect()
-	if !m.IsValid() {
+	if n.GetNode() == nil {
 		return nil
 	}
-	field := m.WhichOneof(nodeOneof)
-	if field == nil {
-		return nil
-	}
-	return m.Get(field).Message().Interface()
+	return messageIn(reflect.ValueOf(n.GetNode()).Elem().Field(0))
 }
 
 // class sorts a statement. What only carries another one is of that one's class.
@@ -125,9 +121,9 @@ var transactionTags = map[pg.TransactionStmtKind]string{
 }
 
 // commandTag is PostgreSQL's command tag of a statement (CreateCommandTag in utility.c); "" for what is no statement.
-func commandTag(message proto.Message) string {
-	if tag, ok := plainTags[message.ProtoReflect().Descriptor().Name()]; ok {
-		return tag
+func (t *messageType) commandTag(message proto.Message) string {
+	if t.tag != "" {
+		return t.tag
 	}
 	switch n := message.(type) {
 	case *pg.TransactionStmt:

@@ -2,7 +2,7 @@ package statement
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/proto"
 )
 
 // notARelation marks places where the grammar uses a RangeVar for another name.
@@ -55,8 +55,8 @@ var accessAt = map[place]string{
 }
 
 // definition adds the facts of commands that define, maintain or name objects. It reports whether it has walked the fields.
-func (w *walker) definition(m protoreflect.Message) bool {
-	switch n := m.Interface().(type) {
+func (w *walker) definition(m proto.Message) bool {
+	switch n := m.(type) {
 	case *pg.CreateSchemaStmt:
 		w.createSchema(n)
 		return true
@@ -89,7 +89,7 @@ func (w *walker) definition(m protoreflect.Message) bool {
 }
 
 // about walks a command on one relation, whose columns its expressions read: old and new are its rows in rules and triggers.
-func (w *walker) about(m protoreflect.Message, n *pg.RangeVar) bool {
+func (w *walker) about(m proto.Message, n *pg.RangeVar) bool {
 	w.push()
 	defer w.pop()
 	if n != nil {
@@ -112,7 +112,7 @@ func (w *walker) createSchema(n *pg.CreateSchemaStmt) {
 			created.Schemaname = schema
 		}
 	}
-	w.fields(n.ProtoReflect())
+	w.fields(n)
 }
 
 func createdRelation(n *pg.Node) *pg.RangeVar {
@@ -132,8 +132,8 @@ func createdRelation(n *pg.Node) *pg.RangeVar {
 }
 
 // object adds the names that commands on objects give as lists of strings.
-func (w *walker) object(m protoreflect.Message) {
-	switch n := m.Interface().(type) {
+func (w *walker) object(m proto.Message) {
+	switch n := m.(type) {
 	case *pg.DropStmt:
 		for _, name := range n.GetObjects() {
 			w.namedObject(n.GetRemoveType(), name, "drop")

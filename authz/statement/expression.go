@@ -100,6 +100,7 @@ func (w *walker) qualifiedColumn(schema, name, column string) {
 
 // fieldsOf returns the names of a reference and whether a star ends it.
 func fieldsOf(fields []*pg.Node) (parts []string, star bool) {
+	parts = make([]string, 0, len(fields))
 	for _, field := range fields {
 		if field.GetAStar() != nil {
 			star = true

@@ -208,7 +208,9 @@ func orEmpty[T any](list []T) []T {
 }
 
 func sorted(set map[string]struct{}) []string {
-	return orEmpty(slices.Sorted(maps.Keys(set)))
+	words := slices.AppendSeq(make([]string, 0, len(set)), maps.Keys(set))
+	slices.Sort(words)
+	return words
 }
 
 func sortedNames(set map[Name]struct{}) []Name {

@@ -2,13 +2,11 @@ package statement
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/proto"
 )
 
 // handle gives a message to its handler. It reports whether the handler has walked the fields; if not, the walk goes on through them.
-func (w *walker) handle(at place, m protoreflect.Message) bool {
-	message := m.Interface()
-	w.command(at, message)
+func (w *walker) handle(at place, message proto.Message) bool {
 	switch n := message.(type) {
 	case *pg.SelectStmt:
 		w.selectStatement(n)
@@ -35,7 +33,7 @@ func (w *walker) handle(at place, m protoreflect.Message) bool {
 	default:
 		w.expression(message)
 		w.sessionStatement(message)
-		return w.definition(m)
+		return w.definition(message)
 	}
 	return true
 }

@@ -2,12 +2,12 @@ package statement
 
 import (
 	pg "github.com/pganalyze/pg_query_go/v6"
-	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/proto"
 )
 
 // hidden records what a command does that its text does not show: code in a string, or relations it does not name.
-func (w *walker) hidden(m protoreflect.Message) {
-	switch n := m.Interface().(type) {
+func (w *walker) hidden(m proto.Message) {
+	switch n := m.(type) {
 	case *pg.DoStmt:
 		w.facts.word(factOpaque, "DO")
 	case *pg.CallStmt:
@@ -34,8 +34,8 @@ func (w *walker) hidden(m protoreflect.Message) {
 // everyRelation is in Opaque when a command works on relations that it does not name.
 const everyRelation = "UNNAMED RELATIONS"
 
-func (w *walker) everyRelation(m protoreflect.Message) {
-	switch n := m.Interface().(type) {
+func (w *walker) everyRelation(m proto.Message) {
+	switch n := m.(type) {
 	case *pg.VacuumStmt:
 		w.hiddenIf(len(n.GetRels()) == 0, everyRelation)
 	case *pg.VacuumRelation:

@@ -72,7 +72,7 @@ func TestEveryStatementHasATag(t *testing.T) {
 			continue
 		}
 		message := (&pg.Node{}).ProtoReflect().NewField(fields.Get(i)).Message().Interface()
-		if _, isTransaction := message.(*pg.TransactionStmt); !isTransaction && commandTag(message) == "" {
+		if _, isTransaction := message.(*pg.TransactionStmt); !isTransaction && typeOf(message).commandTag(message) == "" {
 			t.Errorf("%s has no command tag", m.Name())
 		}
 	}

@@ -34,7 +34,7 @@ func parse(text string) (*Sheet, error) {
 func (w *walker) statement(raw *pg.RawStmt) Statement {
 	w.facts.command = outerCommand(raw.GetStmt())
 	w.facts.runs(w.facts.command)
-	w.visit("ParseResult.stmts", raw.ProtoReflect())
+	w.visit("ParseResult.stmts", raw)
 	s := w.facts.statement()
 	s.Class = class(raw.GetStmt(), s.Commands)
 	s.Hints.Literals = w.literals

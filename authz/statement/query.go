@@ -6,7 +6,7 @@ import pg "github.com/pganalyze/pg_query_go/v6"
 func (w *walker) selectStatement(n *pg.SelectStmt) {
 	w.push()
 	defer w.pop()
-	w.visit("SelectStmt.with_clause", n.GetWithClause().ProtoReflect())
+	w.visit("SelectStmt.with_clause", n.GetWithClause())
 	w.from("SelectStmt.from_clause", n.GetFromClause())
 	for _, clause := range n.GetLockingClause() {
 		w.lock(clause.GetLockingClause(), n.GetFromClause())
@@ -16,7 +16,7 @@ func (w *walker) selectStatement(n *pg.SelectStmt) {
 			w.node("SelectStmt.sort_clause", key)
 		}
 	}
-	w.fields(n.ProtoReflect(), "with_clause", "from_clause", "sort_clause")
+	w.fields(n, "with_clause", "from_clause", "sort_clause")
 }
 
 // namesOutput says whether a sort key is an output column by name: ORDER BY looks there first (findTargetlistEntrySQL92 in

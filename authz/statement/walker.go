@@ -2,9 +2,11 @@ package statement
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -35,82 +37,78 @@ func (w *walker) incomplete(format string, args ...any) {
 type place string
 
 // visit walks one message.
-func (w *walker) visit(at place, m protoreflect.Message) {
-	if !m.IsValid() {
+func (w *walker) visit(at place, m proto.Message) {
+	pointer := reflect.ValueOf(m)
+	if pointer.IsNil() {
 		return
 	}
-	name := m.Descriptor().Name()
-	if name == "Node" {
-		w.unwrap(at, m)
+	if n, ok := m.(*pg.Node); ok {
+		w.unwrap(at, n)
 		return
 	}
-	if !understood[string(name)] {
-		w.incomplete("unknown node %s", name)
+	t := typeOf(m)
+	if !t.known {
+		w.incomplete("unknown node %s", t.name)
 	}
-	if len(m.GetUnknown()) > 0 {
-		w.incomplete("unknown field in %s", name)
+	if len(m.ProtoReflect().GetUnknown()) > 0 {
+		w.incomplete("unknown field in %s", t.name)
 	}
+	w.command(at, t, m)
 	if !w.handle(at, m) {
-		w.fields(m)
+		w.members(t, pointer.Elem())
 	}
 }
 
 // unwrap visits what a Node holds. The grammar leaves some Nodes empty (DISTINCT without ON, an omitted slice bound).
-func (w *walker) unwrap(at place, m protoreflect.Message) {
-	if len(m.GetUnknown()) > 0 {
+func (w *walker) unwrap(at place, n *pg.Node) {
+	if len(n.ProtoReflect().GetUnknown()) > 0 {
 		w.incomplete("unknown node at %s", at)
 	}
-	if field := m.WhichOneof(nodeOneof); field != nil {
-		w.visit(at, m.Get(field).Message())
+	if m := inner(n); m != nil {
+		w.visit(at, m)
 	}
 }
-
-var nodeOneof = (&pg.Node{}).ProtoReflect().Descriptor().Oneofs().Get(0)
 
 // fields walks all fields of a message but those a handler has walked already.
-func (w *walker) fields(m protoreflect.Message, done ...protoreflect.Name) {
-	descriptors := m.Descriptor().Fields()
-	for i := range descriptors.Len() {
-		field := descriptors.Get(i)
-		if slices.Contains(done, field.Name()) {
-			continue
-		}
-		w.field(m, field)
-	}
+func (w *walker) fields(m proto.Message, done ...protoreflect.Name) {
+	w.members(typeOf(m), reflect.ValueOf(m).Elem(), done...)
 }
 
-func (w *walker) field(m protoreflect.Message, field protoreflect.FieldDescriptor) {
-	switch field.Kind() {
-	case protoreflect.EnumKind:
-		w.enum(m, field)
-	case protoreflect.MessageKind:
-		if !m.Has(field) {
-			return
-		}
-		at := place(string(m.Descriptor().Name()) + "." + string(field.Name()))
-		if !field.IsList() {
-			w.visit(at, m.Get(field).Message())
-			return
-		}
-		list := m.Get(field).List()
-		for i := range list.Len() {
-			w.visit(at, list.Get(i).Message())
+func (w *walker) members(t *messageType, message reflect.Value, done ...protoreflect.Name) {
+	for _, f := range t.fields {
+		if f.kind != fieldPlain && !slices.Contains(done, f.name) {
+			w.field(t, f, message)
 		}
 	}
 }
 
-// enum accepts the values the grammar file names. Their zero stands for a value of the C enum that libpg_query itself does not know.
-func (w *walker) enum(m protoreflect.Message, field protoreflect.FieldDescriptor) {
-	value := m.Get(field).Enum()
-	if value == 0 || field.Enum().Values().ByNumber(value) == nil {
-		w.incomplete("unknown %s in %s", field.Enum().Name(), m.Descriptor().Name())
+func (w *walker) field(t *messageType, f *field, message reflect.Value) {
+	switch f.kind {
+	case fieldEnum:
+		if !f.enum.named[message.Field(f.index).Int()] {
+			w.incomplete("unknown %s in %s", f.enum.name, t.name)
+		}
+	case fieldMessage:
+		if value := message.Field(f.index); !value.IsNil() {
+			w.visit(f.at, messageIn(value))
+		}
+	case fieldMember:
+		if wrapper := message.Field(f.index).Elem(); wrapper.IsValid() && wrapper.Type().Elem() == f.wrapper {
+			w.visit(f.at, messageIn(wrapper.Elem().Field(0)))
+		}
+	case fieldNodes:
+		w.nodes(f.at, *nodesIn(message.Field(f.index)))
+	case fieldMessages, fieldOther:
+		if message.Field(f.index).Len() > 0 {
+			w.incomplete("unknown %s in %s", f.name, t.name)
+		}
 	}
 }
 
 // node, nodes and clause walk a handler's own fields under the place they stand in.
 func (w *walker) node(at place, n *pg.Node) {
 	if n != nil {
-		w.visit(at, n.ProtoReflect())
+		w.unwrap(at, n)
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // parse turns a text that has passed Limits.Check into its facts, all but fingerprint and normalized text. It runs in a worker: the C
 // code it calls can die on what it is given.
 func parse(text string) (*Sheet, error) {
-	tree, err := pg.Parse(text)
+	tree, err := parseTree(text)
 	if err != nil {
 		return nil, parseError(err)
 	}

@@ -213,7 +213,7 @@ func otherLiterals(random *rand.Rand, text string) string {
 }
 
 // corpusTexts are the reviewed statements, those of the scanner's tests, and some that are rich in literals.
-func corpusTexts(t *testing.T) []string {
+func corpusTexts(t testing.TB) []string {
 	t.Helper()
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {

@@ -2,16 +2,18 @@ package statement
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
-// The language between pool and worker: frames of a length (four bytes, big endian, counting what follows), a kind (one byte) and a body.
+// The language between pool and worker: frames of a length (four bytes, big endian, counting what follows), a kind (one byte) and a body,
+// which is CBOR (RFC 8949) but for a text. The pool does not trust a worker: what is decoded is no larger than its frame allows.
 //
 // The pool sends one setup, then one text at a time. The worker answers each text with facts and then its names, or with a refusal. A
-// worker that dies over the names has still given the facts.
+// worker that dies over the names has still given the facts, which the pool decodes while the worker makes the names.
 const (
 	frameSetup  = 'c' // pool: workerSetup
 	frameReady  = 'r' // worker: after setup
@@ -49,8 +51,8 @@ func writeFrame(w io.Writer, kind byte, body []byte) error {
 	return nil
 }
 
-func writeJSON(w io.Writer, kind byte, value any) error {
-	body, err := json.Marshal(value)
+func writeValue(w io.Writer, kind byte, value any) error {
+	body, err := cbor.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("encode frame: %w", err)
 	}

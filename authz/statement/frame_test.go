@@ -41,6 +41,9 @@ func TestReadFrameRefuses(t *testing.T) {
 	}
 }
 
+// noSetup is a setup that says nothing: an empty map.
+const noSetup = "\xa0"
+
 // TestWorkerRefuses gives a worker what no pool sends: it ends and says nothing.
 func TestWorkerRefuses(t *testing.T) {
 	frame := func(kind byte, body string) string {
@@ -48,7 +51,7 @@ func TestWorkerRefuses(t *testing.T) {
 		_ = writeFrame(&b, kind, []byte(body))
 		return b.String()
 	}
-	setup := frame(frameSetup, "{}")
+	setup := frame(frameSetup, noSetup)
 	tests := map[string]struct {
 		input string
 		want  int
@@ -79,7 +82,7 @@ func TestWorkerAnswers(t *testing.T) {
 	for _, frame := range []struct {
 		kind byte
 		body string
-	}{{frameSetup, "{}"}, {frameText, "SELECT 1"}, {frameText, "SELEC 1"}, {frameText, ""}} {
+	}{{frameSetup, noSetup}, {frameText, "SELECT 1"}, {frameText, "SELEC 1"}, {frameText, ""}} {
 		if err := writeFrame(&in, frame.kind, []byte(frame.body)); err != nil {
 			t.Fatal(err)
 		}

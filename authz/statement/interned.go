@@ -1,10 +1,6 @@
 package statement
 
-import (
-	"encoding/json"
-	"fmt"
-	"sync"
-)
+import "sync"
 
 // maxInternedBytes bounds the encoded facts that are remembered. An application has some hundred kinds of statements of some kilobytes.
 const maxInternedBytes = 16 << 20
@@ -17,32 +13,17 @@ type interned struct {
 	size   int
 }
 
-// sheet decodes facts and names, or finds the sheet that they decoded to before. names may be nil, when the worker has died over them.
-// replace says that the worker wants to be replaced.
-func (i *interned) sheet(facts, names []byte) (sheet *Sheet, replace bool, err error) {
+// sheet returns the first sheet that was decoded from facts and names: this one, if they are new.
+func (i *interned) sheet(facts, names []byte, decoded *Sheet) *Sheet {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	key := make([]byte, 0, len(facts)+len(names))
 	key = append(append(key, facts...), names...)
 	if sheet := i.sheets[string(key)]; sheet != nil {
-		return sheet, false, nil
+		return sheet
 	}
-	sheet = &Sheet{}
-	if err := json.Unmarshal(facts, sheet); err != nil {
-		return nil, false, fmt.Errorf("decode facts: %w", err)
-	}
-	if names == nil {
-		return sheet, false, nil
-	}
-	var decoded textNames
-	if err := json.Unmarshal(names, &decoded); err != nil {
-		return nil, false, fmt.Errorf("decode names: %w", err)
-	}
-	sheet.Fingerprint, sheet.Normalized = decoded.Fingerprint, decoded.Normalized
-	if !decoded.Replace { // or the next one with these names would be told to go too
-		i.keep(string(key), sheet)
-	}
-	return sheet, decoded.Replace, nil
+	i.keep(string(key), decoded)
+	return decoded
 }
 
 func (i *interned) keep(key string, sheet *Sheet) {

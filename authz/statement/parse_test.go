@@ -8,11 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
+	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // FuzzParse looks for texts within the limits that break the parser or the walker, and for sheets that do not say what they must: a
-// command for every statement, every list there, also after a journey through JSON.
+// command for every statement, every list there, also when the pool gets them.
 func FuzzParse(f *testing.F) {
 	paths, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -55,6 +57,13 @@ func checkSheet(t *testing.T, sheet *Sheet) {
 	if bytes.Contains(body, []byte(`":null`)) {
 		t.Errorf("a list is missing: %s", body)
 	}
+	if body, err = cbor.Marshal(sheet); err != nil {
+		t.Fatal(err)
+	}
+	var received Sheet
+	if err := cbor.Unmarshal(body, &received); err != nil || !cmp.Equal(sheet, &received) {
+		t.Errorf("the pool gets %v\n%s", err, cmp.Diff(sheet, &received))
+	}
 	for _, s := range sheet.Statements {
 		if s.Command == "" || s.Class == "" || len(s.Commands) == 0 || s.Commands[0] != s.Command {
 			t.Errorf("got command %q, class %q, commands %q", s.Command, s.Class, s.Commands)
@@ -88,7 +97,7 @@ func BenchmarkEncode(b *testing.B) {
 	}
 	for b.Loop() {
 		var buffer bytes.Buffer
-		if err := writeJSON(&buffer, frameFacts, sheet); err != nil {
+		if err := writeValue(&buffer, frameFacts, sheet); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -99,12 +108,12 @@ func BenchmarkDecode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	body, err := json.Marshal(sheet)
+	body, err := cbor.Marshal(sheet)
 	if err != nil {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if err := json.Unmarshal(body, &Sheet{}); err != nil {
+		if err := cbor.Unmarshal(body, &Sheet{}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,13 +3,14 @@ package statement
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 const (
@@ -78,7 +79,7 @@ func (p *process) keep(cmd *exec.Cmd, started chan<- error) {
 
 func (p *process) setup(memory int64) error {
 	p.deadline(startTimeout)
-	if err := writeJSON(p.in, frameSetup, workerSetup{MemoryBytes: memory}); err != nil {
+	if err := writeValue(p.in, frameSetup, workerSetup{MemoryBytes: memory}); err != nil {
 		return err
 	}
 	kind, _, err := readFrame(p.read)
@@ -127,25 +128,32 @@ var errReplace = errors.New("worker has grown")
 
 // named takes the facts and the names that follow for one sheet. It returns the size of both with it.
 func (p *process) named(facts []byte, sheets *interned) (*Sheet, int, error) {
+	sheet := &Sheet{}
+	if err := cbor.Unmarshal(facts, sheet); err != nil {
+		return nil, 0, fmt.Errorf("decode facts: %w", err)
+	}
 	kind, names, lost := readFrame(p.read)
 	if lost == nil && kind != frameNames {
 		names, lost = nil, errors.New("worker sent no names")
 	}
-	sheet, replace, err := sheets.sheet(facts, names)
-	switch {
-	case err != nil:
-		return nil, 0, err
-	case lost != nil:
+	if lost != nil {
 		return sheet, len(facts), lost // the facts hold all the same
-	case replace:
-		return sheet, len(facts) + len(names), errReplace
 	}
-	return sheet, len(facts) + len(names), nil
+	var decoded textNames
+	if err := cbor.Unmarshal(names, &decoded); err != nil {
+		return nil, 0, fmt.Errorf("decode names: %w", err)
+	}
+	sheet.Fingerprint, sheet.Normalized = decoded.Fingerprint, decoded.Normalized
+	size := len(facts) + len(names)
+	if decoded.Replace {
+		return sheet, size, errReplace // and not remembered by these names: the next worker with them would be told to go too
+	}
+	return sheets.sheet(facts, names, sheet), size, nil
 }
 
 // decode decodes a refusal and returns it as the error.
 func decode[T error](body []byte, refusal T) error {
-	if err := json.Unmarshal(body, &refusal); err != nil {
+	if err := cbor.Unmarshal(body, &refusal); err != nil {
 		return fmt.Errorf("decode refusal: %w", err)
 	}
 	return refusal

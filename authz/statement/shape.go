@@ -196,7 +196,7 @@ func (p *Pool) ofShape(text string, memory *Memory) (*Sheet, bool) {
 }
 
 // decodedFactor is how much larger facts are as Go values than encoded, an estimate.
-const decodedFactor = 4
+const decodedFactor = 6
 
 // learn remembers the sheet of a text, and for all texts of its shape if it is theirs. encoded is the size of its encoded form. It returns
 // the sheet that is remembered for the text: whoever came first.

@@ -6,7 +6,7 @@ package statement
 // Sheet is what one SQL text says, statement by statement: the facts that policies read.
 //
 // It is immutable once returned and shared between sessions. Its JSON form is the `statement` part of the policy input
-// (policies/README.md) and travels between the worker process and the gateway.
+// (policies/README.md); between the worker process and the gateway it travels as CBOR, under the same names.
 type Sheet struct {
 	Complete    bool        `json:"complete"`             // every node was understood; policy denies what is not
 	Resolved    bool        `json:"resolved"`             // names were looked up in the catalog: the facts are about what they mean

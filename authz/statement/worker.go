@@ -2,11 +2,12 @@ package statement
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"runtime/debug"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // Exit codes of WorkerMain.
@@ -36,7 +37,7 @@ func serveTexts(stdin io.Reader, stdout io.Writer, process bool) int {
 	in := bufio.NewReader(stdin)
 	kind, body, err := readFrame(in)
 	var setup workerSetup
-	if err != nil || kind != frameSetup || json.Unmarshal(body, &setup) != nil {
+	if err != nil || kind != frameSetup || cbor.Unmarshal(body, &setup) != nil {
 		return exitFrames
 	}
 	worker := worker{out: stdout, memory: setup.MemoryBytes, process: process}
@@ -97,14 +98,14 @@ func (k *worker) answer(text string) error {
 	)
 	switch {
 	case errors.As(err, &syntax):
-		return writeJSON(k.out, frameSyntax, syntax)
+		return writeValue(k.out, frameSyntax, syntax)
 	case errors.As(err, &limit):
-		return writeJSON(k.out, frameLimit, limit)
+		return writeValue(k.out, frameLimit, limit)
 	}
-	if err := writeJSON(k.out, frameFacts, sheet); err != nil {
+	if err := writeValue(k.out, frameFacts, sheet); err != nil {
 		return err
 	}
 	names := textNames{Replace: k.grown(text)}
 	names.Fingerprint, names.Normalized = normalize(text)
-	return writeJSON(k.out, frameNames, names)
+	return writeValue(k.out, frameNames, names)
 }

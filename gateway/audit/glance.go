@@ -10,7 +10,7 @@ func harmless(sql string) bool {
 		switch glances[sql[i]] {
 		case glanceNothing:
 		case glanceWord:
-			if i+1 < len(sql) && glanceSeconds[sql[i+1]] && announces(sql[i:]) {
+			if i+1 < len(sql) && glanceSeconds[sql[i]&glanceLetters]&(1<<(sql[i+1]&glanceLetters)) != 0 && announces(sql[i:]) {
 				return false
 			}
 		case glanceQuote:
@@ -53,15 +53,19 @@ const (
 	glanceDouble        // -- and /*: what stands in a comment is between two tokens, and no token
 )
 
-var glances, glanceSeconds = func() (firsts [256]uint8, seconds [256]bool) {
+// glanceSeconds has, for the first letter of a word, a bit for each second letter: of both the last five bits, in which upper and lower case
+// are alike.
+var glances, glanceSeconds = func() (firsts [256]uint8, seconds [glanceLetters + 1]uint32) {
 	for _, word := range append(places[:], secretWords[:]...) {
 		firsts[word[0]], firsts[word[0]&^0x20] = glanceWord, glanceWord
-		seconds[word[1]], seconds[word[1]&^0x20] = true, true
+		seconds[word[0]&glanceLetters] |= 1 << (word[1] & glanceLetters)
 	}
 	firsts['\''], firsts['"'], firsts[':'], firsts['-'], firsts['/'] = glanceQuote, glanceQuote, glanceURL, glanceDouble, glanceDouble
 	firsts['\\'], firsts['$'], firsts['|'] = glanceSign, glanceSign, glanceSign
 	return firsts, seconds
 }()
+
+const glanceLetters = 0x1f
 
 func announces(text string) bool {
 	for _, words := range [][]string{secretWords[:], places[:]} {
@@ -76,7 +80,9 @@ func announces(text string) bool {
 
 // continues says whether a literal follows, perhaps with a prefix.
 func continues(rest string) bool {
-	rest = strings.TrimLeft(rest, " \t\n\r\f\v")
+	for rest != "" && (rest[0] == ' ' || rest[0] >= '\t' && rest[0] <= '\r') {
+		rest = rest[1:]
+	}
 	for n := 0; n < len(rest) && n <= len("U&"); n++ {
 		if rest[n] == '\'' {
 			return true

@@ -150,30 +150,25 @@ func (b *bounds) punctuation(c byte) {
 
 // word takes what nests or chains without punctuation. A quoted identifier is not one of these.
 func (b *bounds) word(text string) {
-	if len(text) > len("INTERSECT") {
+	var lower [len("intersect")]byte
+	if len(text) > len(lower) {
 		return
 	}
+	for i := range len(text) {
+		lower[i] = text[i] | 0x20 // letters in lower case; no other character of a word becomes one
+	}
 	current := b.level()
-	switch {
-	case strings.EqualFold(text, "case"):
+	switch string(lower[:len(text)]) {
+	case "case":
 		b.cases++
-	case strings.EqualFold(text, "end"):
+	case "end":
 		b.cases = max(b.cases-1, 0)
-	case is(text, "union", "intersect", "except", "join"):
+	case "union", "intersect", "except", "join":
 		current.tables++
 		current.terms = 0
-	case is(text, "not", "at", "collate", "operator", "is", "isnull", "notnull", "in", "like", "ilike", "between"):
+	case "not", "at", "collate", "operator", "is", "isnull", "notnull", "in", "like", "ilike", "between":
 		current.terms++
-	case is(text, "and", "or", "when", "then", "else", "select", "from", "where", "having", "values"):
+	case "and", "or", "when", "then", "else", "select", "from", "where", "having", "values":
 		current.terms = 0
 	}
-}
-
-func is(word string, keywords ...string) bool {
-	for _, keyword := range keywords {
-		if strings.EqualFold(word, keyword) {
-			return true
-		}
-	}
-	return false
 }

@@ -24,6 +24,13 @@ var judgings = []struct{ benchmark, name string }{
 	{"BenchmarkFirstSight", "a new join of ten tables"},
 }
 
+// firstSights are the parts of the last, by the unit of the median.
+var firstSights = []struct{ unit, name string }{
+	{"worker-p50-ns", "– its facts, from a worker"},
+	{"catalog-p50-ns", "– what its names mean, from the catalog"},
+	{"policy-p50-ns", "– policy, and its event"},
+}
+
 // results are what the runs of one benchmark gave, by unit.
 type results map[string][]float64
 
@@ -45,6 +52,9 @@ func judging(ctx context.Context, root string, out io.Writer) error {
 		rows = append(rows, []string{
 			j.name, "", r.median("ns/op", 1000, 2), r.median("p50-ns", 1000, 0), r.median("cpu-ns/op", 1000, 2), r.median("B/op", 1, 0), r.median("allocs/op", 1, 0),
 		})
+	}
+	for _, part := range firstSights {
+		rows = append(rows, []string{part.name, "", "–", all["BenchmarkFirstSight"].median(part.unit, 1000, 0), "–", "–", "–"})
 	}
 	writeTable(out, rows)
 	return nil

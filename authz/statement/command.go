@@ -66,7 +66,8 @@ func inner(n *pg.Node) proto.Message {
 	if n.GetNode() == nil {
 		return nil
 	}
-	return messageIn(reflect.ValueOf(n.GetNode()).Elem().Field(0))
+	m, _ := reflect.ValueOf(n.GetNode()).Elem().Field(0).Interface().(proto.Message) // a Node holds nothing else
+	return m
 }
 
 // class sorts a statement. What only carries another one is of that one's class.

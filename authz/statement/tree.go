@@ -3,6 +3,7 @@ package statement
 import (
 	"reflect"
 	"unicode/utf8"
+	"unsafe"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"github.com/pganalyze/pg_query_go/v6/parser"
@@ -26,7 +27,7 @@ func decodeTree(json string) (*pg.ParseResult, error) {
 	types := messageTypes()
 	d := treeDecoder{document: document{text: json}, node: types[reflect.TypeFor[pg.Node]()]}
 	tree := &pg.ParseResult{}
-	if err := d.message(types[reflect.TypeFor[pg.ParseResult]()], reflect.ValueOf(tree).Elem()); err != nil {
+	if err := d.message(types[reflect.TypeFor[pg.ParseResult]()], unsafe.Pointer(tree)); err != nil {
 		return nil, err
 	}
 	if d.pos != len(json) {
@@ -39,18 +40,19 @@ func decodeTree(json string) (*pg.ParseResult, error) {
 type treeDecoder struct {
 	document
 
-	node  *messageType // pg.Node
-	depth int
-	nodes []pg.Node // the next ones
+	node    *messageType // pg.Node
+	depth   int
+	nodes   []pg.Node        // the next ones
+	members []unsafe.Pointer // the next ones
 }
 
 const (
 	maxTreeDepth = 10_000 // of messages, as in protobuf's decoder
-	nodesAtOnce  = 32     // are allocated; a short statement has twenty
+	nodesAtOnce  = 32     // Nodes and members are allocated; a short statement has twenty
 )
 
 // message decodes the fields of a message.
-func (d *treeDecoder) message(t *messageType, into reflect.Value) error {
+func (d *treeDecoder) message(t *messageType, into unsafe.Pointer) error {
 	if d.depth++; d.depth > maxTreeDepth {
 		return errDocument
 	}
@@ -79,116 +81,88 @@ func (d *treeDecoder) message(t *messageType, into reflect.Value) error {
 	}
 }
 
-func (d *treeDecoder) field(f *field, message reflect.Value) error {
+// field decodes a field of the message at a place in memory, which is of the type that f is a field of.
+func (d *treeDecoder) field(f *field, message unsafe.Pointer) error {
+	at := unsafe.Add(message, f.offset)
 	switch f.kind {
 	case fieldPlain:
-		return d.plain(message.Field(f.index))
+		return d.plain(f.plain, at)
 	case fieldEnum:
-		return d.enum(f.enum, message.Field(f.index))
+		name, err := d.string()
+		*(*int32)(at) = f.enum.values[name] // one without a name stays zero, which is no value of any
+		return err
 	case fieldMessage:
-		return d.pointer(f.message, message.Field(f.index))
+		into := d.newMessage(f.message)
+		*(*unsafe.Pointer)(at) = into
+		return d.message(f.message, into)
 	case fieldMember:
-		return d.member(f, message.Field(f.index))
-	case fieldNodes:
-		return d.list(nodesIn(message.Field(f.index)))
-	case fieldMessages:
-		return d.messages(f.message, message.Field(f.index))
+		into := d.newMessage(f.message)
+		*(*oneofWords)(at) = oneofWords{f.itab, d.newMember(into)}
+		return d.message(f.message, into)
+	case fieldNodes, fieldMessages:
+		return d.list(f.message, (*[]unsafe.Pointer)(at))
 	default:
 		return errDocument
 	}
 }
 
-// pointer makes the message that a field points to.
-func (d *treeDecoder) pointer(t *messageType, field reflect.Value) error {
-	if t == d.node {
-		n := d.newNode()
-		field.Set(reflect.ValueOf(n))
-		return d.message(t, reflect.ValueOf(n).Elem())
+func (d *treeDecoder) newMessage(t *messageType) unsafe.Pointer {
+	if t != d.node {
+		return reflect.New(t.goType).UnsafePointer()
 	}
-	message := reflect.New(t.goType)
-	field.Set(message)
-	return d.message(t, message.Elem())
-}
-
-// member makes the message that is in a oneof.
-func (d *treeDecoder) member(f *field, oneof reflect.Value) error {
-	holder := reflect.New(f.holder).Elem()
-	wrapper, message := holder.Field(0), holder.Field(1)
-	wrapper.Field(0).Set(message.Addr())
-	oneof.Set(wrapper.Addr())
-	return d.message(f.message, message)
-}
-
-func (d *treeDecoder) list(nodes *[]*pg.Node) error {
-	if err := d.expect('['); err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		more, err := d.more(first, ']')
-		if !more || err != nil {
-			return err
-		}
-		n := d.newNode()
-		*nodes = append(*nodes, n)
-		if err := d.message(d.node, reflect.ValueOf(n).Elem()); err != nil {
-			return err
-		}
-	}
-}
-
-// messages decodes a list of messages that are no Nodes: the statements of a text.
-func (d *treeDecoder) messages(t *messageType, list reflect.Value) error {
-	if err := d.expect('['); err != nil {
-		return err
-	}
-	for first := true; ; first = false {
-		more, err := d.more(first, ']')
-		if !more || err != nil {
-			return err
-		}
-		message := reflect.New(t.goType)
-		list.Set(reflect.Append(list, message))
-		if err := d.message(t, message.Elem()); err != nil {
-			return err
-		}
-	}
-}
-
-func (d *treeDecoder) newNode() *pg.Node {
 	if len(d.nodes) == 0 {
 		d.nodes = make([]pg.Node, nodesAtOnce)
 	}
 	n := &d.nodes[0]
 	d.nodes = d.nodes[1:]
-	return n
+	return unsafe.Pointer(n)
 }
 
-func (d *treeDecoder) plain(value reflect.Value) error {
-	switch value.Kind() {
-	case reflect.String:
-		text, err := d.string()
-		value.SetString(text)
+// newMember makes the struct that a oneof holds for a member.
+func (d *treeDecoder) newMember(message unsafe.Pointer) *unsafe.Pointer {
+	if len(d.members) == 0 {
+		d.members = make([]unsafe.Pointer, nodesAtOnce)
+	}
+	m := &d.members[0]
+	d.members = d.members[1:]
+	*m = message
+	return m
+}
+
+func (d *treeDecoder) list(t *messageType, pointers *[]unsafe.Pointer) error {
+	if err := d.expect('['); err != nil {
 		return err
-	case reflect.Bool:
-		truth, err := d.truth()
-		value.SetBool(truth)
-		return err
-	case reflect.Int32, reflect.Int64:
-		number, err := d.number()
-		value.SetInt(number)
-		return err
-	case reflect.Uint32:
-		number, err := d.number()
-		value.SetUint(uint64(number)) // #nosec G115 -- an oid, from a C unsigned int
-		return err
-	default:
-		return errDocument
+	}
+	for first := true; ; first = false {
+		more, err := d.more(first, ']')
+		if !more || err != nil {
+			return err
+		}
+		into := d.newMessage(t)
+		*pointers = append(*pointers, into)
+		if err := d.message(t, into); err != nil {
+			return err
+		}
 	}
 }
 
-// enum decodes a value by its name. One without a name stays zero, which is no value of any.
-func (d *treeDecoder) enum(e *enumType, value reflect.Value) error {
-	name, err := d.string()
-	value.SetInt(e.values[name])
+func (d *treeDecoder) plain(kind reflect.Kind, at unsafe.Pointer) (err error) {
+	var number int64
+	switch kind {
+	case reflect.String:
+		*(*string)(at), err = d.string()
+	case reflect.Bool:
+		*(*bool)(at), err = d.truth()
+	case reflect.Int64:
+		*(*int64)(at), err = d.number()
+	case reflect.Int32:
+		number, err = d.number()
+		*(*int32)(at) = int32(number) // #nosec G115 -- from a C int
+	case reflect.Uint32:
+		number, err = d.number()
+		*(*uint32)(at) = uint32(number) // #nosec G115 -- from a C unsigned int
+	default:
+		err = errDocument
+	}
 	return err
 }

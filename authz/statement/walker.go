@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"unsafe"
 
 	pg "github.com/pganalyze/pg_query_go/v6"
 	"google.golang.org/protobuf/proto"
@@ -55,7 +56,7 @@ func (w *walker) visit(at place, m proto.Message) {
 	}
 	w.command(at, t, m)
 	if !w.handle(at, m) {
-		w.members(t, pointer.Elem())
+		w.members(t, pointer.UnsafePointer())
 	}
 }
 
@@ -71,37 +72,38 @@ func (w *walker) unwrap(at place, n *pg.Node) {
 
 // fields walks all fields of a message but those a handler has walked already.
 func (w *walker) fields(m proto.Message, done ...protoreflect.Name) {
-	w.members(typeOf(m), reflect.ValueOf(m).Elem(), done...)
+	w.members(typeOf(m), reflect.ValueOf(m).UnsafePointer(), done...)
 }
 
-func (w *walker) members(t *messageType, message reflect.Value, done ...protoreflect.Name) {
+// members is fields for the message at a place in memory.
+func (w *walker) members(t *messageType, message unsafe.Pointer, done ...protoreflect.Name) {
 	for _, f := range t.fields {
 		if f.kind != fieldPlain && !slices.Contains(done, f.name) {
-			w.field(t, f, message)
+			w.field(t, f, unsafe.Add(message, f.offset))
 		}
 	}
 }
 
-func (w *walker) field(t *messageType, f *field, message reflect.Value) {
+func (w *walker) field(t *messageType, f *field, at unsafe.Pointer) {
 	switch f.kind {
 	case fieldEnum:
-		if !f.enum.named[message.Field(f.index).Int()] {
+		if !f.enum.named[*(*int32)(at)] {
 			w.incomplete("unknown %s in %s", f.enum.name, t.name)
 		}
 	case fieldMessage:
-		if value := message.Field(f.index); !value.IsNil() {
-			w.visit(f.at, messageIn(value))
+		if m := f.message.message(*(*unsafe.Pointer)(at)); m != nil {
+			w.visit(f.at, m)
 		}
 	case fieldMember:
-		if wrapper := message.Field(f.index).Elem(); wrapper.IsValid() && wrapper.Type().Elem() == f.wrapper {
-			w.visit(f.at, messageIn(wrapper.Elem().Field(0)))
+		if words := (*oneofWords)(at); words.itab == f.itab {
+			if m := f.message.message(*words.member); m != nil {
+				w.visit(f.at, m)
+			}
 		}
 	case fieldNodes:
-		w.nodes(f.at, *nodesIn(message.Field(f.index)))
+		w.nodes(f.at, *(*[]*pg.Node)(at))
 	case fieldMessages, fieldOther:
-		if message.Field(f.index).Len() > 0 {
-			w.incomplete("unknown %s in %s", f.name, t.name)
-		}
+		w.incomplete("unknown %s in %s", f.name, t.name)
 	}
 }
 

@@ -63,7 +63,7 @@ func facts1(text string) string {
 		errors.As(err, &limit)
 		return fmt.Sprintf("limit %s %s\n", limit.SQLSTATE, limit.Message)
 	}
-	sheet, err := parse(text)
+	sheet, _, err := parse(text)
 	var syntax *SyntaxError
 	switch {
 	case errors.As(err, &syntax):

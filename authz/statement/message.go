@@ -21,7 +21,12 @@ type messageType struct {
 	tag    string         // its command tag, when it has only one
 	fields []*field       // in the order of the descriptor
 	byName map[string]int // places in fields, by the name in JSON
+
+	constant bool // it is in constantMessages
 }
+
+// constantMessages are all that pg_query.Normalize finds constants by (const_record_walker in pg_query_normalize.c).
+var constantMessages = wordSet("A_Const DefElem NotifyStmt CreateSubscriptionStmt AlterSubscriptionStmt")
 
 // field is a field of a message.
 type field struct {
@@ -78,7 +83,10 @@ func addType(types map[reflect.Type]*messageType, m protoreflect.Message) *messa
 		return t
 	}
 	name := m.Descriptor().Name()
-	t := &messageType{goType: goType, name: string(name), known: understood[string(name)], tag: plainTags[name], byName: map[string]int{}}
+	t := &messageType{
+		goType: goType, name: string(name), known: understood[string(name)], tag: plainTags[name], byName: map[string]int{},
+		constant: constantMessages[string(name)],
+	}
 	types[goType] = t
 	descriptors := m.Descriptor().Fields()
 	for i := range descriptors.Len() {

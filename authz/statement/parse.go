@@ -8,14 +8,14 @@ import (
 	"github.com/pganalyze/pg_query_go/v6/parser"
 )
 
-// parse turns a text that has passed Limits.Check into its facts, all but fingerprint and normalized text. It runs in a worker: the C
-// code it calls can die on what it is given.
-func parse(text string) (*Sheet, error) {
-	tree, err := parseTree(text)
+// parse turns a text that has passed Limits.Check into its facts, all but fingerprint and normalized text, and says whether there may be
+// constants in it. It runs in a worker: the C code it calls can die on what it is given.
+func parse(text string) (sheet *Sheet, constants bool, err error) {
+	tree, constants, err := parseTree(text)
 	if err != nil {
-		return nil, parseError(err)
+		return nil, false, parseError(err)
 	}
-	sheet := &Sheet{Complete: true, Statements: make([]Statement, 0, len(tree.GetStmts()))}
+	sheet = &Sheet{Complete: true, Statements: make([]Statement, 0, len(tree.GetStmts()))}
 	for _, raw := range tree.GetStmts() {
 		w := &walker{facts: newFacts()}
 		s := w.statement(raw)
@@ -27,7 +27,7 @@ func parse(text string) (*Sheet, error) {
 		}
 	}
 	sheet.Complete = len(sheet.Incomplete) == 0
-	return sheet, nil
+	return sheet, constants, nil
 }
 
 // statement walks one statement.
@@ -63,11 +63,15 @@ func gaveUp(message string) bool {
 		strings.HasPrefix(message, "stack depth limit exceeded")
 }
 
-// normalize returns the fingerprint and the normalized text; either may fail by itself, and is then empty.
-func normalize(text string) (fingerprint, normalized string) {
+// normalize returns the fingerprint and the normalized text; either may fail by itself, and is then empty. A text without constants is
+// normalized as it is.
+func normalize(text string, constants bool) (fingerprint, normalized string) {
 	fingerprint, err := pg.Fingerprint(text)
 	if err != nil {
 		fingerprint = ""
+	}
+	if !constants {
+		return fingerprint, text
 	}
 	normalized, err = pg.Normalize(text)
 	if err != nil {

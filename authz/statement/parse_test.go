@@ -34,7 +34,7 @@ func FuzzParse(f *testing.F) {
 		if (Limits{MaxTextBytes: 1 << 14}).Check(text) != nil {
 			t.Skip()
 		}
-		sheet, err := parse(text)
+		sheet, constants, err := parse(text)
 		if err != nil {
 			var syntax *SyntaxError
 			var limit *LimitError
@@ -43,7 +43,9 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		normalize(text)
+		if _, normalized := normalize(text, true); !constants && normalized != text {
+			t.Errorf("%q has no constants, but is normalized to %q", text, normalized)
+		}
 		checkSheet(t, sheet)
 	})
 }
@@ -78,7 +80,7 @@ func checkSheet(t *testing.T, sheet *Sheet) {
 
 func BenchmarkParse(b *testing.B) {
 	for b.Loop() {
-		if _, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1"); err != nil {
+		if _, _, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1"); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -86,12 +88,12 @@ func BenchmarkParse(b *testing.B) {
 
 func BenchmarkNormalize(b *testing.B) {
 	for b.Loop() {
-		normalize("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+		normalize("SELECT abalance FROM pgbench_accounts WHERE aid = 1", true)
 	}
 }
 
 func BenchmarkEncode(b *testing.B) {
-	sheet, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+	sheet, _, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -104,7 +106,7 @@ func BenchmarkEncode(b *testing.B) {
 }
 
 func BenchmarkDecode(b *testing.B) {
-	sheet, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
+	sheet, _, err := parse("SELECT abalance FROM pgbench_accounts WHERE aid = 1")
 	if err != nil {
 		b.Fatal(err)
 	}

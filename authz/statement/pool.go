@@ -168,7 +168,11 @@ func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
 	}
 	j, mine := p.join(text)
 	if mine {
-		go p.hand(j) // ends within Timeout; not the caller's own, since others may wait for the same text
+		select {
+		case p.jobs <- j: // a worker is waiting
+		default:
+			go p.hand(j) // ends within Timeout; not the caller's own, since others may wait for the same text
+		}
 	}
 	select {
 	case <-j.done:

@@ -136,11 +136,11 @@ func TestHasShape(t *testing.T) {
 // analyzed is what a worker makes of a text.
 func analyzed(t *testing.T, text string) *Sheet {
 	t.Helper()
-	sheet, err := parse(text)
+	sheet, constants, err := parse(text)
 	if err != nil {
 		t.Fatalf("%q: %v", text, err)
 	}
-	sheet.Fingerprint, sheet.Normalized = normalize(text)
+	sheet.Fingerprint, sheet.Normalized = normalize(text, constants)
 	return sheet
 }
 
@@ -149,7 +149,7 @@ func TestSheetsByShape(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	shaped := 0
 	for _, text := range corpusTexts(t) {
-		if _, err := parse(text); err != nil {
+		if _, _, err := parse(text); err != nil {
 			continue
 		}
 		sheet := analyzed(t, text)
@@ -261,7 +261,7 @@ func FuzzSheetsByShape(f *testing.F) {
 		if strings.IndexByte(text, 0) >= 0 || !utf8.ValidString(text) || len(text) > 1<<12 || (Limits{}).Check(text) != nil {
 			t.Skip()
 		}
-		if _, err := parse(text); err != nil {
+		if _, _, err := parse(text); err != nil {
 			t.Skip()
 		}
 		sheet := analyzed(t, text)

@@ -12,38 +12,41 @@ import (
 // parseTree parses a text as pg_query.Parse does. That has libpg_query give the tree in protobuf's encoding, which takes it five times
 // as long as PostgreSQL takes to parse: it tries 270 members of a oneof at every node. Its JSON it just writes. FuzzTree holds the
 // two to the same tree.
-func parseTree(text string) (*pg.ParseResult, error) {
+//
+// constants says whether the tree has anything that pg_query.Normalize may replace.
+func parseTree(text string) (tree *pg.ParseResult, constants bool, err error) {
 	json, err := parser.ParseToJSON(text)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	return decodeTree(json)
 }
 
-func decodeTree(json string) (*pg.ParseResult, error) {
+func decodeTree(json string) (tree *pg.ParseResult, constants bool, err error) {
 	if !utf8.ValidString(json) { // protobuf's strings are
-		return nil, errDocument
+		return nil, false, errDocument
 	}
 	types := messageTypes()
 	d := treeDecoder{document: document{text: json}, node: types[reflect.TypeFor[pg.Node]()]}
-	tree := &pg.ParseResult{}
-	if err := d.message(types[reflect.TypeFor[pg.ParseResult]()], unsafe.Pointer(tree)); err != nil {
-		return nil, err
+	tree = &pg.ParseResult{}
+	if err := d.message(types[reflect.TypeFor[pg.ParseResult]()], unsafe.Pointer(tree)); err != nil { // #nosec G103 -- of that type
+		return nil, false, err
 	}
 	if d.pos != len(json) {
-		return nil, errDocument
+		return nil, false, errDocument
 	}
-	return tree, nil
+	return tree, d.constants, nil
 }
 
 // treeDecoder builds the messages of a parse tree from libpg_query's JSON, which names the values of enums and leaves zeros out.
 type treeDecoder struct {
 	document
 
-	node    *messageType // pg.Node
-	depth   int
-	nodes   []pg.Node        // the next ones
-	members []unsafe.Pointer // the next ones
+	node      *messageType // pg.Node
+	depth     int
+	constants bool
+	nodes     []pg.Node        // the next ones
+	members   []unsafe.Pointer // the next ones
 }
 
 const (
@@ -59,6 +62,7 @@ func (d *treeDecoder) message(t *messageType, into unsafe.Pointer) error {
 	if err := d.expect('{'); err != nil {
 		return err
 	}
+	d.constants = d.constants || t.constant
 	next := 0
 	for first := true; ; first = false {
 		more, err := d.more(first, '}')
@@ -115,7 +119,7 @@ func (d *treeDecoder) newMessage(t *messageType) unsafe.Pointer {
 	}
 	n := &d.nodes[0]
 	d.nodes = d.nodes[1:]
-	return unsafe.Pointer(n)
+	return unsafe.Pointer(n) // #nosec G103 -- for message, which knows the type
 }
 
 // newMember makes the struct that a oneof holds for a member.

@@ -21,7 +21,7 @@ func FuzzTree(f *testing.F) {
 			t.Skip()
 		}
 		want, wantErr := pg.Parse(text)
-		got, err := parseTree(text)
+		got, _, err := parseTree(text)
 		if (err == nil) != (wantErr == nil) {
 			t.Fatalf("%q: got %v, pg_query %v", text, err, wantErr)
 		}
@@ -49,7 +49,7 @@ func TestTreeRefused(t *testing.T) {
 		`{"stmts":[{"stmt":{"NoStmt":{}}}]}`, `{"stmts":[{"stmt":{"SelectStmt":{"nothing":true}}}]}`, `{"stmts":[{"stmt":{"SelectStmt":{"op":2}}}]}`,
 		`{"stmts":[{"stmt":{"SelectStmt":{"targetList":{}}}}]}`, `{"version":1}}`, `{"version":1} `,
 	} {
-		if tree, err := decodeTree(text); err == nil {
+		if tree, _, err := decodeTree(text); err == nil {
 			t.Errorf("%s: got %v", text, tree)
 		}
 	}
@@ -57,7 +57,7 @@ func TestTreeRefused(t *testing.T) {
 
 // TestTreeWithoutAName: an enum value that libpg_query has no name for is zero, as in protobuf, and the walker finds it.
 func TestTreeWithoutAName(t *testing.T) {
-	got, err := decodeTree(`{"version":170007,"stmts":[{"stmt":{"SelectStmt":{"op":"(null)","limitOption":"LIMIT_OPTION_COUNT","targetList":[{}]}}}]}`)
+	got, _, err := decodeTree(`{"version":170007,"stmts":[{"stmt":{"SelectStmt":{"op":"(null)","limitOption":"LIMIT_OPTION_COUNT","targetList":[{}]}}}]}`)
 	want := &pg.ParseResult{Version: 170007, Stmts: []*pg.RawStmt{{Stmt: &pg.Node{Node: &pg.Node_SelectStmt{SelectStmt: &pg.SelectStmt{
 		LimitOption: pg.LimitOption_LIMIT_OPTION_COUNT, TargetList: []*pg.Node{{}},
 	}}}}}}

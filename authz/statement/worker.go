@@ -100,7 +100,7 @@ func (k *worker) prepare() error {
 }
 
 func (k *worker) answer(text string) error {
-	sheet, err := parse(text)
+	sheet, constants, err := parse(text)
 	var (
 		syntax *SyntaxError
 		limit  *LimitError
@@ -115,6 +115,6 @@ func (k *worker) answer(text string) error {
 		return err
 	}
 	names := textNames{Replace: k.grown(text)}
-	names.Fingerprint, names.Normalized = normalize(text)
+	names.Fingerprint, names.Normalized = normalize(text, constants)
 	return writeValue(k.out, frameNames, names)
 }

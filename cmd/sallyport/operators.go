@@ -23,6 +23,7 @@ func (p *process) setAdmin(c *config.Config) error {
 		Ready:    p.ready,
 		Metrics:  p.metrics.Handler(),
 		OnKill:   p.killed,
+		Profiles: c.Admin.Profiles,
 		Logger:   p.logger,
 	})
 	p.admin.Store(&handler)

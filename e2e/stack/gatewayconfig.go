@@ -33,6 +33,7 @@ type TLSConfig struct {
 type AdminConfig struct {
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file"`
+	Profiles  bool   `yaml:"profiles,omitempty"`
 }
 
 // AuthenticationConfig says who may prove what how.

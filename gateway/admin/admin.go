@@ -5,8 +5,9 @@
 //	GET    /metrics        Prometheus' text format
 //	GET    /sessions       the running sessions; JSON
 //	DELETE /sessions/{id}  ends one: its client hears 57P01; 204, or 404 when there is none
+//	GET    /debug/pprof/…  profiles of the process for "go tool pprof", where they are switched on
 //
-// The sessions need "Authorization: Bearer" with the token of the configuration (RFC 6750); the others are open to whoever reaches the
+// The sessions and the profiles need "Authorization: Bearer" with the token of the configuration (RFC 6750); the others are open to whoever reaches the
 // listener and tell nothing about clients.
 package admin
 
@@ -86,6 +87,7 @@ type Config struct {
 	Ready    func() []Check   // called for every /readyz
 	Metrics  http.Handler     // answers /metrics
 	OnKill   func(Kill) error // called before the answer; an error is answered 500, but the session was ended
+	Profiles bool             // answers /debug/pprof/, see profile.go
 	Logger   *slog.Logger     // nil is silence
 }
 
@@ -106,6 +108,9 @@ func New(cfg Config) http.Handler {
 	mux.Handle("GET /metrics", cfg.Metrics)
 	mux.HandleFunc("GET /sessions", h.authorized(h.list))
 	mux.HandleFunc("DELETE /sessions/{id}", h.authorized(h.kill))
+	if cfg.Profiles {
+		mux.HandleFunc("GET /debug/pprof/{name}", h.authorized(profile))
+	}
 	return withHeaders(mux)
 }
 

@@ -78,6 +78,7 @@ type Admin struct {
 	Listen    string  // host:port; "" for none
 	TokenFile string  // "": /sessions refuses everyone
 	TLS       KeyPair // both empty: plain HTTP
+	Profiles  bool    // /debug/pprof/ is answered
 }
 
 // Authentication says who may prove what, and how.

@@ -89,6 +89,10 @@ func (c *Config) readAdmin(s *section) {
 	pair.done()
 	c.reads("admin.tls.certificate", c.Admin.TLS.Certificate)
 	c.readsSecret("admin.tls.key", c.Admin.TLS.Key)
+	c.Admin.Profiles = s.boolean("profiles")
+	if c.Admin.Profiles && c.Admin.TokenFile == "" {
+		s.at("profiles").problem("needs admin.token_file: profiles are for operators only")
+	}
 	insecure := s.boolean("insecure_http")
 	if c.Admin.Listen != "" && !isLoopback(c.Admin.Listen) && c.Admin.TLS.Certificate == "" && c.Admin.TokenFile != "" && !insecure {
 		s.at("listen").problem("is not a loopback address and tokens would cross the network in the clear: set admin.tls, or insecure_http: true when something else encrypts it")

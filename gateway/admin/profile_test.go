@@ -1,0 +1,45 @@
+package admin
+
+import (
+	"bytes"
+	"net/http"
+	"testing"
+)
+
+func TestProfiles(t *testing.T) {
+	s := newSetup(token)
+	off := s.handler
+	s.handler = New(Config{Token: token, Sessions: &s.sessions, Ready: func() []Check { return nil }, Metrics: http.NotFoundHandler(), Profiles: true})
+	tests := map[string]struct {
+		path, authorization string
+		status              int
+		profile             bool
+	}{
+		"CPU":                 {"/debug/pprof/profile?seconds=1", "Bearer " + token, 200, true},
+		"heap":                {"/debug/pprof/heap?gc=1", "Bearer " + token, 200, true},
+		"goroutines":          {"/debug/pprof/goroutine", "Bearer " + token, 200, true},
+		"without a token":     {"/debug/pprof/heap", "", 401, false},
+		"CPU without a token": {"/debug/pprof/profile?seconds=1", "", 401, false},
+		"another token":       {"/debug/pprof/profile?seconds=1", "Bearer x" + token, 401, false},
+		"the command line":    {"/debug/pprof/cmdline", "Bearer " + token, 404, false},
+		"an execution trace":  {"/debug/pprof/trace?seconds=1", "Bearer " + token, 404, false},
+		"the list":            {"/debug/pprof/", "Bearer " + token, 404, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			w := s.do("GET", test.path, test.authorization)
+			if w.Code != test.status {
+				t.Fatalf("status %d, want %d: %s", w.Code, test.status, w.Body)
+			}
+			if packed := bytes.HasPrefix(w.Body.Bytes(), []byte{0x1f, 0x8b}); packed != test.profile {
+				t.Errorf("the answer is a profile: %v, want %v", packed, test.profile)
+			}
+		})
+	}
+	s.handler = off
+	for _, path := range []string{"/debug/pprof/profile?seconds=1", "/debug/pprof/heap", "/debug/pprof/"} {
+		if w := s.do("GET", path, "Bearer "+token); w.Code != 404 {
+			t.Errorf("switched off, %s: status %d", path, w.Code)
+		}
+	}
+}

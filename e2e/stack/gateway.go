@@ -26,6 +26,8 @@ type GatewayOptions struct {
 	Port, AdminPort int
 	// Edit changes the configuration before it is written.
 	Edit func(*GatewayConfig)
+	// EditPolicies changes the gateway's copy of the policies, a directory, before it starts.
+	EditPolicies func(directory string) error
 	// Env is added to the environment.
 	Env []string
 }
@@ -115,7 +117,10 @@ func (s *Services) prepare(ctx context.Context, o GatewayOptions) (*Gateway, err
 	if o.Edit != nil {
 		o.Edit(&config)
 	}
-	return g, s.writeFiles(ctx, o.Dir, g, config)
+	if err := s.writeFiles(ctx, o.Dir, g, config); err != nil || o.EditPolicies == nil {
+		return g, err
+	}
+	return g, o.EditPolicies(g.Policies)
 }
 
 // writeFiles writes what the configuration refers to, and the configuration.

@@ -36,6 +36,9 @@ const (
 // fastShutdown is how long PostgreSQL may take to end: nothing is synced.
 const fastShutdown = 20 * time.Second
 
+// defaultMaxConnections is enough for tests that run side by side.
+const defaultMaxConnections = 300
+
 // Databases are the names of the databases served.
 const (
 	App     = "app"
@@ -52,6 +55,8 @@ type Postgres struct {
 	vaultPassword string
 	caFile        string // of its certificate
 	base          string // removed with everything in it
+	// maxConnections is PostgreSQL's setting.
+	maxConnections int
 	process       *process
 }
 
@@ -64,7 +69,7 @@ type pgFiles struct {
 
 // startPostgres makes a cluster and fills it. Its directory is under the
 // system's temporary one: the account it runs as cannot look into ours.
-func startPostgres(ctx context.Context, bin, log string, port int, files pgFiles) (_ *Postgres, err error) {
+func startPostgres(ctx context.Context, bin, log string, port, maxConnections int, files pgFiles) (_ *Postgres, err error) {
 	owner, err := backendAccount()
 	if err != nil {
 		return nil, err
@@ -78,7 +83,7 @@ func startPostgres(ctx context.Context, bin, log string, port int, files pgFiles
 		return nil, errors.Join(fmt.Errorf("make directory for PostgreSQL: %w", err), os.Remove(base))
 	}
 	pg := &Postgres{
-		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile,
+		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile, maxConnections: maxConnections,
 		password: rand.Text(), vaultPassword: rand.Text(),
 	}
 	defer func() {
@@ -236,7 +241,7 @@ func (pg *Postgres) settings() string {
 		{"listen_addresses", "127.0.0.1"},
 		{"port", strconv.Itoa(pg.Port)},
 		{"unix_socket_directories", ""},
-		{"max_connections", "300"},
+		{"max_connections", strconv.Itoa(pg.maxConnections)},
 		{"ssl", "on"},
 		{"ssl_cert_file", "server.crt"},
 		{"ssl_key_file", "server.key"},

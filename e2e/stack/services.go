@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,6 +32,8 @@ type Config struct {
 	// CredentialTTL is how long Vault's credentials live unless renewed; 0 is 15 minutes.
 	CredentialTTL                       time.Duration
 	PostgresPort, VaultPort, OpenIDPort int
+	// MaxConnections is PostgreSQL's; 0 is 300.
+	MaxConnections int
 }
 
 // Services are the running parts around the gateway.
@@ -132,7 +135,7 @@ func (s *Services) startPostgres(ctx context.Context, cfg Config, files pgFiles)
 	if err != nil {
 		return nil, err
 	}
-	return startPostgres(ctx, bin, s.path("postgres.log"), chosen, files)
+	return startPostgres(ctx, bin, s.path("postgres.log"), chosen, cmp.Or(cfg.MaxConnections, defaultMaxConnections), files)
 }
 
 func (s *Services) startVault(ctx context.Context, cfg Config) (*Vault, error) {

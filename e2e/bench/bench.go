@@ -18,12 +18,22 @@ type bench struct {
 	services *stack.Services
 	client   client
 	targets  []*target
+	profiler *profiler // nil: no profile is taken
 }
 
+// options are what the command line asks for besides the plan.
+type options struct {
+	targets []string // their keys
+	profile string   // file for the gateway's CPU profile; "": none is taken
+}
+
+// resultsFile is where everything that was measured goes, in the repository.
+const resultsFile = "bench/results.json"
+
 // compare runs a plan and writes its results.
-func compare(ctx context.Context, p plan, targets []string, out, progress io.Writer) (err error) {
+func compare(ctx context.Context, p plan, o options, out, progress io.Writer) (err error) {
 	machine := describeMachine()
-	b, err := assemble(ctx, targets, progress)
+	b, err := assemble(ctx, o, progress)
 	if err != nil {
 		return err
 	}
@@ -32,16 +42,29 @@ func compare(ctx context.Context, p plan, targets []string, out, progress io.Wri
 	if err != nil {
 		return err
 	}
-	r := newReport(machine, p, b.targets, measurements)
+	if b.profiler != nil {
+		fmt.Fprintf(progress, "The gateway's CPU profile is in %s.\n", o.profile)
+		return b.profiler.merge(ctx, o.profile) // a gateway that is profiled is slower: its numbers are not kept
+	}
+	var idle []idleness
+	if p.Idle > 0 {
+		if idle, err = b.idle(ctx, p.Idle, progress); err != nil {
+			return err
+		}
+	}
+	r, err := newReport(machine, p, b.targets, measurements, idle)
+	if err != nil {
+		return err
+	}
 	if r.Client, err = b.clientVersion(ctx); err != nil {
 		return err
 	}
 	r.markdown(out)
-	return r.write(filepath.Join(b.root, "bench", "results.json"))
+	return r.write(filepath.Join(b.root, resultsFile))
 }
 
 // assemble starts what is compared.
-func assemble(ctx context.Context, targets []string, progress io.Writer) (_ *bench, err error) {
+func assemble(ctx context.Context, o options, progress io.Writer) (_ *bench, err error) {
 	fmt.Fprintln(progress, "Starting PostgreSQL, Vault, an OpenID provider and the proxies …")
 	b := &bench{}
 	if b.root, err = stack.Root(); err != nil {
@@ -62,18 +85,21 @@ func assemble(ctx context.Context, targets []string, progress io.Writer) (_ *ben
 	if err := pinSuite(b.path("openssl.cnf")); err != nil {
 		return nil, fmt.Errorf("pin the cipher suite: %w", err)
 	}
+	if o.profile != "" {
+		b.profiler = &profiler{dir: b.dir}
+	}
 	services := b.path("services")
 	if err := os.Mkdir(services, 0o700); err != nil {
 		return nil, err
 	}
-	if b.services, err = stack.Start(ctx, stack.Config{Root: b.root, Dir: services}); err != nil {
+	if b.services, err = stack.Start(ctx, stack.Config{Root: b.root, Dir: services, MaxConnections: maxConnections + 50}); err != nil {
 		return nil, err
 	}
 	b.client = client{path: b.program("pgbench"), dir: b.dir}
 	if err := b.fill(ctx); err != nil {
 		return nil, err
 	}
-	if err := b.startTargets(ctx, targets); err != nil {
+	if err := b.startTargets(ctx, o.targets); err != nil {
 		return nil, err
 	}
 	for _, t := range b.targets {
@@ -90,13 +116,16 @@ func (b *bench) measure(ctx context.Context, p plan, progress io.Writer) ([]meas
 	for round := range p.Rounds {
 		for _, w := range p.Workloads {
 			for _, t := range order(b.targets, round) {
-				m, err := b.client.measure(ctx, w, p.Duration, t)
+				if !w.includes(t.name) {
+					continue
+				}
+				m, err := b.run(ctx, w, p.Duration, t)
 				if err != nil {
 					return nil, fmt.Errorf("%s through %s: %w", w.Name, t.name, err)
 				}
 				m.Round = round + 1
 				all = append(all, m)
-				fmt.Fprintf(progress, "%d/%d  %-16s %-12s %8.0f tps  %6.1f µs CPU\n", m.Round, p.Rounds, w.Name, t.name, m.TPS, m.cpu())
+				fmt.Fprintf(progress, "%d/%d  %-32s %-17s %8.0f/s  %6.1f µs CPU\n", m.Round, p.Rounds, w.Name, t.name, m.Rate, m.cpu())
 			}
 		}
 	}

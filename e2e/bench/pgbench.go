@@ -10,27 +10,30 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-// samplingRate is the share of transactions whose latency pgbench logs: more
-// would make the client, which shares the machine, dearer for all targets alike.
-const samplingRate = 0.25
-
 // result is what pgbench says at its end.
 type result struct {
 	transactions int
 	failed       int
-	tps          float64       // without the time to connect
+	tps          float64       // without the time to connect, unless every transaction does
 	latency      time.Duration // average
 }
 
+// What pgbench says of its rate, with one connection for each client and with
+// one for each transaction.
+const (
+	withoutConnecting = "(without initial connection time)"
+	withConnecting    = "(including reconnection times)"
+)
+
 // parseResult reads pgbench's report (pgbench.c, printResults).
-func parseResult(report []byte) (result, error) {
+func parseResult(report []byte, rate string) (result, error) {
 	var r result
 	seen := 0
 	for line := range strings.Lines(string(report)) {
@@ -41,7 +44,7 @@ func parseResult(report []byte) (result, error) {
 		if !found {
 			continue
 		}
-		known, err := r.set(label, value)
+		known, err := r.set(label, value, rate)
 		if err != nil {
 			return result{}, fmt.Errorf("parse pgbench's %s %q: %w", label, value, err)
 		}
@@ -56,7 +59,7 @@ func parseResult(report []byte) (result, error) {
 }
 
 // set takes a line, and says whether it is one that has to be there.
-func (r *result) set(label, value string) (known bool, err error) {
+func (r *result) set(label, value, rate string) (known bool, err error) {
 	number, rest, _ := strings.Cut(value, " ")
 	switch label {
 	case "number of transactions actually processed":
@@ -69,8 +72,8 @@ func (r *result) set(label, value string) (known bool, err error) {
 		}
 		r.latency, err = milliseconds(number)
 	case "tps":
-		if rest != "(without initial connection time)" {
-			return false, errors.New("it counts the time to connect")
+		if rest != rate {
+			return false, fmt.Errorf("it is not the one %s", rate)
 		}
 		r.tps, err = strconv.ParseFloat(number, 64)
 	default:
@@ -102,48 +105,62 @@ func parseProgress(line string) (tps float64, ok bool) {
 	return tps, err == nil
 }
 
-// parseLog appends the latencies in a transaction log: client, transaction,
-// microseconds, script, and when it ended. What failed has no number there.
-func parseLog(latencies []time.Duration, log io.Reader) ([]time.Duration, error) {
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 {
-			return nil, fmt.Errorf("parse pgbench's log: %d fields in %q", len(fields), lines.Text())
-		}
-		us, err := strconv.ParseInt(fields[2], 10, 64)
-		if err != nil {
-			return nil, fmt.Errorf("parse pgbench's log: %w", err)
-		}
-		latencies = append(latencies, time.Duration(us)*time.Microsecond)
-	}
-	return latencies, lines.Err()
-}
-
-// percentile is the smallest value that p per cent are not above; values are sorted.
-func percentile(values []time.Duration, p int) time.Duration {
-	if len(values) == 0 {
-		return 0
-	}
-	return values[max(0, (len(values)*p+99)/100-1)]
-}
-
 // client runs pgbench.
 type client struct {
 	path string
-	dir  string // for its logs, which are removed
+	dir  string // for its scripts, and its logs, which are removed
 }
 
-// run runs one workload through a target. Every second onProgress hears the
-// rate of the last one; when it fails, the run ends.
-func (c client) run(ctx context.Context, w workload, d time.Duration, env []string, onProgress func(tps float64) error) (result, []time.Duration, error) {
+// script is what pgbench is to do.
+type script struct {
+	builtin  string // one of its own, or
+	text     string // another one
+	protocol string
+	as       account
+	connect  bool // for each transaction
+	// few says that there are so few transactions that the latency of each is
+	// logged. Of many that would make the client, which shares the machine,
+	// dearer for all targets alike.
+	few bool
+}
+
+// samplingRate is the share of many transactions whose latency pgbench logs.
+const samplingRate = 0.25
+
+func (s script) args(file string) []string {
+	args := []string{"--no-vacuum", "--progress=1", "--protocol=" + s.protocol, "--log"}
+	if s.builtin != "" {
+		args = append(args, "--builtin="+s.builtin)
+	} else {
+		args = append(args, "--file="+file)
+	}
+	if s.connect {
+		args = append(args, "--connect")
+	}
+	if !s.few {
+		args = append(args, "--sampling-rate="+strconv.FormatFloat(samplingRate, 'f', -1, 64))
+	}
+	return args
+}
+
+func (s script) rate() string {
+	if s.connect {
+		return withConnecting
+	}
+	return withoutConnecting
+}
+
+// run runs one script. Every second onProgress hears the rate of the last one;
+// when it fails, the run ends.
+func (c client) run(ctx context.Context, s script, clients int, d time.Duration, env []string, onProgress func(tps float64) error) (result, []time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	prefix := filepath.Join(c.dir, "transactions")
-	args := append([]string{
-		"--no-vacuum", "--progress=1", "--time=" + strconv.Itoa(int(d.Seconds())), "--jobs=" + strconv.Itoa(w.threads()),
-		"--log", "--log-prefix=" + prefix, "--sampling-rate=" + strconv.FormatFloat(samplingRate, 'f', -1, 64),
-	}, w.args...)
+	file, prefix := filepath.Join(c.dir, "script.sql"), filepath.Join(c.dir, "transactions")
+	if err := os.WriteFile(file, []byte(s.text), 0o600); err != nil {
+		return result{}, nil, err
+	}
+	args := append(s.args(file), "--client="+strconv.Itoa(clients), "--jobs="+strconv.Itoa(threads(clients)),
+		"--time="+strconv.Itoa(int(d.Seconds())), "--log-prefix="+prefix)
 	cmd := exec.CommandContext(ctx, c.path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -164,13 +181,16 @@ func (c client) run(ctx context.Context, w workload, d time.Duration, env []stri
 	if err := errors.Join(err, cmd.Wait(), context.Cause(ctx)); err != nil {
 		return result{}, nil, fmt.Errorf("run pgbench: %w\n%s", err, said)
 	}
-	r, err := parseResult(report.Bytes())
+	r, err := parseResult(report.Bytes(), s.rate())
 	if err == nil && (r.failed > 0 || r.transactions == 0) {
 		err = fmt.Errorf("run pgbench: %d transactions, %d failed\n%s", r.transactions, r.failed, said)
 	}
 	latencies, logErr := takeLogs(prefix)
 	return r, latencies, errors.Join(err, logErr)
 }
+
+// threads of pgbench: no more than there are cores for, or clients.
+func threads(clients int) int { return min(clients, runtime.NumCPU()) }
 
 // watch reads to the end, reports the rates and returns everything else that was said.
 func watch(stderr io.Reader, onProgress func(tps float64)) (said string, err error) {
@@ -184,33 +204,4 @@ func watch(stderr io.Reader, onProgress func(tps float64)) (said string, err err
 		}
 	}
 	return other.String(), lines.Err()
-}
-
-// takeLogs reads and removes the transaction logs of one run, one for each
-// thread, and returns the latencies sorted.
-func takeLogs(prefix string) ([]time.Duration, error) {
-	names, err := filepath.Glob(prefix + ".*")
-	if err != nil {
-		return nil, err
-	}
-	var latencies []time.Duration
-	for _, name := range names {
-		if latencies, err = takeLog(latencies, name); err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(latencies)
-	return latencies, nil
-}
-
-func takeLog(latencies []time.Duration, name string) ([]time.Duration, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if latencies, err = parseLog(latencies, f); err != nil {
-		return nil, err
-	}
-	return latencies, os.Remove(name)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -54,11 +55,42 @@ func TestParseResult(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseResult([]byte(test.report))
+			got, err := parseResult([]byte(test.report), withoutConnecting)
 			if (err != nil) != test.fails {
 				t.Fatalf("error %v", err)
 			}
 			if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(result{})); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestParseResultOfConnecting(t *testing.T) {
+	report := strings.NewReplacer("initial connection time", "average connection time", "(without initial connection time)", "(including reconnection times)").Replace(goodReport)
+	report = strings.Replace(report, "(without average connection time)", withConnecting, 1)
+	if got, err := parseResult([]byte(report), withConnecting); err != nil || got.tps != 29313.125 {
+		t.Errorf("got %v, error %v", got, err)
+	}
+	if got, err := parseResult([]byte(report), withoutConnecting); err == nil {
+		t.Errorf("a rate with the time to connect passes for one without: %v", got)
+	}
+}
+
+func TestScriptArguments(t *testing.T) {
+	tests := map[string]struct {
+		script script
+		want   []string // besides those of all
+	}{
+		"a builtin":            {script{builtin: "select-only", protocol: "simple"}, []string{"--protocol=simple", "--builtin=select-only", "--sampling-rate=0.25"}},
+		"a text":               {script{text: "SELECT 1;", protocol: "prepared"}, []string{"--protocol=prepared", "--file=FILE", "--sampling-rate=0.25"}},
+		"few":                  {script{builtin: "tpcb-like", protocol: "simple", few: true}, []string{"--protocol=simple", "--builtin=tpcb-like"}},
+		"connecting each time": {script{builtin: "select-only", protocol: "simple", connect: true, few: true}, []string{"--protocol=simple", "--builtin=select-only", "--connect"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := slices.DeleteFunc(test.script.args("FILE"), func(a string) bool { return slices.Contains([]string{"--no-vacuum", "--progress=1", "--log"}, a) })
+			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -90,55 +122,8 @@ func TestParseProgress(t *testing.T) {
 	}
 }
 
-func TestParseLog(t *testing.T) {
-	got, err := parseLog([]time.Duration{1}, strings.NewReader("0 199 2241 0 1175850568 995598\n15 3 85 0 1175850569 0\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]time.Duration{1, 2241 * time.Microsecond, 85 * time.Microsecond}, got); diff != "" {
-		t.Error(diff)
-	}
-	for name, log := range map[string]string{
-		"short":      "0 199 2241 0 1175850568\n",
-		"failed":     "3 0 failed 0 1499414498 84905\n",
-		"aggregated": "0 1.5 2241 0 1175850568 995598\nx\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			if got, err := parseLog(nil, strings.NewReader(log)); err == nil {
-				t.Errorf("got %v and no error", got)
-			}
-		})
-	}
-}
-
-func TestPercentile(t *testing.T) {
-	var hundred []time.Duration
-	for i := range 100 {
-		hundred = append(hundred, time.Duration(i+1))
-	}
-	tests := map[string]struct {
-		values []time.Duration
-		p      int
-		want   time.Duration
-	}{
-		"none":           {nil, 99, 0},
-		"one":            {hundred[:1], 99, 1},
-		"median of one":  {hundred[:1], 50, 1},
-		"median":         {hundred, 50, 50},
-		"median of odd":  {hundred[:3], 50, 2},
-		"99":             {hundred, 99, 99},
-		"99 of a few":    {hundred[:10], 99, 10},
-		"100":            {hundred, 100, 100},
-		"0 is the least": {hundred, 0, 1},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			if got := percentile(test.values, test.p); got != test.want {
-				t.Errorf("got %d, want %d", got, test.want)
-			}
-		})
-	}
-}
+// oneRow is what the scripted clients do not do.
+var oneRow = script{builtin: "select-only", protocol: "simple"}
 
 // scripted is a client whose pgbench is a shell script. In it, $prefix is
 // where logs go.
@@ -162,7 +147,7 @@ const (
 func TestRun(t *testing.T) {
 	c := scripted(t, sayProgress+writeLogs+sayReport)
 	var rates []float64
-	r, latencies, err := c.run(t.Context(), selectOnly("simple", 1), minDuration, nil, func(tps float64) error {
+	r, latencies, err := c.run(t.Context(), oneRow, 1, minDuration, nil, func(tps float64) error {
 		rates = append(rates, tps)
 		return nil
 	})
@@ -202,7 +187,7 @@ func TestRunFails(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := scripted(t, test.script).run(t.Context(), selectOnly("simple", 1), minDuration, nil, func(float64) error { return test.onProgress })
+			_, _, err := scripted(t, test.script).run(t.Context(), oneRow, 1, minDuration, nil, func(float64) error { return test.onProgress })
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want something about %q", err, test.want)
 			}
@@ -212,7 +197,7 @@ func TestRunFails(t *testing.T) {
 
 func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	_, _, err := scripted(t, sayProgress+"exec sleep 3600\n").run(ctx, selectOnly("simple", 1), minDuration, nil, func(float64) error {
+	_, _, err := scripted(t, sayProgress+"exec sleep 3600\n").run(ctx, oneRow, 1, minDuration, nil, func(float64) error {
 		cancel()
 		return nil
 	})

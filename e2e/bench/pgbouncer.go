@@ -4,30 +4,24 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
-	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/sallyport/sallyport/certs"
 	"github.com/sallyport/sallyport/e2e/stack"
 )
 
+// pgbouncerName is Debian's; a newer one has its version behind it.
 const pgbouncerName = "PgBouncer"
 
-const (
-	// pgbouncerPool has a session for every client of any workload.
-	pgbouncerPool = 100
-	// stopPatience is how long a proxy may take to end once asked to.
-	stopPatience = 10 * time.Second
-)
+// debianPgBouncer is not in everybody's PATH.
+const debianPgBouncer = "/usr/sbin/pgbouncer"
 
 // pgbouncerSettings do what the gateway does on its two sides: TLS, SCRAM, and
 // towards PostgreSQL a verified certificate and one of its own. In session
@@ -41,7 +35,7 @@ listen_port = %[3]d
 unix_socket_dir =
 pool_mode = session
 default_pool_size = %[4]d
-max_client_conn = 1000
+max_client_conn = %[4]d
 auth_type = scram-sha-256
 auth_file = userlist.txt
 client_tls_sslmode = require
@@ -53,40 +47,58 @@ server_tls_cert_file = client.crt
 server_tls_key_file = client.key
 `
 
-// daemon is a proxy that is a process of ours.
-type daemon struct {
-	cmd *exec.Cmd
+// pgbouncer is one that is installed.
+type pgbouncer struct{ name, path, version string }
+
+// findPgBouncers finds Debian's, and the one in PATH if that is newer. Where
+// there is but one, that is it, whoever's it is.
+func findPgBouncers(ctx context.Context, debian string) ([]pgbouncer, error) {
+	var found []pgbouncer
+	paths := []string{debian}
+	if path, err := exec.LookPath("pgbouncer"); err == nil {
+		paths = append(paths, path)
+	}
+	for _, path := range paths {
+		if _, err := os.Stat(path); err != nil {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, path, "--version").Output()
+		if err != nil {
+			return nil, fmt.Errorf("ask %s for its version: %w", path, err)
+		}
+		p := pgbouncer{name: pgbouncerName, path: path, version: firstLine(out)}
+		if len(found) > 0 {
+			if !newer(p.version, found[0].version) {
+				continue
+			}
+			p.name = p.version // which begins with the name
+		}
+		found = append(found, p)
+	}
+	if len(found) == 0 {
+		return nil, errors.New("find pgbouncer: there is none; install the package pgbouncer")
+	}
+	return found, nil
 }
 
-func (d daemon) pid() int                        { return d.cmd.Process.Pid }
-func (daemon) settle(context.Context, int) error { return nil }
+// newer compares what two PgBouncers say of themselves: "PgBouncer 1.25.2".
+func newer(a, b string) bool { return slices.Compare(versionOf(a), versionOf(b)) > 0 }
 
-func (d daemon) stop() error {
-	if err := d.cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
+func versionOf(said string) (numbers []int) {
+	_, version, _ := strings.Cut(said, " ")
+	for part := range strings.SplitSeq(version, ".") {
+		digits := strings.TrimRightFunc(part, func(r rune) bool { return r < '0' || r > '9' })
+		n, err := strconv.Atoi(digits)
+		if err != nil {
+			return numbers
+		}
+		numbers = append(numbers, n)
 	}
-	timer := time.AfterFunc(stopPatience, func() { _ = d.cmd.Process.Kill() })
-	defer timer.Stop()
-	var exit *exec.ExitError
-	if err := d.cmd.Wait(); err != nil && !errors.As(err, &exit) {
-		return err
-	}
-	return nil
+	return numbers
 }
 
-func (b *bench) startPgBouncer(ctx context.Context) (_ *target, err error) {
-	const role = "bench_pgbouncer"
-	program, version, err := findPgBouncer(ctx)
-	if err != nil {
-		return nil, err
-	}
-	password, err := b.createRole(ctx, role)
-	if err != nil {
-		return nil, err
-	}
-	// With the verifier that PostgreSQL has, PgBouncer needs no password: it
-	// logs in with the keys that the client's login gave it.
-	verifier, err := b.query(ctx, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", role)
+func (p pgbouncer) start(ctx context.Context, b *bench) (_ *target, err error) {
+	dir, err := b.newDir("pgbouncer")
 	if err != nil {
 		return nil, err
 	}
@@ -94,46 +106,50 @@ func (b *bench) startPgBouncer(ctx context.Context) (_ *target, err error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, ca := b.path("pgbouncer"), b.path("pgbouncer-ca.crt")
-	if err := b.writePgBouncer(dir, ca, fmt.Sprintf("%q %q\n", role, verifier), port); err != nil {
-		return nil, err
-	}
-	cmd, err := startPgBouncer(program, dir, b.path("pgbouncer.log"))
+	ca, log := dir+"-ca.crt", dir+".log"
+	prefix := fmt.Sprintf("bench_pgbouncer_%d", port)
+	logins, err := b.createLogins(ctx, prefix, login{port: port, caFile: ca})
 	if err != nil {
 		return nil, err
 	}
-	t := &target{
-		name: pgbouncerName, version: version, roles: role, proxy: daemon{cmd},
-		env: connection(port, role, password, ca),
+	userlist, err := b.userlist(ctx, logins[:])
+	if err != nil {
+		return nil, err
 	}
-	dsn := fmt.Sprintf("host=127.0.0.1 port=%d dbname=%s user=%s password=%s sslmode=verify-full sslrootcert=%s", port, stack.App, role, password, ca)
+	if err := b.writePgBouncer(dir, ca, userlist, port); err != nil {
+		return nil, err
+	}
+	cmd, err := p.run(dir, log)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{version: p.version, roles: prefix + "%", proxy: daemon{cmd}, logins: logins}
 	err = poll(ctx, func(ctx context.Context) error {
-		conn, err := pgx.Connect(ctx, dsn)
+		conn, err := logins[reader].connect(ctx)
 		if err != nil {
 			return err
 		}
 		return conn.Close(ctx)
 	})
 	if err != nil {
-		log, _ := os.ReadFile(b.path("pgbouncer.log"))
-		return nil, errors.Join(fmt.Errorf("%w; its log says\n%s", err, log), t.proxy.stop())
+		text, _ := os.ReadFile(log)
+		return nil, errors.Join(fmt.Errorf("%w; its log says\n%s", err, text), t.proxy.stop())
 	}
 	return t, nil
 }
 
-// findPgBouncer prefers Debian's, which is not in everybody's PATH.
-func findPgBouncer(ctx context.Context) (path, version string, err error) {
-	path = "/usr/sbin/pgbouncer"
-	if _, err := os.Stat(path); err != nil {
-		if path, err = exec.LookPath("pgbouncer"); err != nil {
-			return "", "", fmt.Errorf("find pgbouncer: %w; install the package pgbouncer", err)
+// userlist has the verifiers that PostgreSQL has: with them PgBouncer needs no
+// password, it logs in with the keys that the client's login gave it.
+func (b *bench) userlist(ctx context.Context, logins []login) (string, error) {
+	var out strings.Builder
+	for _, l := range logins {
+		verifier, err := b.query(ctx, "SELECT rolpassword FROM pg_authid WHERE rolname = $1", l.user)
+		if err != nil {
+			return "", err
 		}
+		fmt.Fprintf(&out, "%q %q\n", l.user, verifier)
 	}
-	out, err := exec.CommandContext(ctx, path, "--version").Output()
-	if err != nil {
-		return "", "", fmt.Errorf("ask pgbouncer for its version: %w", err)
-	}
-	return path, firstLine(out), nil
+	return out.String(), nil
 }
 
 // writePgBouncer makes its directory, and the authority that its clients trust.
@@ -150,7 +166,7 @@ func (b *bench) writePgBouncer(dir, ca, userlist string, port int) error {
 	}
 	files := map[string][]byte{
 		"server.crt": certificate, "server.key": key, "userlist.txt": []byte(userlist),
-		"pgbouncer.ini": fmt.Appendf(nil, pgbouncerSettings, stack.App, b.services.Postgres.Port, port, pgbouncerPool),
+		"pgbouncer.ini": fmt.Appendf(nil, pgbouncerSettings, stack.App, b.services.Postgres.Port, port, maxConnections),
 	}
 	for name, source := range map[string]string{
 		"backend-ca.crt": b.services.CAFile, "client.crt": b.services.ClientCertificate, "client.key": b.services.ClientKey,
@@ -162,9 +178,6 @@ func (b *bench) writePgBouncer(dir, ca, userlist string, port int) error {
 	if err := os.WriteFile(ca, authority.CertPEM(), 0o600); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return err
-	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			return err
@@ -173,9 +186,9 @@ func (b *bench) writePgBouncer(dir, ca, userlist string, port int) error {
 	return nil
 }
 
-// startPgBouncer runs it as another user if we are root, which it refuses to run as.
-func startPgBouncer(program, dir, log string) (*exec.Cmd, error) {
-	cmd := exec.Command(program, "pgbouncer.ini")
+// run runs it as another user if we are root, which it refuses to run as.
+func (p pgbouncer) run(dir, log string) (*exec.Cmd, error) {
+	cmd := exec.Command(p.path, "pgbouncer.ini")
 	// A group of its own: a Ctrl-C in the terminal is for us.
 	cmd.Dir, cmd.SysProcAttr = dir, &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
@@ -195,48 +208,4 @@ func startPgBouncer(program, dir, log string) (*exec.Cmd, error) {
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
 	return cmd, cmd.Start()
-}
-
-// ordinaryUser is one that a Debian machine has.
-func ordinaryUser() (*syscall.Credential, error) {
-	for _, name := range []string{"postgres", "nobody"} {
-		u, err := user.Lookup(name)
-		if err != nil {
-			continue
-		}
-		uid, uidErr := strconv.ParseUint(u.Uid, 10, 32)
-		gid, gidErr := strconv.ParseUint(u.Gid, 10, 32)
-		if uidErr == nil && gidErr == nil {
-			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
-		}
-	}
-	return nil, errors.New("find a user to run PgBouncer as: there is neither postgres nor nobody")
-}
-
-// handOver gives a directory and its files to a user.
-func handOver(dir string, to *syscall.Credential) error {
-	return filepath.Walk(dir, func(path string, _ os.FileInfo, err error) error {
-		if err != nil {
-			return err
-		}
-		return os.Chown(path, int(to.Uid), int(to.Gid))
-	})
-}
-
-const (
-	// Ports are chosen below those that the kernel gives to outgoing
-	// connections: any of those could take it before PgBouncer does.
-	firstPort, lastPort = 20000, 32767
-	// portAttempts bounds the search.
-	portAttempts = 1000
-)
-
-func freePort() (int, error) {
-	for range portAttempts {
-		port := firstPort + rand.IntN(lastPort-firstPort+1)
-		if listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, listener.Close()
-		}
-	}
-	return 0, errors.New("find a free port: there is none")
 }

@@ -2,26 +2,113 @@ package main
 
 import (
 	"io"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
 
+func namesOf(p plan) (names []string) {
+	for _, w := range p.Workloads {
+		names = append(names, w.Name)
+	}
+	return names
+}
+
 func TestPlanNamed(t *testing.T) {
 	p, err := planNamed("quick", 0, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var names []string
-	for _, w := range p.Workloads {
-		names = append(names, w.Name)
-	}
-	if diff := cmp.Diff([]string{"-S simple, 1", "-S simple, 16", "-S prepared, 1", "-S prepared, 16"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"-S prepared, 1", "-S prepared, 16", "other literals, simple, 16", "result of 200 MB, rows of 1 kB"}, namesOf(p)); diff != "" {
 		t.Error(diff)
 	}
 	if p, err = planNamed("quick", 1, minDuration); err != nil || p.Rounds != 1 || p.Duration != minDuration {
 		t.Errorf("got %v, error %v", p, err)
+	}
+}
+
+// TestQuickIsPartOfFull: the short plan measures nothing that the long one does not.
+func TestQuickIsPartOfFull(t *testing.T) {
+	full, err := planNamed("full", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"quick", "profile"} {
+		p, err := planNamed(name, 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range namesOf(p) {
+			if !slices.Contains(namesOf(full), w) {
+				t.Errorf("plan %s has %q of its own", name, w)
+			}
+		}
+	}
+}
+
+func TestOnly(t *testing.T) {
+	full, err := planNamed("full", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		rows string
+		want []string
+		idle int
+	}{
+		"all":      {"", namesOf(full), idleSessions},
+		"some":     {"COPY", []string{"COPY out, 200 MB", "COPY in, 200 MB"}, 0},
+		"idle":     {"^idle", nil, idleSessions},
+		"a choice": {"^-S prepared, 1$|idle", []string{"-S prepared, 1"}, idleSessions},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			fresh, err := planNamed("full", 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := fresh.only(test.rows)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, namesOf(got)); diff != "" {
+				t.Error(diff)
+			}
+			if got.Idle != test.idle || got.judging != (test.rows == "") {
+				t.Errorf("%d idle sessions, judging %v", got.Idle, got.judging)
+			}
+		})
+	}
+	for name, rows := range map[string]string{"none": "no such row", "no expression": "("} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := full.only(rows); err == nil {
+				t.Errorf("got %v", namesOf(got))
+			}
+		})
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	for name, test := range map[string]struct {
+		workload workload
+		want     bool
+	}{
+		"the log's cost is looked at": {selectOnly("prepared", 16), true},
+		"it is not":                   {selectOnly("prepared", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := test.workload.includes(unauditedName); got != test.want {
+				t.Errorf("without a log: %v", got)
+			}
+			for _, target := range []string{directName, pgbouncerName, sallyportName} {
+				if !test.workload.includes(target) {
+					t.Errorf("not %s", target)
+				}
+			}
+		})
 	}
 }
 
@@ -35,6 +122,7 @@ func TestPlanRefused(t *testing.T) {
 		"negative":       {plan: "quick", rounds: -1},
 		"too short":      {plan: "quick", duration: 2 * time.Second},
 		"part of second": {plan: "quick", duration: 3500 * time.Millisecond},
+		"too long":       {plan: "quick", duration: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if p, err := planNamed(test.plan, test.rounds, test.duration); err == nil {
@@ -48,9 +136,10 @@ func TestUsage(t *testing.T) {
 	for name, args := range map[string][]string{
 		"unknown flag": {"-fast"},
 		"unknown plan": {"-plan", "slow"},
+		"no row":       {"-rows", "no such row"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status := run(args, io.Discard, io.Discard); status != 2 {
+			if status := run(args, strings.NewReader(""), io.Discard, io.Discard); status != 2 {
 				t.Errorf("status %d", status)
 			}
 		})

@@ -73,9 +73,22 @@ func parseStat(line []byte) (procStat, error) {
 
 // usageOf adds up a process and all its descendants. proc is /proc.
 func usageOf(proc fs.FS, root int) (usage, error) {
+	family, err := familyOf(proc, root)
+	if err != nil {
+		return usage{}, err
+	}
+	var sum usage
+	for _, p := range family {
+		sum = sum.plus(p.usage)
+	}
+	return sum, nil
+}
+
+// familyOf is a process with all its descendants.
+func familyOf(proc fs.FS, root int) ([]procStat, error) {
 	all, err := processes(proc)
 	if err != nil {
-		return usage{}, fmt.Errorf("read processes: %w", err)
+		return nil, fmt.Errorf("read processes: %w", err)
 	}
 	children := make(map[int][]procStat)
 	for _, p := range all {
@@ -83,15 +96,13 @@ func usageOf(proc fs.FS, root int) (usage, error) {
 	}
 	top, found := all[root]
 	if !found {
-		return usage{}, fmt.Errorf("read processes: there is no process %d", root)
+		return nil, fmt.Errorf("read processes: there is no process %d", root)
 	}
-	var sum usage
-	for pending := []procStat{top}; len(pending) > 0; {
-		p := pending[len(pending)-1]
-		pending = append(pending[:len(pending)-1], children[p.pid]...)
-		sum = sum.plus(p.usage)
+	family := []procStat{top}
+	for i := 0; i < len(family); i++ {
+		family = append(family, children[family[i].pid]...)
 	}
-	return sum, nil
+	return family, nil
 }
 
 // processes reads all that there are. One that ends meanwhile is left out.

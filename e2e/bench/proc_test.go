@@ -92,60 +92,11 @@ func TestUsageOf(t *testing.T) {
 }
 
 func TestUsageOfReal(t *testing.T) {
-	got, err := usageOf(newMeter(0).proc, os.Getpid())
+	got, err := usageOf(os.DirFS("/proc"), os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got.resident < 1<<20 {
 		t.Errorf("we take %d bytes", got.resident)
 	}
-}
-
-func TestMeter(t *testing.T) {
-	began := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	var m meter
-	m.pid = 50
-	for i, reading := range []struct {
-		user, resident int
-		tps            float64
-	}{
-		{user: 1000, resident: 100, tps: 9999}, // logins, and the first second
-		{user: 1050, resident: 300, tps: 10000},
-		{user: 1150, resident: 200, tps: 20000},
-	} {
-		m.proc = procOf(statLine(50, "sallyport", 1, reading.user, 2*reading.user, 0, 0, reading.resident))
-		if err := m.mark(began.Add(time.Duration(i)*time.Second), reading.tps); err != nil {
-			t.Fatal(err)
-		}
-	}
-	user, system := m.perTransaction() // 150 ticks for 30,000
-	if user != 50*time.Microsecond || system != 100*time.Microsecond {
-		t.Errorf("user %v, system %v", user, system)
-	}
-	if m.resident != pages(300) {
-		t.Errorf("%d bytes, want the most there were", m.resident)
-	}
-}
-
-func TestMeterSeesTooLittle(t *testing.T) {
-	proc := procOf(statLine(50, "sallyport", 1, 10, 10, 0, 0, 10))
-	for name, marks := range map[string]int{"nothing": 0, "one reading": 1} {
-		t.Run(name, func(t *testing.T) {
-			m := meter{proc: proc, pid: 50}
-			for range marks {
-				if err := m.mark(time.Now(), 100); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if user, system := m.perTransaction(); user != 0 || system != 0 {
-				t.Errorf("user %v, system %v", user, system)
-			}
-		})
-	}
-	t.Run("the process has ended", func(t *testing.T) {
-		m := meter{proc: proc, pid: 51}
-		if err := m.mark(time.Now(), 100); err == nil {
-			t.Error("no error")
-		}
-	})
 }

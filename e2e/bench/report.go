@@ -6,8 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
-	"unicode/utf8"
+	"slices"
 )
 
 // report is bench/results.json.
@@ -17,7 +16,9 @@ type report struct {
 	TLS          string        `json:"tls"`    // on every leg, verified
 	Plan         plan          `json:"plan"`
 	Targets      []described   `json:"targets"`
+	Goals        []verdict     `json:"goals"`
 	Summaries    []summary     `json:"summaries"`
+	Idle         []idleness    `json:"idle,omitempty"`
 	Measurements []measurement `json:"measurements"`
 }
 
@@ -26,15 +27,17 @@ type described struct {
 	Version string `json:"version"`
 }
 
-func newReport(m machine, p plan, targets []*target, measurements []measurement) report {
-	r := report{Machine: m, TLS: tlsVersion + ", " + cipherSuite, Plan: p, Measurements: measurements}
+func newReport(m machine, p plan, targets []*target, measurements []measurement, idle []idleness) (report, error) {
+	r := report{Machine: m, TLS: tlsVersion + ", " + cipherSuite, Plan: p, Measurements: measurements, Idle: idle}
 	var names []string
 	for _, t := range targets {
 		r.Targets = append(r.Targets, described{t.name, t.version})
 		names = append(names, t.name)
 	}
 	r.Summaries = summarise(p.Workloads, names, measurements)
-	return r
+	var err error
+	r.Goals, err = r.judge(p.Workloads)
+	return r, err
 }
 
 // write leaves the file of an earlier run alone until the new one is whole.
@@ -52,6 +55,18 @@ func (r report) write(path string) error {
 	return os.Rename(path+".new", path)
 }
 
+// read reads what write has written.
+func readReport(path string) (r report, err error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &r)
+	}
+	if err != nil {
+		return r, fmt.Errorf("read results: %w", err)
+	}
+	return r, nil
+}
+
 // markdown writes what people read.
 func (r report) markdown(out io.Writer) {
 	fmt.Fprintf(out, "- Machine: %s\n", r.Machine)
@@ -60,83 +75,102 @@ func (r report) markdown(out io.Writer) {
 		fmt.Fprintf(out, "- %s: %s\n", t.Name, t.Version)
 	}
 	fmt.Fprintf(out, "- Every leg: %s (verified)\n", r.TLS)
-	for _, t := range r.Targets {
-		if t.Name == sallyportName {
-			fmt.Fprintf(out, "- %s: policy judged and the audit log took the statement of every transaction (verified)\n", t.Name)
-		}
+	if slices.ContainsFunc(r.Targets, func(d described) bool { return d.Name == sallyportName }) {
+		fmt.Fprintf(out, "- %s: policy judged and the audit log took the statement of every transaction (verified)\n", sallyportName)
 	}
 	fmt.Fprintf(out, "- Rounds: %d of %v a run, the targets taking turns; medians, with (smallest–largest); ratios (×) within a round\n", r.Plan.Rounds, r.Plan.Duration)
-	fmt.Fprint(out, "- CPU: user and system time of the proxy's processes per transaction, without logins and the first second\n\n")
-	rows := [][]string{{
-		"pgbench", "", "tps", "× direct", "× PgBouncer", "latency ms", "p50", "p99", "× PgBouncer", "CPU µs", "× PgBouncer", "RSS MiB",
-	}}
-	for _, s := range r.Summaries {
-		rows = append(rows, s.row())
+	fmt.Fprint(out, "- CPU: user and system time of the proxy's processes for each transaction, MB or notification, without logins and the first second\n")
+	for _, group := range []struct {
+		unit  unit
+		write func(io.Writer, []summary)
+	}{{transactions, writeTransactions}, {notifications, writeNotifications}, {megabytes, writeMegabytes}} {
+		if rows := r.of(group.unit); len(rows) > 0 {
+			fmt.Fprintln(out)
+			group.write(out, rows)
+		}
+	}
+	if len(r.Idle) > 0 {
+		fmt.Fprintln(out)
+		writeIdle(out, r.Idle)
+	}
+	if len(r.Goals) > 0 {
+		fmt.Fprintln(out)
+		writeVerdicts(out, r.Goals)
+	}
+}
+
+// of picks the summaries of the workloads that count a unit.
+func (r report) of(u unit) []summary {
+	var rows []summary
+	for _, w := range r.Plan.Workloads {
+		for _, s := range r.Summaries {
+			if w.Unit == u && s.Workload == w.Name {
+				rows = append(rows, s)
+			}
+		}
+	}
+	return rows
+}
+
+func ms(us spread) string { return number(us.Median/1000, 3) }
+
+func mebibytes(bytes float64, digits int) string { return number(bytes/(1<<20), digits) }
+
+func writeTransactions(out io.Writer, summaries []summary) {
+	rows := [][]string{{"pgbench", "", "tps", "× direct", "× PgBouncer", "latency ms", "p50", "p99", "× PgBouncer", "CPU µs", "× PgBouncer", "RSS MiB"}}
+	for _, s := range summaries {
+		rows = append(rows, []string{
+			s.Workload, s.Target, s.Rate.format(1, 0), ratio(s.RateRatio[directName]), ratio(s.RateRatio[pgbouncerName]),
+			ms(s.Average), ms(s.P50), ms(s.P99), ratio(s.AverageRatio[pgbouncerName]),
+			s.CPU.format(1, 1), ratio(s.CPURatio[pgbouncerName]), mebibytes(s.Resident.Median, 0),
+		})
 	}
 	writeTable(out, rows)
 }
 
-func (s summary) row() []string {
-	ms := func(us spread) string { return number(us.Median/1000, 3) }
-	return []string{
-		s.Workload, s.Target,
-		s.TPS.format(1, 0), ratio(s.TPSRatio[directName]), ratio(s.TPSRatio[pgbouncerName]),
-		ms(s.Average), ms(s.P50), ms(s.P99), ratio(s.AverageRatio[pgbouncerName]),
-		s.CPU.format(1, 1), ratio(s.CPURatio[pgbouncerName]),
-		number(s.Resident.Median/(1<<20), 0),
+func writeNotifications(out io.Writer, summaries []summary) {
+	rows := [][]string{{"notifications", "", "latency ms", "p50", "p99", "× direct", "× PgBouncer", "CPU µs", "× PgBouncer"}}
+	for _, s := range summaries {
+		rows = append(rows, []string{
+			s.Workload, s.Target, ms(s.Average), ms(s.P50), ms(s.P99), ratio(s.AverageRatio[directName]), ratio(s.AverageRatio[pgbouncerName]),
+			s.CPU.format(1, 1), ratio(s.CPURatio[pgbouncerName]),
+		})
 	}
+	writeTable(out, rows)
 }
 
-// format is the median with the spread behind it.
-func (s spread) format(unit float64, digits int) string {
-	if s.Median == 0 {
+func writeMegabytes(out io.Writer, summaries []summary) {
+	rows := [][]string{{"one client", "", "MB/s", "× direct", "× PgBouncer", "CPU µs/MB", "× PgBouncer", "RSS MiB"}}
+	for _, s := range summaries {
+		rows = append(rows, []string{
+			s.Workload, s.Target, s.Rate.format(1, 0), ratio(s.RateRatio[directName]), ratio(s.RateRatio[pgbouncerName]),
+			s.CPU.format(1, 0), ratio(s.CPURatio[pgbouncerName]), mebibytes(s.Resident.Median, 0),
+		})
+	}
+	writeTable(out, rows)
+}
+
+func writeIdle(out io.Writer, all []idleness) {
+	for _, i := range all {
+		if i.Bare > 0 {
+			fmt.Fprintf(out, "A bare program of two crypto/tls connections for each session takes %.1f KiB for it; \"… besides TLS\" is what comes on top.\n\n", float64(i.Bare)/(1<<10))
+			break
+		}
+	}
+	rows := [][]string{{idleRow, "", "RSS MiB without", "with", "KiB each", "… besides TLS", "wakes/s without", "with"}}
+	for _, i := range all {
+		rows = append(rows, []string{
+			fmt.Sprint(i.Sessions), i.Target, mebibytes(float64(i.Without), 1), mebibytes(float64(i.With), 1),
+			number(i.perSession()/(1<<10), 1), i.besides(), fmt.Sprintf("%.1f", i.WakesWithout), fmt.Sprintf("%.1f", i.Wakes),
+		})
+	}
+	writeTable(out, rows)
+}
+
+// besides is a dash for what is not compared with a bare program.
+func (i idleness) besides() string {
+	if i.Bare == 0 {
 		return "–"
 	}
-	return fmt.Sprintf("%.*f (%.*f–%.*f)", digits, s.Median/unit, digits, s.Min/unit, digits, s.Max/unit)
-}
-
-func ratio(s spread) string { return number(s.Median, 2) }
-
-// number is a dash for what was not measured.
-func number(v float64, digits int) string {
-	if v == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.*f", digits, v)
-}
-
-// writeTable writes a Markdown table that is a table before it is rendered too.
-// The first row is the head; columns of numbers are to the right.
-func writeTable(out io.Writer, rows [][]string) {
-	const words = 2 // columns of them
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell), 3)
-		}
-	}
-	line := func(row []string) {
-		for i, cell := range row {
-			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i < words {
-				cell += padding
-			} else {
-				cell = padding + cell
-			}
-			fmt.Fprintf(out, "| %s ", cell)
-		}
-		fmt.Fprintln(out, "|")
-	}
-	line(rows[0])
-	for i, width := range widths {
-		rule, end := strings.Repeat("-", width+1), "-"
-		if i >= words {
-			end = ":"
-		}
-		fmt.Fprintf(out, "|%s%s", rule, end)
-	}
-	fmt.Fprintln(out, "|")
-	for _, row := range rows[1:] {
-		line(row)
-	}
+	return fmt.Sprintf("%.1f", i.beyond()/(1<<10))
 }

@@ -1,51 +1,112 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/sallyport/sallyport/e2e/stack"
 )
 
-const sallyportName = "Sallyport"
+const (
+	sallyportName  = "Sallyport"
+	unauditedName  = "Sallyport, no log"
+	unauditedWhere = "its audit log is " + os.DevNull
+)
 
-// readers is the role in Vault that the default policy gives the service account.
-const readers = "app-readonly"
+// vaultRoles are what the default policy gives our two accounts.
+var vaultRoles = [accounts]string{"app-readonly", "app-readwrite"}
 
-// gateway is Sallyport as the demo runs it: the default policy judges every
-// statement, the audit log takes every statement before it is forwarded.
+// gateway is Sallyport as the demo runs it, the built program with the default
+// policy, the catalog and a Vault: every statement is judged, and is in the
+// audit log before it is forwarded.
 type gateway struct {
 	*stack.Gateway
-	vault   *stack.Vault
-	audited int64 // bytes of the audit log that were looked at
+	operator
+
+	vault *stack.Vault
+	log   *auditLog // nil: it is not kept
+	heard int       // statements allowed, by the metrics
 }
 
-func (b *bench) startSallyport(ctx context.Context) (*target, error) {
-	dir := b.path("sallyport")
-	if err := os.Mkdir(dir, 0o700); err != nil {
+func startAudited(ctx context.Context, b *bench) (*target, error) {
+	return b.startSallyport(ctx, "audit.log")
+}
+
+func startUnaudited(ctx context.Context, b *bench) (*target, error) {
+	t, err := b.startSallyport(ctx, os.DevNull)
+	if err == nil {
+		t.version += ", " + unauditedWhere
+	}
+	return t, err
+}
+
+func (b *bench) startSallyport(ctx context.Context, audit string) (*target, error) {
+	dir, err := b.newDir("sallyport")
+	if err != nil {
 		return nil, err
 	}
 	version, err := sallyportVersion(ctx, b.root)
 	if err != nil {
 		return nil, err
 	}
-	started, err := b.services.StartGateway(ctx, stack.GatewayOptions{Dir: dir})
+	tokens, err := b.services.Login(ctx, stack.Engineer)
 	if err != nil {
 		return nil, err
 	}
-	return &target{
-		name: sallyportName, version: version,
-		roles: "v-%", // Vault's names
-		env:   connection(started.Port, stack.Service, started.ServicePassword, started.CAFile),
-		proxy: &gateway{Gateway: started, vault: b.services.Vault},
-	}, nil
+	started, err := b.services.StartGateway(ctx, stack.GatewayOptions{
+		Dir: dir, EditPolicies: grantChannel,
+		Edit: func(c *stack.GatewayConfig) {
+			c.Audit.File, c.Limits, c.Admin.Profiles = audit, map[string]int{"connections": maxConnections}, true
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	g := &gateway{Gateway: started, operator: operator{started.AdminURL, started.AdminToken}, vault: b.services.Vault}
+	if audit != os.DevNull {
+		g.log = &auditLog{path: started.Audit}
+	}
+	logins := [accounts]login{
+		reader: {user: stack.Service, password: started.ServicePassword},
+		writer: {user: stack.Engineer, password: tokens.ID},
+	}
+	for a := range logins {
+		logins[a].port, logins[a].caFile = started.Port, started.CAFile
+	}
+	return &target{version: version, roles: "v-%", proxy: g, logins: logins}, nil // the names that Vault gives
+}
+
+// channel is what is listened on.
+const channel = "bench"
+
+// grantChannel lets those who read listen, which the default policy does for
+// no channel; it is the one change to it.
+func grantChannel(directory string) error {
+	path := filepath.Join(directory, "data.yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	var data map[string]any
+	if err := yaml.Unmarshal(text, &data); err != nil {
+		return err
+	}
+	app := data
+	for _, key := range []string{"access", "roles", "readonly", "databases", stack.App} {
+		if app, _ = app[key].(map[string]any); app == nil {
+			return fmt.Errorf("%s has no %s of the role readonly's", path, key)
+		}
+	}
+	app["channels"] = map[string]any{channel: []string{"listen"}}
+	if text, err = yaml.Marshal(data); err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o600)
 }
 
 func (g *gateway) pid() int    { return g.PID() }
@@ -54,60 +115,42 @@ func (g *gateway) stop() error { return g.Stop() }
 // settle waits for the revocations, which are work for PostgreSQL and Vault,
 // and verifies that every transaction's statement was allowed and audited.
 func (g *gateway) settle(ctx context.Context, transactions int) error {
-	err := poll(ctx, func(ctx context.Context) error {
-		leases, err := g.vault.Leases(ctx, readers)
-		if err == nil && leases > 0 {
-			err = fmt.Errorf("%d leases are left", leases)
-		}
-		return err
-	})
-	if err != nil {
+	if err := poll(ctx, g.revoked); err != nil {
 		return fmt.Errorf("wait for revocations: %w", err)
 	}
-	judged, err := g.statements()
+	heard, err := g.allowed(ctx)
 	if err != nil {
-		return fmt.Errorf("read audit log: %w", err)
+		return err
 	}
+	judged := heard - g.heard
+	g.heard = heard
 	if judged < transactions {
-		return fmt.Errorf("%d transactions, but only %d statements in the audit log", transactions, judged)
+		return fmt.Errorf("%d transactions, but only %d statements were judged", transactions, judged)
+	}
+	if g.log == nil {
+		return nil
+	}
+	audited, err := g.log.statements()
+	if err != nil {
+		return err
+	}
+	if audited < transactions {
+		return fmt.Errorf("%d transactions, but only %d statements in the audit log", transactions, audited)
 	}
 	return nil
 }
 
-// statements counts those that were allowed since it was asked last.
-func (g *gateway) statements() (int, error) {
-	f, err := os.Open(g.Audit)
-	if err != nil {
-		return 0, err
-	}
-	defer f.Close()
-	if _, err := f.Seek(g.audited, io.SeekStart); err != nil {
-		return 0, err
-	}
-	n, read, err := allowedStatements(f)
-	g.audited += read
-	return n, err
-}
-
-// maxAuditLine is far above a line about a statement of pgbench's.
-const maxAuditLine = 1 << 20
-
-// allowedStatements counts them in lines of the audit log, and the bytes of it.
-func allowedStatements(log io.Reader) (n int, read int64, err error) {
-	lines := bufio.NewReaderSize(log, maxAuditLine)
-	for {
-		line, err := lines.ReadSlice('\n')
-		read += int64(len(line))
-		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return n, read, nil
+func (g *gateway) revoked(ctx context.Context) error {
+	for _, role := range vaultRoles {
+		leases, err := g.vault.Leases(ctx, role)
+		if err == nil && leases > 0 {
+			err = fmt.Errorf("%d leases are left", leases)
 		}
 		if err != nil {
-			return n, read, err // half a line is one too
-		}
-		if bytes.Contains(line, []byte(`"type":"statement"`)) && bytes.Contains(line, []byte(`"decision":"allow"`)) {
-			n++
+			return err
 		}
 	}
+	return nil
 }
 
 // sallyportVersion is what the program says, and the commit of the checkout it

@@ -1,39 +1,62 @@
 package main
 
 import (
-	"strings"
+	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/e2e/stack"
 )
 
-func TestAllowedStatements(t *testing.T) {
-	const (
-		allowed = `{"time":"2026-03-04T05:06:07Z","type":"statement","id":"s.1","decision":"allow","text":"SELECT 1"}` + "\n"
-		denied  = `{"time":"2026-03-04T05:06:07Z","type":"statement","id":"s.2","decision":"deny","text":"SELECT 2"}` + "\n"
-		outcome = `{"time":"2026-03-04T05:06:07Z","type":"outcome","id":"s.1","status":"completed"}` + "\n"
-	)
-	tests := map[string]struct {
-		log   string
-		want  int
-		fails bool
-	}{
-		"empty":             {"", 0, false},
-		"allowed":           {allowed + outcome + allowed, 2, false},
-		"denied":            {denied, 0, false},
-		"an outcome":        {outcome, 0, false},
-		"half a line":       {allowed + allowed[:20], 1, true},
-		"an unending line":  {strings.Repeat("x", maxAuditLine+1), 0, true},
-		"quoted in a text":  {`{"type":"outcome","text":"\"type\":\"statement\",\"decision\":\"allow\""}` + "\n", 0, false},
-		"a session's start": {`{"type":"session_start","session":"s"}` + "\n", 0, false},
+func readYAML(t *testing.T, path string) (data map[string]any) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = yaml.Unmarshal(text, &data)
 	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			got, read, err := allowedStatements(strings.NewReader(test.log))
-			if got != test.want || (err != nil) != test.fails {
-				t.Errorf("got %d, error %v", got, err)
-			}
-			if !test.fails && read != int64(len(test.log)) {
-				t.Errorf("%d bytes read of %d", read, len(test.log))
-			}
-		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// TestGrantChannel: the channel is the one thing that differs from the default policy.
+func TestGrantChannel(t *testing.T) {
+	root, err := stack.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	text, err := os.ReadFile(filepath.Join(root, "policies", "data.yaml"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "data.yaml"), text, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := grantChannel(dir); err != nil {
+		t.Fatal(err)
+	}
+	want := readYAML(t, filepath.Join(root, "policies", "data.yaml"))
+	app := want
+	for _, key := range []string{"access", "roles", "readonly", "databases", "app"} {
+		app = app[key].(map[string]any)
+	}
+	app["channels"] = map[string]any{"bench": []any{"listen"}}
+	if diff := cmp.Diff(want, readYAML(t, filepath.Join(dir, "data.yaml"))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestGrantChannelWithoutRole(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "data.yaml"), []byte("access: {roles: {other: {}}}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := grantChannel(dir); err == nil {
+		t.Error("nobody was granted anything, and no error")
 	}
 }

@@ -27,37 +27,40 @@ func spreadOf(values []float64) spread {
 type summary struct {
 	Workload string `json:"workload"`
 	Target   string `json:"target"`
-	TPS      spread `json:"tps"`
+	Rate     spread `json:"rate"`
 	Average  spread `json:"latency_average_us"`
 	P50      spread `json:"latency_p50_us"`
 	P99      spread `json:"latency_p99_us"`
 	CPU      spread `json:"cpu_us"`
 	Resident spread `json:"resident_bytes"`
 	// Ratios to another target, by its name, round by round.
-	TPSRatio     map[string]spread `json:"tps_ratio"`
+	RateRatio    map[string]spread `json:"rate_ratio"`
 	AverageRatio map[string]spread `json:"latency_average_ratio"`
 	CPURatio     map[string]spread `json:"cpu_ratio"`
 }
 
-// summarise comes to one summary for each target of each workload, in the order given.
+// summarise comes to one summary for each workload and each target that takes part in it, in the order given.
 func summarise(workloads []workload, targets []string, all []measurement) []summary {
 	var out []summary
 	for _, w := range workloads {
 		of := func(target string) []measurement { return sameRun(all, w.Name, target) }
 		for _, target := range targets {
 			own := of(target)
+			if len(own) == 0 {
+				continue // it does not take part in this one
+			}
 			s := summary{
 				Workload: w.Name, Target: target,
-				TPS:      spreadOf(each(own, func(m measurement) float64 { return m.TPS })),
-				Average:  spreadOf(each(own, func(m measurement) float64 { return m.Average })),
-				P50:      spreadOf(each(own, func(m measurement) float64 { return m.P50 })),
-				P99:      spreadOf(each(own, func(m measurement) float64 { return m.P99 })),
-				CPU:      spreadOf(each(own, measurement.cpu)),
-				Resident: spreadOf(each(own, func(m measurement) float64 { return float64(m.Resident) })),
-				TPSRatio: map[string]spread{}, AverageRatio: map[string]spread{}, CPURatio: map[string]spread{},
+				Rate:      spreadOf(each(own, func(m measurement) float64 { return m.Rate })),
+				Average:   spreadOf(each(own, func(m measurement) float64 { return m.Average })),
+				P50:       spreadOf(each(own, func(m measurement) float64 { return m.P50 })),
+				P99:       spreadOf(each(own, func(m measurement) float64 { return m.P99 })),
+				CPU:       spreadOf(each(own, measurement.cpu)),
+				Resident:  spreadOf(each(own, func(m measurement) float64 { return float64(m.Resident) })),
+				RateRatio: map[string]spread{}, AverageRatio: map[string]spread{}, CPURatio: map[string]spread{},
 			}
 			for _, other := range targets {
-				s.TPSRatio[other] = ratios(own, of(other), func(m measurement) float64 { return m.TPS })
+				s.RateRatio[other] = ratios(own, of(other), func(m measurement) float64 { return m.Rate })
 				s.AverageRatio[other] = ratios(own, of(other), func(m measurement) float64 { return m.Average })
 				s.CPURatio[other] = ratios(own, of(other), measurement.cpu)
 			}

@@ -32,19 +32,19 @@ func TestSummarise(t *testing.T) {
 	// The machine is half as fast in the second round; the ratio is the same.
 	for round, speed := range []float64{1, 0.5, 2} {
 		all = append(all,
-			measurement{Round: round + 1, Workload: "w", Target: "a", TPS: 100 * speed, User: 1, System: 3},
-			measurement{Round: round + 1, Workload: "w", Target: "b", TPS: 80 * speed},
-			measurement{Round: round + 1, Workload: "another", Target: "a", TPS: 1})
+			measurement{Round: round + 1, Workload: "w", Target: "a", Rate: 100 * speed, User: 1, System: 3},
+			measurement{Round: round + 1, Workload: "w", Target: "b", Rate: 80 * speed},
+			measurement{Round: round + 1, Workload: "another", Target: "a", Rate: 1})
 	}
 	got := summarise([]workload{w}, []string{"a", "b"}, all)
 	if len(got) != 2 {
 		t.Fatalf("%d summaries", len(got))
 	}
 	b := got[1]
-	if diff := cmp.Diff(spread{80, 40, 160}, b.TPS); diff != "" {
+	if diff := cmp.Diff(spread{80, 40, 160}, b.Rate); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(map[string]spread{"a": {0.8, 0.8, 0.8}, "b": {1, 1, 1}}, b.TPSRatio); diff != "" {
+	if diff := cmp.Diff(map[string]spread{"a": {0.8, 0.8, 0.8}, "b": {1, 1, 1}}, b.RateRatio); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(spread{4, 4, 4}, got[0].CPU); diff != "" {
@@ -56,9 +56,9 @@ func TestSummarise(t *testing.T) {
 }
 
 func TestRatiosWithinRounds(t *testing.T) {
-	of := []measurement{{Round: 1, TPS: 10}, {Round: 2, TPS: 10}, {Round: 3, TPS: 10}}
-	to := []measurement{{Round: 2, TPS: 5}, {Round: 3, TPS: 0}, {Round: 4, TPS: 1}}
-	got := ratios(of, to, func(m measurement) float64 { return m.TPS })
+	of := []measurement{{Round: 1, Rate: 10}, {Round: 2, Rate: 10}, {Round: 3, Rate: 10}}
+	to := []measurement{{Round: 2, Rate: 5}, {Round: 3, Rate: 0}, {Round: 4, Rate: 1}}
+	got := ratios(of, to, func(m measurement) float64 { return m.Rate })
 	if diff := cmp.Diff(spread{2, 2, 2}, got); diff != "" {
 		t.Error(diff)
 	}

@@ -4,22 +4,22 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/sallyport/sallyport/e2e/stack"
 )
 
 // target is one way to PostgreSQL.
 type target struct {
 	name    string
 	version string
-	env     []string // for libpq
-	roles   string   // LIKE pattern of the roles that its sessions have in PostgreSQL
+	logins  [accounts]login
+	roles   string // LIKE pattern of the roles that its sessions have in PostgreSQL
 	proxy   proxy
+	// again starts another one like it.
+	again func(context.Context, *bench) (*target, error)
 }
 
 // proxy is what stands between a client and PostgreSQL.
@@ -33,63 +33,58 @@ type proxy interface {
 	stop() error
 }
 
-// starters start the targets, in the order of the tables. What they compare
-// with comes first.
-func starters() []starter {
-	return []starter{
-		{directName, (*bench).startDirect},
-		{pgbouncerName, (*bench).startPgBouncer},
-		{sallyportName, (*bench).startSallyport},
-	}
-}
-
+// starter starts a target; its key is what the command line calls it.
 type starter struct {
-	name  string
-	start func(*bench, context.Context) (*target, error)
+	key, name string
+	start     func(context.Context, *bench) (*target, error)
 }
 
-func targetNames() []string {
-	var names []string
-	for _, s := range starters() {
-		names = append(names, s.name)
-	}
-	return names
-}
+const (
+	directKey    = "direct"
+	pgbouncerKey = "pgbouncer"
+	sallyportKey = "sallyport"
+	unauditedKey = "devnull"
+)
 
-// startTargets starts the named ones.
-func (b *bench) startTargets(ctx context.Context, names []string) error {
-	all := starters()
-	for _, name := range names {
-		if !slices.Contains(targetNames(), name) {
-			return fmt.Errorf("there is no target %q", name)
+func targetKeys() []string { return []string{directKey, pgbouncerKey, sallyportKey, unauditedKey} }
+
+// starters are those of the keys, in the order of the tables. What they
+// compare with comes first.
+func starters(ctx context.Context, keys []string) ([]starter, error) {
+	for _, key := range keys {
+		if !slices.Contains(targetKeys(), key) {
+			return nil, fmt.Errorf("there is no target %q, only %s", key, strings.Join(targetKeys(), ", "))
 		}
+	}
+	all := []starter{{directKey, directName, startDirect}}
+	if slices.Contains(keys, pgbouncerKey) {
+		found, err := findPgBouncers(ctx, debianPgBouncer)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range found {
+			all = append(all, starter{pgbouncerKey, p.name, p.start})
+		}
+	}
+	all = append(all, starter{sallyportKey, sallyportName, startAudited}, starter{unauditedKey, unauditedName, startUnaudited})
+	return slices.DeleteFunc(all, func(s starter) bool { return !slices.Contains(keys, s.key) }), nil
+}
+
+// startTargets starts those of the keys.
+func (b *bench) startTargets(ctx context.Context, keys []string) error {
+	all, err := starters(ctx, keys)
+	if err != nil {
+		return err
 	}
 	for _, s := range all {
-		if !slices.Contains(names, s.name) {
-			continue
-		}
-		t, err := s.start(b, ctx)
+		t, err := s.start(ctx, b)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", s.name, err)
 		}
+		t.name, t.again = s.name, s.start
 		b.targets = append(b.targets, t)
 	}
 	return nil
-}
-
-// connection is what libpq is told.
-func connection(port int, user, password, caFile string, more ...string) []string {
-	return append([]string{
-		// The address too: localhost may be ::1 first, where nobody listens.
-		"PGHOST=localhost", "PGHOSTADDR=127.0.0.1", "PGPORT=" + strconv.Itoa(port), "PGDATABASE=" + stack.App,
-		"PGUSER=" + user, "PGPASSWORD=" + password, "PGSSLMODE=verify-full", "PGSSLROOTCERT=" + caFile,
-		"PGGSSENCMODE=disable", "PGCONNECT_TIMEOUT=10",
-	}, more...)
-}
-
-// certificate is what PostgreSQL wants to see besides a password.
-func (b *bench) certificate() []string {
-	return []string{"PGSSLCERT=" + b.services.ClientCertificate, "PGSSLKEY=" + b.services.ClientKey}
 }
 
 const directName = "direct TLS"
@@ -101,9 +96,11 @@ func (nothing) pid() int                          { return 0 }
 func (nothing) settle(context.Context, int) error { return nil }
 func (nothing) stop() error                       { return nil }
 
-func (b *bench) startDirect(ctx context.Context) (*target, error) {
-	const role = "bench_direct"
-	password, err := b.createRole(ctx, role)
+func startDirect(ctx context.Context, b *bench) (*target, error) {
+	const prefix = "bench_direct"
+	logins, err := b.createLogins(ctx, prefix, login{
+		port: b.services.Postgres.Port, caFile: b.services.CAFile, certificate: b.services.ClientCertificate, key: b.services.ClientKey,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -111,15 +108,13 @@ func (b *bench) startDirect(ctx context.Context) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &target{
-		name: directName, version: version, roles: role, proxy: nothing{},
-		env: connection(b.services.Postgres.Port, role, password, b.services.CAFile, b.certificate()...),
-	}, nil
+	return &target{version: version, roles: prefix + "%", proxy: nothing{}, logins: logins}, nil
 }
 
 const (
 	// settleTimeout bounds the wait for what a run leaves behind, on a busy machine.
-	settleTimeout = 30 * time.Second
+	// A thousand sessions end in half a minute where nothing else goes on.
+	settleTimeout = 3 * time.Minute
 	// pollInterval is the pace of asking whether something is so yet.
 	pollInterval = 20 * time.Millisecond
 )
@@ -150,3 +145,6 @@ func firstLine(out []byte) string {
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
+
+// newDir makes a directory for one part.
+func (b *bench) newDir(name string) (string, error) { return os.MkdirTemp(b.dir, name+"-") }

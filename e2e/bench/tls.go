@@ -47,7 +47,7 @@ func pinSuite(path string) error {
 // target's first exercise.
 func (b *bench) verifySuite(ctx context.Context, t *target) error {
 	cmd := exec.CommandContext(ctx, b.program("psql"), "--no-psqlrc", "--command=\\conninfo")
-	cmd.Env = append(os.Environ(), t.env...)
+	cmd.Env = append(os.Environ(), t.logins[reader].env()...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("run psql: %w\n%s", err, out)
@@ -56,7 +56,7 @@ func (b *bench) verifySuite(ctx context.Context, t *target) error {
 		return err
 	}
 	seen := false
-	r, _, err := b.client.run(ctx, selectOnly("simple", 1), minDuration, t.env, func(float64) error {
+	r, _, err := b.client.run(ctx, script{builtin: "select-only", protocol: "simple"}, 1, minDuration, t.logins[reader].env(), func(float64) error {
 		if seen {
 			return nil // at the last report the session may be gone
 		}

@@ -57,7 +57,7 @@ type Postgres struct {
 	base          string // removed with everything in it
 	// maxConnections is PostgreSQL's setting.
 	maxConnections int
-	process       *process
+	process        *process
 }
 
 // pgFiles are the certificates a cluster needs, PEM.

@@ -1,4 +1,4 @@
-# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench-quick, bench-login, bench-judge, clean.
+# Sallyport. The targets people use: build, test, lint, demo, demo-down, bench, bench-quick, bench-chart, bench-profile, bench-login, bench-judge, clean.
 
 GO ?= go
 TOOL = $(GO) tool -modfile=.ci/tools/go.mod
@@ -67,10 +67,29 @@ demo-down: bin/demo
 bin/bench:
 	$(GO) build -trimpath -o $@ ./e2e/bench
 
+# The ways to PostgreSQL compared: all of it in three quarters of an hour, or the most telling rows in four minutes. Results go to
+# bench/results.json. BENCH has more for the command line: -rounds, -duration, -rows, -targets.
+.PHONY: bench
+bench: bin/sallyport bin/bench $(VAULT)
+	@.ci/require cc postgresql psql pgbouncer
+	@exec bin/bench -plan full $(BENCH)
+
 .PHONY: bench-quick
 bench-quick: bin/sallyport bin/bench $(VAULT)
 	@.ci/require postgresql psql pgbouncer
-	@exec bin/bench -plan quick
+	@exec bin/bench -plan quick $(BENCH)
+
+# The chart of the last results.
+.PHONY: bench-chart
+bench-chart: bin/bench
+	@bin/bench -chart e2e/bench/chart.svg
+
+# What the gateway spends its CPU time on under load, for `go tool pprof`, and for builds: copied to cmd/sallyport/default.pgo, the Go
+# tool optimises for it.
+.PHONY: bench-profile
+bench-profile: bin/sallyport bin/bench $(VAULT)
+	@.ci/require postgresql psql
+	@exec bin/bench -plan profile -targets sallyport -cpuprofile bench/cpu.pprof $(BENCH)
 
 # What a login costs by each method, through a gateway in the test's own process. Many short rounds, so that what else the machine does
 # slows down all methods alike.

@@ -150,8 +150,13 @@ func (s script) rate() string {
 	return withoutConnecting
 }
 
-// run runs one script. Every second onProgress hears the rate of the last one;
-// when it fails, the run ends.
+// run runs one script for d from when all clients are connected. Every second
+// onProgress hears the rate of the last one; when it fails, the run ends.
+//
+// pgbench's own clock (--time) starts before its clients log in: where a login
+// takes long, little would be left. So it is started for longer, and once it
+// has reported d it gets the signal that it would send itself (setalarm in
+// pgbench.c).
 func (c client) run(ctx context.Context, s script, clients int, d time.Duration, env []string, onProgress func(tps float64) error) (result, []time.Duration, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -160,7 +165,7 @@ func (c client) run(ctx context.Context, s script, clients int, d time.Duration,
 		return result{}, nil, err
 	}
 	args := append(s.args(file), "--client="+strconv.Itoa(clients), "--jobs="+strconv.Itoa(threads(clients)),
-		"--time="+strconv.Itoa(int(d.Seconds())), "--log-prefix="+prefix)
+		"--time="+strconv.Itoa(int((d+patience).Seconds())), "--log-prefix="+prefix)
 	cmd := exec.CommandContext(ctx, c.path, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -173,8 +178,13 @@ func (c client) run(ctx context.Context, s script, clients int, d time.Duration,
 	if err := cmd.Start(); err != nil {
 		return result{}, nil, err
 	}
+	left := int(d.Seconds())
 	said, err := watch(stderr, func(tps float64) {
-		if err := onProgress(tps); err != nil {
+		err := onProgress(tps)
+		if left--; left == 0 && err == nil {
+			err = cmd.Process.Signal(syscall.SIGALRM)
+		}
+		if err != nil && !errors.Is(err, os.ErrProcessDone) {
 			cancel(err)
 		}
 	})

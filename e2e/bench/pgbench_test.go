@@ -125,6 +125,9 @@ func TestParseProgress(t *testing.T) {
 // oneRow is what the scripted clients do not do.
 var oneRow = script{builtin: "select-only", protocol: "simple"}
 
+// endsBefore is longer than any of the scripts goes on.
+const endsBefore = time.Hour
+
 // scripted is a client whose pgbench is a shell script. In it, $prefix is
 // where logs go.
 func scripted(t *testing.T, script string) client {
@@ -147,7 +150,7 @@ const (
 func TestRun(t *testing.T) {
 	c := scripted(t, sayProgress+writeLogs+sayReport)
 	var rates []float64
-	r, latencies, err := c.run(t.Context(), oneRow, 1, minDuration, nil, func(tps float64) error {
+	r, latencies, err := c.run(t.Context(), oneRow, 1, endsBefore, nil, func(tps float64) error {
 		rates = append(rates, tps)
 		return nil
 	})
@@ -165,6 +168,16 @@ func TestRun(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(c.dir, "transactions*")); left != nil {
 		t.Errorf("logs are left: %v", left)
+	}
+}
+
+// TestRunEnds: pgbench goes on until it has reported as many seconds as asked for.
+func TestRunEnds(t *testing.T) {
+	const line = "echo 'progress: 1.0 s, 40.0 tps, lat 1' >&2\n"
+	c := scripted(t, "trap 'ended=yes' ALRM\n"+line+"sleep 0.1\n[ -z \"$ended\" ] || exit 1\n"+line+
+		"while [ -z \"$ended\" ]; do sleep 0.01; done\n"+sayReport)
+	if _, _, err := c.run(t.Context(), oneRow, 1, 2*time.Second, nil, func(float64) error { return nil }); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -187,7 +200,7 @@ func TestRunFails(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := scripted(t, test.script).run(t.Context(), oneRow, 1, minDuration, nil, func(float64) error { return test.onProgress })
+			_, _, err := scripted(t, test.script).run(t.Context(), oneRow, 1, endsBefore, nil, func(float64) error { return test.onProgress })
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want something about %q", err, test.want)
 			}
@@ -197,7 +210,7 @@ func TestRunFails(t *testing.T) {
 
 func TestRunInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	_, _, err := scripted(t, sayProgress+"exec sleep 3600\n").run(ctx, oneRow, 1, minDuration, nil, func(float64) error {
+	_, _, err := scripted(t, sayProgress+"exec sleep 3600\n").run(ctx, oneRow, 1, endsBefore, nil, func(float64) error {
 		cancel()
 		return nil
 	})

@@ -46,9 +46,8 @@ const (
 	quickDuration = 4 * time.Second
 	// profileDuration gives a profile at 100 samples a second enough of them.
 	profileDuration = 15 * time.Second
-	// minDuration leaves one second to look at: the first is for warming up,
-	// the last may go without a report.
-	minDuration = 3 * time.Second
+	// minDuration leaves one second to look at: the first is for warming up.
+	minDuration = 2 * time.Second
 	// maxDuration is what the gateway's admin listener profiles at a time.
 	maxDuration = 25 * time.Second
 	// idleSessions are few enough for a PostgreSQL on a small machine.

@@ -120,7 +120,7 @@ func TestPlanRefused(t *testing.T) {
 	}{
 		"unknown":        {plan: "slow"},
 		"negative":       {plan: "quick", rounds: -1},
-		"too short":      {plan: "quick", duration: 2 * time.Second},
+		"too short":      {plan: "quick", duration: time.Second},
 		"part of second": {plan: "quick", duration: 3500 * time.Millisecond},
 		"too long":       {plan: "quick", duration: time.Minute},
 	} {

@@ -92,7 +92,7 @@ func assemble(ctx context.Context, o options, progress io.Writer) (_ *bench, err
 	if err := os.Mkdir(services, 0o700); err != nil {
 		return nil, err
 	}
-	if b.services, err = stack.Start(ctx, stack.Config{Root: b.root, Dir: services, MaxConnections: maxConnections + 50}); err != nil {
+	if b.services, err = stack.Start(ctx, stack.Config{Root: b.root, Dir: services, MaxConnections: maxConnections + spareConnections}); err != nil {
 		return nil, err
 	}
 	b.client = client{path: b.program("pgbench"), dir: b.dir}

@@ -15,9 +15,11 @@ import (
 )
 
 const (
-	// maxConnections is PostgreSQL's and PgBouncer's: every idle session is
-	// one, and there are those that watch.
+	// maxConnections is a proxy's: every idle session is one.
 	maxConnections = 1100
+	// spareConnections are PostgreSQL's besides: the proxies that were compared
+	// before keep theirs, and somebody watches.
+	spareConnections = 400
 	// scale is pgbench's. TPC-B changes a row for each branch: with fewer
 	// branches than clients it measures how they wait for each other.
 	scale = 16

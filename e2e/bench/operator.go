@@ -5,8 +5,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,35 +36,53 @@ func (o operator) fetch(ctx context.Context, path string, take func(io.Reader) e
 	return take(response.Body)
 }
 
-// allowed is how many statements the gateway says that it has allowed.
-func (o operator) allowed(ctx context.Context) (n int, err error) {
-	err = o.fetch(ctx, "/metrics", func(body io.Reader) error {
-		n, err = allowedOf(body)
-		return err
-	})
-	return n, err
+// metrics are the few of the gateway's that we look at.
+type metrics struct {
+	allowed  int // statements
+	sessions int // that have a backend
+	pending  int // revocations
 }
 
-// allowedOf adds up sallyport_statements_total over the protocols.
-func allowedOf(metrics io.Reader) (int, error) {
-	sum, seen := 0.0, false
-	lines := bufio.NewScanner(metrics)
+func (o operator) metrics(ctx context.Context) (m metrics, err error) {
+	err = o.fetch(ctx, "/metrics", func(body io.Reader) error {
+		m, err = parseMetrics(body)
+		return err
+	})
+	return m, err
+}
+
+// parseMetrics reads Prometheus' text format, as far as it has what we look at.
+func parseMetrics(text io.Reader) (m metrics, err error) {
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(text)
 	for lines.Scan() {
-		labels, found := strings.CutPrefix(lines.Text(), "sallyport_statements_total{")
-		if !found || !strings.Contains(labels, `decision="allow"`) {
+		name, value, _ := strings.Cut(lines.Text(), " ")
+		name, labels, _ := strings.Cut(name, "{")
+		var into *int
+		switch {
+		case name == "sallyport_statements_total" && strings.Contains(labels, `decision="allow"`):
+			into = &m.allowed // one for each protocol
+		case name == "sallyport_sessions_active":
+			into = &m.sessions
+		case name == "sallyport_revocations_pending":
+			into = &m.pending
+		default:
 			continue
 		}
-		_, value, _ := strings.Cut(labels, "} ")
 		n, err := strconv.ParseFloat(value, 64)
 		if err != nil {
-			return 0, fmt.Errorf("parse metrics: %w", err)
+			return m, fmt.Errorf("parse metrics: %w", err)
 		}
-		sum, seen = sum+n, true
+		*into += int(n)
+		seen[name] = true
 	}
-	if !seen && lines.Err() == nil {
-		return 0, fmt.Errorf("parse metrics: there is no sallyport_statements_total")
+	if err := lines.Err(); err != nil {
+		return m, fmt.Errorf("parse metrics: %w", err)
 	}
-	return int(sum), lines.Err()
+	if len(seen) != 3 {
+		return m, fmt.Errorf("parse metrics: only %v are there", slices.Sorted(maps.Keys(seen)))
+	}
+	return m, nil
 }
 
 // collect makes the gateway collect its garbage.

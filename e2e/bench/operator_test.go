@@ -11,24 +11,26 @@ import (
 	"time"
 )
 
-func TestAllowedOf(t *testing.T) {
-	const metrics = `# HELP sallyport_statements_total Statements judged.
+func TestParseMetrics(t *testing.T) {
+	const text = `# HELP sallyport_statements_total Statements judged.
 sallyport_statements_total{decision="allow",protocol="bind"} 1.5e+06
 sallyport_statements_total{decision="allow",protocol="query"} 7
 sallyport_statements_total{decision="deny",protocol="query"} 3
 sallyport_statement_duration_seconds_count 99
+sallyport_sessions_active 4
+sallyport_revocations_pending 0
 `
-	if got, err := allowedOf(strings.NewReader(metrics)); err != nil || got != 1_500_007 {
-		t.Errorf("got %d, error %v", got, err)
+	if got, err := parseMetrics(strings.NewReader(text)); err != nil || got != (metrics{allowed: 1_500_007, sessions: 4}) {
+		t.Errorf("got %+v, error %v", got, err)
 	}
 	for name, text := range map[string]string{
-		"nothing":      "",
-		"another one":  "sallyport_sessions_active 1\n",
-		"not a number": `sallyport_statements_total{decision="allow",protocol="bind"} many` + "\n",
+		"nothing":       "",
+		"one is absent": strings.Replace(text, "sallyport_revocations_pending", "sallyport_revocations", 1),
+		"not a number":  strings.Replace(text, "1.5e+06", "many", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := allowedOf(strings.NewReader(text)); err == nil {
-				t.Errorf("got %d", got)
+			if got, err := parseMetrics(strings.NewReader(text)); err == nil {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}

@@ -18,9 +18,6 @@ const (
 	unauditedWhere = "its audit log is " + os.DevNull
 )
 
-// vaultRoles are what the default policy gives our two accounts.
-var vaultRoles = [accounts]string{"app-readonly", "app-readwrite"}
-
 // gateway is Sallyport as the demo runs it, the built program with the default
 // policy, the catalog and a Vault: every statement is judged, and is in the
 // audit log before it is forwarded.
@@ -28,7 +25,6 @@ type gateway struct {
 	*stack.Gateway
 	operator
 
-	vault *stack.Vault
 	log   *auditLog // nil: it is not kept
 	heard int       // statements allowed, by the metrics
 }
@@ -67,7 +63,7 @@ func (b *bench) startSallyport(ctx context.Context, audit string) (*target, erro
 	if err != nil {
 		return nil, err
 	}
-	g := &gateway{Gateway: started, operator: operator{started.AdminURL, started.AdminToken}, vault: b.services.Vault}
+	g := &gateway{Gateway: started, operator: operator{started.AdminURL, started.AdminToken}}
 	if audit != os.DevNull {
 		g.log = &auditLog{path: started.Audit}
 	}
@@ -115,15 +111,18 @@ func (g *gateway) stop() error { return g.Stop() }
 // settle waits for the revocations, which are work for PostgreSQL and Vault,
 // and verifies that every transaction's statement was allowed and audited.
 func (g *gateway) settle(ctx context.Context, transactions int) error {
-	if err := poll(ctx, g.revoked); err != nil {
-		return fmt.Errorf("wait for revocations: %w", err)
-	}
-	heard, err := g.allowed(ctx)
-	if err != nil {
+	var now metrics
+	err := poll(ctx, func(ctx context.Context) (err error) {
+		if now, err = g.metrics(ctx); err == nil && now.sessions+now.pending > 0 {
+			err = fmt.Errorf("%d sessions and %d revocations are left", now.sessions, now.pending)
+		}
 		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for the end of sessions: %w", err)
 	}
-	judged := heard - g.heard
-	g.heard = heard
+	judged := now.allowed - g.heard
+	g.heard = now.allowed
 	if judged < transactions {
 		return fmt.Errorf("%d transactions, but only %d statements were judged", transactions, judged)
 	}
@@ -136,19 +135,6 @@ func (g *gateway) settle(ctx context.Context, transactions int) error {
 	}
 	if audited < transactions {
 		return fmt.Errorf("%d transactions, but only %d statements in the audit log", transactions, audited)
-	}
-	return nil
-}
-
-func (g *gateway) revoked(ctx context.Context) error {
-	for _, role := range vaultRoles {
-		leases, err := g.vault.Leases(ctx, role)
-		if err == nil && leases > 0 {
-			err = fmt.Errorf("%d leases are left", leases)
-		}
-		if err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -40,6 +41,16 @@ func describeMachine() machine {
 
 func (m machine) String() string {
 	return fmt.Sprintf("%d cores (%s), %s, load %s before it began, %s", m.Cores, m.Model, m.Kernel, m.Load, m.Time.Format(time.DateTime))
+}
+
+// busyLoad of a core is other work that shows in throughput and latency.
+const busyLoad = 0.25
+
+// busy says whether the machine had much else to do before it began. A load
+// that is not known is none.
+func (m machine) busy() bool {
+	load, err := strconv.ParseFloat(m.Load, 64)
+	return err == nil && load > busyLoad*float64(m.Cores)
 }
 
 // modelName finds the processor's in /proc/cpuinfo; arm64 has none there.

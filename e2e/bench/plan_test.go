@@ -178,6 +178,19 @@ func TestCheckSuite(t *testing.T) {
 	}
 }
 
+func TestBusy(t *testing.T) {
+	for name, test := range map[string]struct {
+		load string
+		want bool
+	}{"idle": {"0.10", false}, "some": {"0.50", false}, "busy": {"0.51", true}, "very": {"20.68", true}, "not known": {"", false}} {
+		t.Run(name, func(t *testing.T) {
+			if got := (machine{Cores: 2, Load: test.load}).busy(); got != test.want {
+				t.Errorf("got %v", got)
+			}
+		})
+	}
+}
+
 func TestModelName(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"amd64": {"processor\t: 0\nmodel\t\t: 17\nmodel name\t: AMD EPYC\nprocessor\t: 1\n", "AMD EPYC"},

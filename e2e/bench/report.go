@@ -70,6 +70,9 @@ func readReport(path string) (r report, err error) {
 // markdown writes what people read.
 func (r report) markdown(out io.Writer) {
 	fmt.Fprintf(out, "- Machine: %s\n", r.Machine)
+	if r.Machine.busy() {
+		fmt.Fprintln(out, "- **The machine had other work**: of these numbers, look at the CPU times; throughput and latency say little")
+	}
 	fmt.Fprintf(out, "- Client: %s\n", r.Client)
 	for _, t := range r.Targets {
 		fmt.Fprintf(out, "- %s: %s\n", t.Name, t.Version)

@@ -58,6 +58,7 @@ func (b *bench) startSallyport(ctx context.Context, audit string) (*target, erro
 		Dir: dir, EditPolicies: grantChannel,
 		Edit: func(c *stack.GatewayConfig) {
 			c.Audit.File, c.Limits, c.Admin.Profiles = audit, map[string]int{"connections": maxConnections}, true
+			c.Vault.Ahead = ahead
 		},
 	})
 	if err != nil {
@@ -76,6 +77,9 @@ func (b *bench) startSallyport(ctx context.Context, audit string) (*target, erro
 	}
 	return &target{version: version, roles: "v-%", proxy: g, logins: logins}, nil // the names that Vault gives
 }
+
+// ahead is the gateway's own default, which the tests do without.
+const ahead = 2
 
 // channel is what is listened on.
 const channel = "bench"

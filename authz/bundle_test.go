@@ -19,6 +19,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -68,7 +69,8 @@ func (p published) pack(t *testing.T, s signer) []byte {
 	modules := map[string]string{
 		"lib/connect.rego": connectAllowed, "statement.rego": denies(p.statement), "x_test.rego": "package x_test\n\ntest_x if http.send({})\n",
 	}
-	for name, text := range modules {
+	for _, name := range slices.Sorted(maps.Keys(modules)) { // in order: some bundles are made without the first
+		text := modules[name]
 		b.Modules = append(b.Modules, bundle.ModuleFile{URL: "/" + name, Path: "/" + name, RelativePath: "/" + name, Raw: []byte(text)})
 	}
 	maps.Copy(b.Data, p.files)
@@ -164,7 +166,7 @@ func TestBundle(t *testing.T) {
 	server.publish(published{statement: "one"}.pack(t, key))
 	cfg := server.config(key)
 	var announced []Status
-	e, err := New(Config{Bundle: &cfg, OnReload: func(s Status) { announced = append(announced, s) }})
+	e, err := New(Config{Timeout: patience, Bundle: &cfg, OnReload: func(s Status) { announced = append(announced, s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +259,7 @@ func TestBundleRefuses(t *testing.T) {
 				test.change(&cfg)
 			}
 			server.publish(test.content)
-			_, err := New(Config{Bundle: &cfg})
+			_, err := New(Config{Timeout: patience, Bundle: &cfg})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("at start: got %v, want an error about %q", err, test.want)
 			}
@@ -269,7 +271,7 @@ func TestBundleRefuses(t *testing.T) {
 				good.claims = map[string]any{"scope": cfg.Scope}
 			}
 			server.publish(good.pack(t, key))
-			e, err := New(Config{Bundle: &cfg})
+			e, err := New(Config{Timeout: patience, Bundle: &cfg})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -303,7 +305,7 @@ func TestBundleServerFails(t *testing.T) {
 	key, server := newSigner(t), newBundleServer(t)
 	cfg := server.config(key)
 	server.publish(published{statement: "good"}.pack(t, key))
-	e, err := New(Config{Bundle: &cfg})
+	e, err := New(Config{Timeout: patience, Bundle: &cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +313,7 @@ func TestBundleServerFails(t *testing.T) {
 		http.StatusFound: "answered 302 Found", http.StatusForbidden: "answered 403 Forbidden", http.StatusInternalServerError: "answered 500", http.StatusNoContent: "answered 204",
 	} {
 		server.answer(status)
-		if _, err := New(Config{Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(Config{Timeout: patience, Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%d at start: %v", status, err)
 		}
 		if err := e.Reload(); err == nil || !strings.Contains(err.Error(), want) || reason(t, e) != "good" {
@@ -334,7 +336,7 @@ func TestBundleIsKept(t *testing.T) {
 	cfg := server.config(key)
 	cfg.Cache = filepath.Join(t.TempDir(), "policy.tar.gz")
 	server.publish(published{statement: "good"}.pack(t, key))
-	e, err := New(Config{Bundle: &cfg})
+	e, err := New(Config{Timeout: patience, Bundle: &cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -346,7 +348,7 @@ func TestBundleIsKept(t *testing.T) {
 		t.Errorf("the file that it is kept in: %v, %v", info, err)
 	}
 	server.answer(http.StatusServiceUnavailable)
-	again, err := New(Config{Bundle: &cfg})
+	again, err := New(Config{Timeout: patience, Bundle: &cfg})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -360,13 +362,13 @@ func TestBundleIsKept(t *testing.T) {
 
 	server.answer(http.StatusServiceUnavailable)
 	put(t, cfg.Cache, string(published{statement: "forged"}.pack(t, newSigner(t))))
-	if _, err := New(Config{Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), "the bundle that was kept: verify bundle: ") || !strings.Contains(err.Error(), "503") {
+	if _, err := New(Config{Timeout: patience, Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), "the bundle that was kept: verify bundle: ") || !strings.Contains(err.Error(), "503") {
 		t.Errorf("a kept bundle of somebody else's: %v", err)
 	}
 	if err := os.Remove(cfg.Cache); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := New(Config{Bundle: &cfg}); err == nil {
+	if _, err := New(Config{Timeout: patience, Bundle: &cfg}); err == nil {
 		t.Error("it starts without any policy")
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(cfg.Cache), "*"))
@@ -380,11 +382,11 @@ func TestBundleToken(t *testing.T) {
 	cfg := server.config(key)
 	cfg.TokenFile = filepath.Join(t.TempDir(), "token")
 	server.publish(published{}.pack(t, key))
-	if _, err := New(Config{Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), "read bundle token") {
+	if _, err := New(Config{Timeout: patience, Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), "read bundle token") {
 		t.Errorf("without the file: %v", err)
 	}
 	put(t, cfg.TokenFile, "first\n")
-	e, err := New(Config{Bundle: &cfg})
+	e, err := New(Config{Timeout: patience, Bundle: &cfg})
 	if err != nil || server.last().Get("Authorization") != "Bearer first" {
 		t.Fatalf("%v, %v", err, server.last())
 	}
@@ -420,12 +422,12 @@ func TestBundleConfig(t *testing.T) {
 	} {
 		cfg := server.config(key)
 		test.change(&cfg)
-		if _, err := New(Config{Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), test.want) {
+		if _, err := New(Config{Timeout: patience, Bundle: &cfg}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want an error about %q", name, err, test.want)
 		}
 	}
 	cfg := server.config(key)
-	if _, err := New(Config{Bundle: &cfg, Directory: "."}); err == nil {
+	if _, err := New(Config{Timeout: patience, Bundle: &cfg, Directory: "."}); err == nil {
 		t.Error("two policies were taken for one")
 	}
 }
@@ -436,7 +438,7 @@ func TestBundleRun(t *testing.T) {
 	cfg := server.config(key)
 	server.publish(published{statement: "one"}.pack(t, key))
 	reloaded := make(chan Status, 1)
-	e, err := New(Config{Bundle: &cfg, OnReload: func(s Status) { reloaded <- s }})
+	e, err := New(Config{Timeout: patience, Bundle: &cfg, OnReload: func(s Status) { reloaded <- s }})
 	if err != nil {
 		t.Fatal(err)
 	}

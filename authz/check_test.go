@@ -83,7 +83,7 @@ func finds(t *testing.T, files map[string]string, want []string) {
 	t.Helper()
 	dir := directory(t, files)
 	var got []string
-	for i, problem := range Check(t.Context(), Config{Directory: dir}).Problems {
+	for i, problem := range Check(t.Context(), Config{Timeout: patience, Directory: dir}).Problems {
 		line := strings.TrimPrefix(strings.TrimPrefix(problem.Error(), dir), "/")
 		if i < len(want) && strings.HasPrefix(line, want[i]) {
 			line = want[i]
@@ -97,15 +97,15 @@ func finds(t *testing.T, files map[string]string, want []string) {
 
 func TestCheckCounts(t *testing.T) {
 	dir := directory(t, map[string]string{"a_test.rego": "package a_test\n\ntest_one if true\n\ntest_two if true\n"})
-	report := Check(t.Context(), Config{Directory: dir})
-	e, err := New(Config{Directory: dir})
+	report := Check(t.Context(), Config{Timeout: patience, Directory: dir})
+	e, err := New(Config{Timeout: patience, Directory: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (Report{Revision: e.Policy().Revision(), Tests: 2}); !cmp.Equal(report, want) {
 		t.Errorf("got %+v, want %+v", report, want)
 	}
-	if report := Check(t.Context(), Config{Directory: filepath.Join(dir, "no")}); len(report.Problems) != 1 || !strings.Contains(report.Problems.Error(), "no such file") {
+	if report := Check(t.Context(), Config{Timeout: patience, Directory: filepath.Join(dir, "no")}); len(report.Problems) != 1 || !strings.Contains(report.Problems.Error(), "no such file") {
 		t.Errorf("a directory that does not exist: %v", report.Problems)
 	}
 }

@@ -83,7 +83,7 @@ var readers = map[string]struct {
 func TestReads(t *testing.T) {
 	for name, test := range readers {
 		t.Run(name, func(t *testing.T) {
-			e, err := New(Config{Directory: directory(t, test.files)})
+			e, err := New(Config{Timeout: patience, Directory: directory(t, test.files)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestDecisionsFollowTheirInput(t *testing.T) {
 	}
 	for name, dir := range directories {
 		t.Run(name, func(t *testing.T) {
-			e, err := New(Config{Directory: dir})
+			e, err := New(Config{Timeout: patience, Directory: dir})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -228,7 +228,7 @@ func randomValue(random *rand.Rand, kind reflect.Type) reflect.Value {
 
 // TestKeysDiffer: inputs that differ in anything that is read have different keys, however their values are cut.
 func TestKeysDiffer(t *testing.T) {
-	e, err := New(Config{Directory: directory(t, readers["everything"].files)})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, readers["everything"].files)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestKeysDiffer(t *testing.T) {
 func sameTexts(a, b any) bool { return fmt.Sprintf("%q", a) == fmt.Sprintf("%q", b) }
 
 func TestDecisionsAreShared(t *testing.T) {
-	e, err := New(Config{Directory: "../policies"})
+	e, err := New(Config{Timeout: patience, Directory: "../policies"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestDecisionsAreShared(t *testing.T) {
 
 // TestVolatileDecisionsAreNot kept: the clock may have moved on.
 func TestVolatileDecisionsAreNotKept(t *testing.T) {
-	e, err := New(Config{Directory: directory(t, statementPolicy("decision := {\"allow\": true, \"reasons\": [sprintf(\"%d\", [time.now_ns()])]}"))})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy("decision := {\"allow\": true, \"reasons\": [sprintf(\"%d\", [time.now_ns()])]}"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +288,7 @@ func TestVolatileDecisionsAreNotKept(t *testing.T) {
 }
 
 func TestRememberedDoesNotAllocate(t *testing.T) {
-	e, err := New(Config{Directory: "../policies"})
+	e, err := New(Config{Timeout: patience, Directory: "../policies"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +305,7 @@ func TestRememberedDoesNotAllocate(t *testing.T) {
 // TestReloadUnderLoad: every decision is all of one policy, and of the one that was current while it was made.
 func TestReloadUnderLoad(t *testing.T) {
 	dir := directory(t, map[string]string{"statement.rego": denies("0")})
-	e, err := New(Config{Directory: dir})
+	e, err := New(Config{Timeout: patience, Directory: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func TestCacheable(t *testing.T) {
 		}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := New(Config{Directory: directory(t, test.files)})
+			e, err := New(Config{Timeout: patience, Directory: directory(t, test.files)})
 			if err != nil {
 				t.Fatal(err)
 			}

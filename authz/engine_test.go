@@ -20,6 +20,9 @@ const (
 	statementNone  = "package sallyport.statement\ndecision := {\"allow\": false, \"reasons\": [\"no\"]}\n"
 )
 
+// patience is a Timeout that a machine with much else to do does not reach either. The tests with it are not about the limit.
+const patience = time.Minute
+
 // directory writes a policy directory; files that are "" are left out, so that a case can leave a default out.
 func directory(t testing.TB, files map[string]string) string {
 	t.Helper()
@@ -114,7 +117,7 @@ func TestNewRefuses(t *testing.T) {
 		"mistyped problems":   {map[string]string{"p.rego": "package sallyport\nproblems := true"}, "not a set or array"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := New(Config{Directory: directory(t, test.files)})
+			_, err := New(Config{Timeout: patience, Directory: directory(t, test.files)})
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error about %q", err, test.want)
 			}
@@ -165,7 +168,7 @@ func TestConnect(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := New(Config{Directory: directory(t, connectPolicy("decision := "+test.decision))})
+			e, err := New(Config{Timeout: patience, Directory: directory(t, connectPolicy("decision := "+test.decision))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,7 +206,7 @@ func TestStatement(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := New(Config{Directory: directory(t, statementPolicy("decision := "+test.decision))})
+			e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy("decision := "+test.decision))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,7 +225,7 @@ func TestStatement(t *testing.T) {
 // TestReasonsAreBounded: they carry names that a client chose.
 func TestReasonsAreBounded(t *testing.T) {
 	body := "decision := {\"allow\": false, \"reasons\": {sprintf(\"%d\\n\\u0007%s\", [n, input.session.application_name]) | some n in numbers.range(100, 199)}}"
-	e, err := New(Config{Directory: directory(t, statementPolicy(body))})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy(body))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -247,10 +250,14 @@ func TestTimeout(t *testing.T) {
 	// Quick on the samples, whose application_name is psql; quadratic for others.
 	body := `decision := {"allow": true, "reasons": []} if input.session.application_name != "slow"
 else := {"allow": true, "reasons": []} if count([1 | some i in numbers.range(1, 5000); some j in numbers.range(1, 5000); i == j + 10000]) == 0`
-	e, err := New(Config{Directory: directory(t, statementPolicy(body)), Timeout: 20 * time.Millisecond})
+	e, err := New(Config{Directory: directory(t, statementPolicy(body))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if e.cfg.Timeout != 500*time.Millisecond {
+		t.Errorf("an evaluation may take %v", e.cfg.Timeout)
+	}
+	e.cfg.Timeout = 20 * time.Millisecond
 	input := &StatementInput{Session: Session{Application: "slow"}, Statement: &statement.Sheet{}}
 	if _, err := e.Statement(t.Context(), input); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want a deadline", err)
@@ -264,7 +271,7 @@ else := {"allow": true, "reasons": []} if count([1 | some i in numbers.range(1, 
 }
 
 func TestStatementWithoutSheet(t *testing.T) {
-	e, err := New(Config{Directory: directory(t, statementPolicy("decision := {\"allow\": true, \"reasons\": []}"))})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy("decision := {\"allow\": true, \"reasons\": []}"))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +283,7 @@ func TestStatementWithoutSheet(t *testing.T) {
 // TestVersionIsTheEngines: a caller cannot make a statement decision look like another.
 func TestVersionIsTheEngines(t *testing.T) {
 	body := fmt.Sprintf("decision := {\"allow\": (input.version == %d) == (input.action == \"statement\"), \"reasons\": []}", ContractVersion)
-	e, err := New(Config{Directory: directory(t, statementPolicy(body))})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy(body))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,7 +295,7 @@ func TestVersionIsTheEngines(t *testing.T) {
 
 func TestNetworkIsASwitch(t *testing.T) {
 	body := "decision := {\"allow\": true, \"reasons\": []} if input.version == 2\nelse := http.send({\"method\": \"get\", \"url\": input.session.id}).body"
-	e, err := New(Config{Directory: directory(t, statementPolicy(body)), InsecureAllowNetwork: true})
+	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy(body)), InsecureAllowNetwork: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func explainEngine(t *testing.T) (e *Engine, place func(string) string) {
 		"statement.rego": explained, "lib.rego": library,
 		"connect.rego": "package sallyport.connect\n\ndecision := {\"allow\": false, \"reasons\": [\"not \\u0007 today\"]}\n",
 	})
-	e, err := New(Config{Directory: dir})
+	e, err := New(Config{Timeout: patience, Directory: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func reason(t *testing.T, e *Engine) string {
 func TestReload(t *testing.T) {
 	dir := directory(t, map[string]string{"statement.rego": denies("one")})
 	var announced []Status
-	e, err := New(Config{Directory: dir, OnReload: func(s Status) { announced = append(announced, s) }})
+	e, err := New(Config{Timeout: patience, Directory: dir, OnReload: func(s Status) { announced = append(announced, s) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestReload(t *testing.T) {
 // TestReloadForgetsAFailure: putting back what is in use is a recovery too.
 func TestReloadForgetsAFailure(t *testing.T) {
 	dir := directory(t, map[string]string{"statement.rego": denies("one")})
-	e, err := New(Config{Directory: dir})
+	e, err := New(Config{Timeout: patience, Directory: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestRun(t *testing.T) {
 func watchChange(t *testing.T, dir string, change func()) {
 	t.Helper()
 	reloaded := make(chan Status, 16)
-	e, err := New(Config{Directory: dir, OnReload: func(s Status) { reloaded <- s }})
+	e, err := New(Config{Timeout: patience, Directory: dir, OnReload: func(s Status) { reloaded <- s }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ const (
 // TestTrial: a statement is judged in the session that this policy would have given, not in the one that there was.
 func TestTrial(t *testing.T) {
 	dir := directory(t, map[string]string{"connect.rego": trialConnect, "statement.rego": trialStatement})
-	e, err := New(Config{Directory: dir})
+	e, err := New(Config{Timeout: patience, Directory: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func TestExamplesLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	engine, err := authz.New(authz.Config{Directory: dir})
+	engine, err := authz.New(authz.Config{Directory: dir, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -61,13 +62,16 @@ type judge struct {
 	pool   *statement.Pool
 }
 
+// patience is what a question may take here: these tests are about the answers, and the machine may have much else to do.
+const patience = time.Minute
+
 func newJudge(t *testing.T) *judge {
 	t.Helper()
-	engine, err := authz.New(authz.Config{Directory: "."})
+	engine, err := authz.New(authz.Config{Directory: ".", Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool, err := statement.NewPool(statement.Config{Command: []string{os.Args[0], "statement-worker"}, Workers: 1})
+	pool, err := statement.NewPool(statement.Config{Command: []string{os.Args[0], "statement-worker"}, Workers: 1, Timeout: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/sallyport/sallyport/authz/statement"
@@ -20,27 +21,63 @@ func benchmarkInput() *StatementInput {
 				{Name: "customers", Access: []string{"select"}, Columns: []string{"email", "id", "name"}},
 				{Name: "orders", Access: []string{"select"}, Columns: []string{"amount", "customer_id", "status"}},
 			},
-			Functions: []statement.Function{{Name: "count"}, {Name: "sum"}, {Name: "coalesce"}},
+			Functions: []statement.Function{{Name: "count"}, {Name: "sum"}, {Name: "max"}},
 		}}},
 	}
 }
 
 func benchmarkEngine(b *testing.B) *Engine {
 	b.Helper()
-	e, err := New(Config{Directory: "../policies"})
+	e, err := New(Config{Timeout: patience, Directory: "../policies"})
 	if err != nil {
 		b.Fatal(err)
 	}
 	return e
 }
 
+// benchmarkReport is a join of ten tables that were found in the catalog.
+func benchmarkReport() *StatementInput {
+	input := benchmarkInput()
+	report := statement.Statement{
+		Command: "SELECT", Class: statement.ClassQuery, Commands: []string{"SELECT"},
+		Functions: []statement.Function{{Schema: "pg_catalog", Name: "count"}, {Schema: "pg_catalog", Name: "sum"}, {Schema: "pg_catalog", Name: "max"}},
+	}
+	for _, table := range []string{
+		"customers", "orders", "items", "products", "categories", "suppliers", "shipments", "addresses", "countries", "payments",
+	} {
+		report.Relations = append(report.Relations, statement.Relation{
+			Schema: "app", Name: table, Kind: "table", Access: []string{"select"}, Columns: []string{"id", "name", table + "_id"},
+		})
+	}
+	input.Statement = &statement.Sheet{
+		Complete: true, Resolved: true, Statements: []statement.Statement{report},
+		Fingerprint: "86c471b7d01e349e", Normalized: "SELECT customers.id" + strings.Repeat(" JOIN items ON orders.id = items.orders_id", 20),
+	}
+	return input
+}
+
+// benchmarkBegin is the least that a statement can be.
+func benchmarkBegin() *StatementInput {
+	input := benchmarkInput()
+	input.Statement = &statement.Sheet{Complete: true, Statements: []statement.Statement{{
+		Command: "BEGIN", Class: statement.ClassTransaction, Commands: []string{"BEGIN"},
+	}}}
+	return input
+}
+
+// BenchmarkStatement is what a decision costs that is not remembered.
 func BenchmarkStatement(b *testing.B) {
-	e, input := benchmarkEngine(b), benchmarkInput()
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := e.statementBy(b.Context(), e.Policy(), input); err != nil {
-			b.Fatal(err)
-		}
+	e := benchmarkEngine(b)
+	for name, input := range map[string]*StatementInput{"begin": benchmarkBegin(), "join": benchmarkInput(), "report": benchmarkReport()} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				decision, err := e.statementBy(b.Context(), e.Policy(), input)
+				if err != nil || !decision.Allow {
+					b.Fatal(decision, err)
+				}
+			}
+		})
 	}
 }
 
@@ -60,10 +97,11 @@ func BenchmarkInput(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	input := benchmarkInput()
+	input := benchmarkReport()
 	b.ReportAllocs()
+	who := c.who(input)
 	for b.Loop() {
-		c.statement(input)
+		c.statement(who, input)
 	}
 }
 

@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/sallyport/sallyport/authz/recent"
 	"github.com/sallyport/sallyport/authz/statement"
 )
@@ -25,14 +27,19 @@ type asker struct {
 	input  *StatementInput // whose it is: a copy of the input may be changed, and is another one
 	policy *Policy
 	key    string
+
+	who     [][2]*ast.Term // the input, all but the statement; nil: not made yet
+	extents []*extent      // what the policy's rules were found to say of the session; nil: none
 }
 
 // key is what p reads of the input, all but the statement.
-func (in *StatementInput) key(p *Policy) string {
+func (in *StatementInput) key(p *Policy) string { return in.askerOf(p).key }
+
+func (in *StatementInput) askerOf(p *Policy) *asker {
 	if in.asker.input != in || in.asker.policy != p {
 		in.asker = asker{input: in, policy: p, key: p.reads.key(in)}
 	}
-	return in.asker.key
+	return &in.asker
 }
 
 // size is what a remembered decision takes.

@@ -8,13 +8,19 @@ import (
 // deterministic says whether the document at query follows from the input and the data alone: no rule that it depends on mentions a
 // built-in function that is not a function, in a call or in a replacement by `with`.
 func deterministic(compiler *ast.Compiler, query ast.Ref) bool {
+	volatile := volatileNames()
+	return visitRules(compiler, query, func(node util.T) bool { return !mentions(node, volatile) })
+}
+
+// volatileNames are the names of the built-in functions that are not functions.
+func volatileNames() map[string]bool {
 	volatile := map[string]bool{}
 	for _, builtin := range ast.Builtins {
 		if builtin.IsNondeterministic() {
 			volatile[builtin.Name] = true
 		}
 	}
-	return visitRules(compiler, query, func(node util.T) bool { return !mentions(node, volatile) })
+	return volatile
 }
 
 // visitRules visits every rule that the document at query depends on, transitively, until visit says false. It says whether visit never

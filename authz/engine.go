@@ -159,12 +159,19 @@ func (e *Engine) statementBy(ctx context.Context, p *Policy, input *StatementInp
 	if input.Statement == nil {
 		return nil, errors.New("statement decision without a fact sheet")
 	}
-	in := *input
-	in.Version, in.Action = ContractVersion, "statement"
-	document, err := p.evaluate(ctx, p.statement, e.codec.statement(&in), e.cfg.Timeout, options...)
+	asker := input.askerOf(p)
+	if asker.who == nil {
+		in := *input
+		in.Version, in.Action = ContractVersion, "statement"
+		asker.who = e.codec.who(&in)
+	}
+	findings := p.rules.findings(asker.extents)
+	options = append([]rego.EvalOption{rego.EvalVirtualCache(findings)}, options...)
+	document, err := p.evaluate(ctx, p.statement, e.codec.statement(asker.who, input), e.cfg.Timeout, options...)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate %s: %w", statementQuery, err)
 	}
+	asker.extents = findings.keep()
 	decision, err := decodeStatement(document)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", statementQuery, err)

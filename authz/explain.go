@@ -8,6 +8,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
 )
 
 // Explanation says where a decision comes from. Places are "file:line", of rules.
@@ -37,7 +38,7 @@ func (e *Engine) ExplainConnect(ctx context.Context, input *ConnectInput) (*Conn
 // ExplainStatement is Statement, and says which rules decided.
 func (e *Engine) ExplainStatement(ctx context.Context, input *StatementInput) (*StatementDecision, *Explanation, error) {
 	trail := newTrail()
-	d, err := e.statementBy(ctx, e.Policy(), input, rego.EvalQueryTracer(trail))
+	d, err := e.statementBy(ctx, e.Policy(), input, rego.EvalQueryTracer(trail), rego.EvalVirtualCache(topdown.NewVirtualCache()))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -19,7 +19,7 @@ func TestInputIsItsJSON(t *testing.T) {
 	}
 	for name, input := range sampleStatements() {
 		t.Run(name, func(t *testing.T) {
-			compareJSON(t, input, c.statement(input))
+			compareJSON(t, input, c.statement(c.who(input), input))
 		})
 	}
 	for name, input := range sampleConnects() {
@@ -90,7 +90,8 @@ func TestListsAreThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	value := c.statement(&StatementInput{Statement: &statement.Sheet{Statements: []statement.Statement{{}}}})
+	input := &StatementInput{Statement: &statement.Sheet{Statements: []statement.Statement{{}}}}
+	value := c.statement(c.who(input), input)
 	for _, path := range []string{"identity.groups", "session.search_path", "statement.incomplete"} {
 		found, err := value.Find(ast.MustParseRef("input." + path)[1:])
 		if err != nil {

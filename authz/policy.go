@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
@@ -36,6 +37,7 @@ type Policy struct {
 	compiler  *ast.Compiler
 	reads     reads      // what a statement decision depends on beside the statement
 	decisions *decisions // made by it
+	rules     *rules     // of the statement decision
 	connect   rego.PreparedEvalQuery
 	statement rego.PreparedEvalQuery
 	problems  *rego.PreparedEvalQuery // nil: the policy has no word on its data
@@ -95,6 +97,7 @@ func (s source) compile(capabilities *ast.Capabilities, errorLimit int) (*Policy
 	}
 	p.cacheable = deterministic(compiler, ast.MustParseRef(statementQuery))
 	p.reads, p.decisions = readsOf(compiler, ast.MustParseRef(statementQuery)), newDecisions()
+	p.rules = newRules(compiler, ast.MustParseRef(statementQuery))
 	if len(compiler.GetRules(ast.MustParseRef(problemsQuery))) == 0 {
 		return p, nil
 	}
@@ -198,7 +201,7 @@ func (p *Policy) evaluate(ctx context.Context, query rego.PreparedEvalQuery, inp
 	stop := context.AfterFunc(ctx, interrupt.Cancel)
 	defer stop()
 
-	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(interrupt))
+	options = append(options, rego.EvalParsedInput(input), rego.EvalExternalCancel(interrupt), rego.EvalMetrics(metrics.NoOp()))
 	results, err := query.Eval(context.WithoutCancel(ctx), options...)
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return nil, ctxErr

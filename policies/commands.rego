@@ -7,10 +7,9 @@ import data.sallyport.names
 reasons contains sprintf("%s is not permitted", [command]) if {
 	some statement in input.statement.statements
 	some command in array.concat([statement.command], statement.commands)
+	not command in always
 	not permitted(command, statement)
 }
-
-permitted(command, _) if command in always
 
 permitted(command, statement) if {
 	some relation in statement.relations

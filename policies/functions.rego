@@ -34,12 +34,10 @@ behind(function) if {
 
 # PostgreSQL's own functions. What the catalog describes with a language is not one of them, whatever its schema.
 permitted(function, _) if {
-	function.schema in {"", "pg_catalog"}
-	not added(function)
 	function.name in builtins.functions
+	function.schema in {"", "pg_catalog"}
+	object.get(function, "language", "") == ""
 }
-
-added(function) if function.language != ""
 
 # All of an extension's.
 permitted(function, _) if function.extension in access.database.extensions

@@ -4,7 +4,15 @@ package sallyport.terms
 import data.sallyport.access
 import data.sallyport.names
 
-obligations := object.union(limits, warnings)
+# Mostly there is nothing, which is soon seen.
+obligations := {} if {
+	count(max_rows) == 0
+	count(max_bytes) == 0
+	count(statement_timeout_ms) == 0
+	count(warn) == 0
+}
+
+else := object.union(limits, warnings)
 
 limits := {key: min(numbers) |
 	some key, numbers in {"max_rows": max_rows, "max_bytes": max_bytes, "statement_timeout_ms": statement_timeout_ms}
@@ -26,9 +34,11 @@ max_bytes contains terms.max_bytes if some terms in found
 
 # What data says about the relations that the text names: about the name, or else about "*".
 found contains terms if {
+	count(said) > 0 # mostly nothing is
 	some statement in input.statement.statements
 	some relation in statement.relations
 	some schema in names.schemas(relation)
-	said := access.database.schemas[schema].terms
-	terms := object.get(said, relation.name, object.get(said, "*", {}))
+	terms := object.get(said[schema], relation.name, object.get(said[schema], "*", {}))
 }
+
+said := {schema: grants.terms | some schema, grants in access.database.schemas}

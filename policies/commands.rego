@@ -63,8 +63,9 @@ reasons contains "roles may not be set, granted or otherwise named" if {
 	count(statement.roles) > 0
 }
 
-# A slip, not an attack: WHERE true passes.
-reasons contains sprintf("UPDATE or DELETE of %s needs a WHERE", [names.written(relation)]) if {
+# Against slips, and mappers that write WHERE 1=1 for no condition: a WHERE that is true, or says nothing of a row, is none. It does not stop
+# who means it: WHERE id > 0 passes.
+reasons contains sprintf("UPDATE or DELETE of %s needs a WHERE that says which rows", [names.written(relation)]) if {
 	some statement in input.statement.statements
 	some relation in statement.unfiltered
 	not access.database.unfiltered

@@ -54,7 +54,7 @@ test_copy if {
 test_roles if count(reasons({"roles": ["postgres"]})) == 1
 
 test_unfiltered if {
-	reasons({"unfiltered": [{"schema": "app", "name": "orders"}]}) == {"UPDATE or DELETE of app.orders needs a WHERE"}
+	reasons({"unfiltered": [{"schema": "app", "name": "orders"}]}) == {"UPDATE or DELETE of app.orders needs a WHERE that says which rows"}
 }
 
 test_channels if {

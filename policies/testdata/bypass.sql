@@ -1371,6 +1371,18 @@ PREPARE p AS DELETE FROM orders
 UPDATE orders SET status = 'x' FROM customers
 --- deny engineer: a WHERE that is missing
 DELETE FROM orders WHERE true
+--- deny engineer: a WHERE that is as good as missing
+UPDATE orders SET status = 'x' WHERE 1=1
+--- deny engineer: a WHERE that is as good as missing
+DELETE FROM orders o WHERE o.id = o.id OR o.id = 1
+--- deny engineer: a WHERE that says nothing of a row
+DELETE FROM orders WHERE current_user = 'engineer'
+--- allow engineer: a WHERE that says which rows
+DELETE FROM orders WHERE true AND 1=1 AND id = 1
+--- allow engineer: a WHERE that is meant
+DELETE FROM orders WHERE id > 0
+--- allow engineer: reading takes no WHERE
+SELECT * FROM orders WHERE true AND 1=1
 --- deny engineer: a WHERE that is missing
 MERGE INTO orders USING customers ON true WHEN MATCHED THEN DELETE
 --- deny engineer: a WHERE that is missing

@@ -1,6 +1,9 @@
 package authz
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,6 +78,52 @@ func BenchmarkStatement(b *testing.B) {
 				decision, err := e.statementBy(b.Context(), e.Policy(), input)
 				if err != nil || !decision.Allow {
 					b.Fatal(decision, err)
+				}
+			}
+		})
+	}
+}
+
+// teams is the default policy with those of n teams beside it, of fifty rules each, about databases of their own.
+func teams(tb testing.TB, n int) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../policies")); err != nil {
+		tb.Fatal(err)
+	}
+	for team := range n {
+		text := "package sallyport.statement\n"
+		for rule := range 50 {
+			text += fmt.Sprintf("\nreasons contains \"team %[1]d keeps t%[2]d\" if {\n\tinput.session.database == \"team%[1]d\"\n"+
+				"\tsome statement in input.statement.statements\n\tsome relation in statement.relations\n\trelation.name == \"t%[2]d\"\n}\n", team, rule)
+		}
+		put(tb, filepath.Join(dir, fmt.Sprintf("team%d.rego", team)), text)
+	}
+	return dir
+}
+
+// BenchmarkPolicies is what more policies cost: the same for a decision that is remembered, and little more for one that is not, because
+// rules about another database are not tried.
+func BenchmarkPolicies(b *testing.B) {
+	for name, dir := range map[string]string{"default": "../policies", "100 x 50 more": teams(b, 100)} {
+		e, err := New(Config{Timeout: patience, Directory: dir})
+		if err != nil {
+			b.Fatal(err)
+		}
+		input := benchmarkReport()
+		b.Run(name+"/remembered", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.Statement(b.Context(), input); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"/decided", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := e.statementBy(b.Context(), e.Policy(), input); err != nil {
+					b.Fatal(err)
 				}
 			}
 		})

@@ -38,18 +38,26 @@ const (
 )
 
 func newRules(compiler *ast.Compiler, query ast.Ref) *rules {
-	r := &rules{root: &branch{index: -1}}
-	volatile, known := volatileNames(), map[util.T]looks{}
+	at := map[string][]*ast.Rule{} // by path
 	visitRules(compiler, query, func(node util.T) bool {
-		if rule, ok := node.(*ast.Rule); ok && len(rule.Head.Args) == 0 && rule.Ref().IsGround() && aloneAt(compiler, rule.Ref()) {
-			b := r.root.at(rule.Ref())
-			if b.index < 0 {
-				b.index, r.looks = len(r.looks), append(r.looks, looksAtNothing)
-			}
-			r.looks[b.index] = max(r.looks[b.index], dependsOn(compiler, rule, volatile, known))
+		if rule, ok := node.(*ast.Rule); ok && len(rule.Head.Args) == 0 && rule.Ref().IsGround() {
+			path := rule.Ref().String()
+			at[path] = append(at[path], rule)
 		}
 		return true
 	})
+	r := &rules{root: &branch{index: -1}}
+	volatile, known := volatileNames(), map[util.T]looks{}
+	for _, all := range at {
+		if !aloneAt(compiler, all[0].Ref()) {
+			continue
+		}
+		look := looksAtNothing
+		for _, rule := range all {
+			look = max(look, dependsOn(compiler, rule, volatile, known))
+		}
+		r.root.at(all[0].Ref()).index, r.looks = len(r.looks), append(r.looks, look)
+	}
 	none := make([]*extent, len(r.looks))
 	r.common.Store(&none)
 	return r

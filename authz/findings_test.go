@@ -135,6 +135,26 @@ func TestFindingsAreKept(t *testing.T) {
 	}
 }
 
+// TestRulesOfOthersAreNotTried: what begins with an equality that does not hold costs a decision nothing, however much of it there is.
+func TestRulesOfOthersAreNotTried(t *testing.T) {
+	allocations := func(dir string) float64 {
+		e, err := New(Config{Timeout: patience, Directory: dir})
+		if err != nil {
+			t.Fatal(err)
+		}
+		input := benchmarkReport()
+		return testing.AllocsPerRun(20, func() {
+			if _, err := e.statementBy(t.Context(), e.Policy(), input); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	alone, among := allocations("../policies"), allocations(teams(t, 10))
+	if among > alone*1.05 {
+		t.Errorf("%v allocations among 500 rules of others, %v alone", among, alone)
+	}
+}
+
 // TestFailuresAreNotKept: a document that was found on the way to an error is found again.
 func TestFailuresAreNotKept(t *testing.T) {
 	e, err := New(Config{Timeout: patience, Directory: directory(t, statementPolicy(decide+

@@ -28,8 +28,8 @@ type asker struct {
 	policy *Policy
 	key    string
 
-	who     [][2]*ast.Term // the input, all but the statement; nil: not made yet
-	extents []*extent      // what the policy's rules were found to say of the session; nil: none
+	who     [][2]*ast.Term  // the input, all but the statement; nil: not made yet
+	extents map[int]*extent // what the policy's rules were found to say of the session; nil: none
 }
 
 // key is what p reads of the input, all but the statement.

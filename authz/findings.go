@@ -142,12 +142,12 @@ type findings struct {
 	topdown.VirtualCache // of calls, and of what has a `with`
 	rules                *rules
 	common               []*extent
-	own                  []*extent // of the session; nil: there are none yet
+	own                  map[int]*extent // of the session, by index; nil: there are none yet
 	found                map[int]*extent
 	depth                int // how many `with` surround what is evaluated: there, everything may be otherwise
 }
 
-func (r *rules) findings(own []*extent) *findings {
+func (r *rules) findings(own map[int]*extent) *findings {
 	return &findings{VirtualCache: topdown.NewVirtualCache(), rules: r, common: *r.common.Load(), own: own, found: map[int]*extent{}}
 }
 
@@ -182,7 +182,7 @@ func (f *findings) known(index int) *extent {
 	switch look := f.rules.looks[index]; {
 	case look == looksAtNothing && f.common[index] != nil:
 		return f.common[index]
-	case look == looksAtSession && f.own != nil && f.own[index] != nil:
+	case look == looksAtSession && f.own[index] != nil:
 		return f.own[index]
 	}
 	return f.found[index]
@@ -202,7 +202,7 @@ func (f *findings) Put(path ast.Ref, term *ast.Term) {
 }
 
 // keep keeps what was found, when the query has come to its end: before, it may be an error yet. It returns the session's documents.
-func (f *findings) keep() []*extent {
+func (f *findings) keep() map[int]*extent {
 	own, common := f.own, []*extent(nil)
 	for index, found := range f.found {
 		switch f.rules.looks[index] {
@@ -213,7 +213,7 @@ func (f *findings) keep() []*extent {
 			common[index] = found
 		case looksAtSession:
 			if own == nil {
-				own = make([]*extent, len(f.rules.looks))
+				own = map[int]*extent{}
 			}
 			own[index] = found
 		}

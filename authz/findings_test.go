@@ -57,7 +57,9 @@ func asksAnew(t *testing.T, e *Engine, input *StatementInput) *StatementDecision
 
 func sheetsOfAllKinds() []*statement.Sheet {
 	sheets := []*statement.Sheet{
-		{Complete: true, Fingerprint: "f"}, {Incomplete: []string{"x", "y"}}, benchmarkInput().Statement, benchmarkReport().Statement,
+		{Complete: true, Fingerprint: "f"},
+		{Incomplete: []string{"x", "y"}},
+		benchmarkInput().Statement, benchmarkReport().Statement,
 		benchmarkBegin().Statement,
 	}
 	for _, sample := range sampleStatements() {
@@ -115,22 +117,25 @@ func TestFindingsAreKept(t *testing.T) {
 	if _, err := e.statementBy(t.Context(), p, input); err != nil {
 		t.Fatal(err)
 	}
-	for path, kept := range map[string][]*extent{
-		"data.sallyport.access.database":     input.asker.extents,
-		"data.sallyport.access.role":         input.asker.extents,
-		"data.sallyport.builtins.functions":  *p.rules.common.Load(),
-		"data.sallyport.relations.reasons":   nil,
-		"data.sallyport.statement.decision":  nil,
-		"data.sallyport.relations.no_such":   nil,
-		"data.sallyport.relations.permitted": nil,
-	} {
+	kept := func(path string) bool {
 		index := p.rules.find(ast.MustParseRef(path))
-		if kept == nil {
-			if index >= 0 && p.rules.looks[index] != looksAtStatement {
-				t.Errorf("%s would be kept", path)
-			}
-		} else if index < 0 || kept[index] == nil {
-			t.Errorf("%s is not kept", path)
+		return index >= 0 && (input.asker.extents[index] != nil || (*p.rules.common.Load())[index] != nil)
+	}
+	for path, want := range map[string]bool{
+		"data.sallyport.access.database": true, "data.sallyport.access.role": true, "data.sallyport.builtins.functions": true,
+		"data.sallyport.relations.reasons": false, "data.sallyport.statement.decision": false, "data.sallyport.functions.permitted": false,
+	} {
+		if kept(path) != want {
+			t.Errorf("%s: kept is %v", path, !want)
+		}
+	}
+	again, other := p.rules.findings(input.asker.extents), p.rules.findings(nil)
+	role, functions := ast.MustParseRef("data.sallyport.access.role"), ast.MustParseRef("data.sallyport.builtins.functions")
+	for path, want := range map[*ast.Ref][2]bool{&role: {true, false}, &functions: {true, true}} {
+		mine, _ := again.Get(*path)
+		others, _ := other.Get(*path)
+		if got := [2]bool{mine != nil, others != nil}; got != want {
+			t.Errorf("%s: known to the session and to another one: %v", path, got)
 		}
 	}
 }

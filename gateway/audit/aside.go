@@ -138,7 +138,13 @@ func (e *Statement) hasLong() bool {
 }
 
 // forget has every text written again: those of before are in another file, or nobody knows whether they are in one.
-func (l *Log) forget() { clear(l.known[:]) }
+func (l *Log) forget() {
+	if l.journal == nil {
+		l.known.clear()
+		return
+	}
+	l.journal.set(l.known.clear)
+}
 
 // leaveTexts goes away from the file beside the log, and returns it for its end.
 func (l *Log) leaveTexts() (old sink) {

@@ -127,12 +127,12 @@ func (o *object) identity(id *Identity) {
 	o.optional("subject", id.Subject)
 }
 
-// text appends a text, or its digest alone when it is known.
-func (o *object) text(t *Text, known *written) {
+// text appends a text, or its digest alone.
+func (o *object) text(t *Text, omit bool) {
 	if !t.some {
 		return
 	}
-	if known == nil || !known.has(t) {
+	if !omit {
 		o.key("text")
 		o.buf = appendString(o.buf, t.text)
 	}
@@ -143,11 +143,11 @@ func (o *object) text(t *Text, known *written) {
 }
 
 // normalized is text for the normalized form.
-func (o *object) normalized(t *Text, known *written) {
+func (o *object) normalized(t *Text, omit bool) {
 	if t == nil || !t.some {
 		return
 	}
-	if known == nil || !known.has(t) {
+	if !omit {
 		o.key("normalized")
 		o.buf = appendString(o.buf, t.text)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,9 +35,13 @@ type Config struct {
 	// MaxWholeBytes is how long a text may be that is kept whole all the same, in the file beside this one; 0: none is. A log that is no
 	// file has none beside it.
 	MaxWholeBytes int
-	// Strict has events accepted when they are on the disk (fsync), many at a time. Otherwise they are accepted by write(2): they survive
-	// a killed process, not a crashed machine.
+	// Strict has events accepted when they are on the disk (fsync), many at a time. Otherwise they are accepted by write(2), or when they
+	// are in the journal: they survive a killed process, not a crashed machine.
 	Strict bool
+	// Journal is a directory in memory-backed storage (tmpfs) for what is accepted and not written yet, at most some milliseconds of it
+	// while the file can be written; or JournalAnywhere. Without one ("") every event is a write(2) of its own. It is used while the log
+	// is run, and not if it is strict: what waits for the disk gains nothing by it.
+	Journal string
 	// Rotation is done by Run.
 	Rotation Rotation
 	// Key signs the checkpoints; nil: nobody does, and whoever changes the file can make its checkpoints fit.
@@ -51,10 +56,13 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-// Log writes events to a file, one line and one write(2) each, and the proof of them. It is safe for concurrent use. Whoever opens it
-// runs it, or only every 1024th event has a checkpoint.
+// Log writes events to a file, one line each, and the proof of them. It is safe for concurrent use. Whoever opens it runs it, or only
+// every 1024th event has a checkpoint, and the journal is not used.
 //
-// A write can fail, and callers must act on it: see Statement and Outcome. After a failure the log is unhealthy until an event was
+// With a journal an event is accepted when it is there, and in the file within milliseconds, in the same order: see drain. What the
+// journal does not take, for it is full or the file takes nothing, is written as without one: by write(2), behind all that was accepted.
+//
+// A write can fail, and callers must act on it: see Statement and Outcome. After a failure the log is unhealthy until something was
 // written again; every Append tries, and completes a torn line first. A write that hangs fails for all who come after it.
 type Log struct {
 	path      string
@@ -67,15 +75,19 @@ type Log struct {
 
 	refused atomic.Uint64 // events that were not even tried, for the log was slow
 
+	journal *journal  // nil: every event is written by itself
+	lines   sync.Pool // of *[]byte, for the journal
+	known   *written  // the texts that are in the file, and beside it; the journal's lock guards it too, unless that is halted
+
 	gate gate // guards what is below
 	place
-	buf  []byte
-	seal seal
-	err  error  // of the last write; nil when healthy
-	lost uint64 // events refused since then
-	left uint64 // events that were found without a checkpoint and were not yet spoken of
+	buf   []byte
+	batch []byte // what is written of the journal, for its memory
+	seal  seal
+	err   error  // of the last write; nil when healthy
+	lost  uint64 // events refused since then
+	left  uint64 // events that were found without a checkpoint and were not yet spoken of
 
-	known *written // the texts that are in the file, and beside it
 	aside aside
 
 	commits, textCommits committer
@@ -87,6 +99,7 @@ type Log struct {
 // place is where a log is written to.
 type place struct {
 	file    sink // nil before Open and after Close
+	id      fileID
 	pipe    bool // it is one, and a write can be given up
 	regular bool // it is a file
 	gone    bool // it has no name any more
@@ -124,7 +137,8 @@ func Open(cfg Config) (*Log, error) {
 		known:     new(written),
 		aside:     aside{path: cfg.Path + Beside},
 	}
-	if err := l.open(); err != nil {
+	l.lines.New = func() any { line := make([]byte, 0, initialBuffer); return &line }
+	if err := l.open(cfg.Journal); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
 	return l, nil
@@ -138,18 +152,21 @@ func (l *Log) PassingText(memory *PassingText, sql []byte) Text {
 	return memory.set(sql, l.bounds)
 }
 
-// Append writes one event. The event was not accepted unless the error is nil.
+// Append records one event. The event was not accepted unless the error is nil.
 //
 // It waits for at most two seconds while somebody else's write hangs. One that hangs itself is waited for: nobody can say whether the
 // event will be in the file; see Config.OnStall.
 func (l *Log) Append(event Event) error {
+	if l.journal != nil && l.accept(event) {
+		return nil
+	}
 	if !l.gate.enter() {
 		l.refused.Add(1)
 		return ErrSlow
 	}
 	err := l.append(event)
 	file, texts := l.file, l.aside.file
-	l.gate.leave()
+	l.leave()
 	if err != nil || !l.strict {
 		return err
 	}
@@ -166,15 +183,45 @@ func (l *Log) Append(event Event) error {
 	return nil
 }
 
-func (l *Log) append(event Event) error {
-	if l.file == nil {
-		return ErrClosed
+// accept puts an event into the journal, if that takes it.
+func (l *Log) accept(event Event) bool {
+	statement, _ := event.(*Statement)
+	if statement != nil && statement.hasLong() {
+		return false // something has to be in a file before it
 	}
-	if l.seal.torn() || l.err != nil || l.refused.Load() > 0 {
-		if err := l.repair(); err != nil {
-			l.lost++
-			return err
+	line, _ := l.lines.Get().(*[]byte)
+	result := addStale
+	for result == addStale {
+		var omit omitted
+		if statement != nil {
+			omit = l.known.omitted(statement)
+			*line = statement.append((*line)[:0], omit)
+		} else {
+			*line = event.AppendJSON((*line)[:0])
 		}
+		*line = append(*line, '\n')
+		result = l.journal.addEvent(*line, l.known, statement, omit)
+	}
+	if cap(*line) <= maxKeptBuffer {
+		l.lines.Put(line)
+	}
+	return result == addDone
+}
+
+// leave leaves the gate. The journal accepts again if somebody has halted it and nothing is wrong any more.
+func (l *Log) leave() {
+	if l.err == nil {
+		l.journal.resume()
+	}
+	l.gate.leave()
+}
+
+// append writes an event behind all that was accepted before, and ahead of whatever is accepted after it.
+func (l *Log) append(event Event) error {
+	l.journal.halt()
+	if err := l.settle(); err != nil {
+		l.lost++
+		return err
 	}
 	buf, err := l.encode(append(l.buf[:0], 0), event) // the zero byte is the leaf's, not the line's
 	if err != nil {
@@ -193,8 +240,7 @@ func (l *Log) append(event Event) error {
 	}
 	l.seal.add(buf[:len(buf)-1])
 	if s, ok := event.(*Statement); ok {
-		l.known.add(&s.Text)
-		l.known.add(s.normalized())
+		l.known.add(s)
 	}
 	if len(l.seal.unsealed) >= maxUnsealed {
 		_ = l.checkpoint() // when it cannot be written the next event is refused
@@ -214,7 +260,7 @@ func (l *Log) encode(dst []byte, event Event) ([]byte, error) {
 	if err := l.setAside(s); err != nil {
 		return nil, err
 	}
-	return s.append(dst, l.known), nil
+	return s.append(dst, l.known.omitted(s)), nil
 }
 
 // repair completes what a failed write left behind and says that something is missing.
@@ -278,20 +324,22 @@ func (l *Log) put(buf []byte) (n int, err error) {
 		if l.err == nil {
 			l.logger.Error("audit log cannot be written", "error", err)
 		}
+		l.journal.halt()
 		l.err = fmt.Errorf("append to audit log: %w", err)
 		return n, l.err
 	}
 	return n, nil
 }
 
-// Healthy is the error of the last write, or nil. When there is one it tries to write a LogRepair, so that a log recovers without a client.
+// Healthy is the error of the last write, or nil. When there is one it tries to write what was accepted and a LogRepair, so that a log
+// recovers without a client.
 func (l *Log) Healthy() error {
 	if !l.gate.enter() {
 		return ErrSlow
 	}
 	err := l.heal()
 	file := l.file
-	l.gate.leave()
+	l.leave()
 	if err != nil || !l.strict {
 		return err
 	}
@@ -309,7 +357,7 @@ func (l *Log) heal() error {
 	case l.err == nil && l.refused.Load() == 0:
 		return nil
 	}
-	return l.repair()
+	return l.settle()
 }
 
 // Reopen opens the file by its name again, for use after logrotate has moved it. On an error the old file stays in use.
@@ -323,7 +371,7 @@ func (l *Log) Reopen() error {
 	}
 	old, err := l.reopen()
 	texts := l.leaveTexts()
-	l.gate.leave()
+	l.leave()
 	err = errors.Join(err, l.end(old, texts))
 	if err != nil {
 		return fmt.Errorf("open audit log: %w", err)
@@ -331,8 +379,10 @@ func (l *Log) Reopen() error {
 	return nil
 }
 
-// Close seals, syncs and closes the file. Append fails afterwards.
+// Close writes what was accepted, seals, syncs and closes the file. Append fails afterwards. What cannot be written stays in the journal,
+// for the next Open.
 func (l *Log) Close() error {
+	l.journal.stop()
 	if !l.gate.enter() {
 		return ErrSlow
 	}
@@ -340,7 +390,11 @@ func (l *Log) Close() error {
 	if l.file == nil {
 		return nil
 	}
-	err := errors.Join(l.checkpoint(), l.end(l.aside.leave(), l.file))
+	err := l.finish()
+	if l.journal != nil { // not before the lock on the file ends: whoever has that looks for journals
+		err = errors.Join(err, l.journal.close())
+	}
+	err = errors.Join(err, l.end(l.aside.leave(), l.file))
 	l.file, l.closed = nil, true
 	return err
 }

@@ -14,16 +14,18 @@ import (
 )
 
 // open opens the file for the first time, and goes on where it ends.
-func (l *Log) open() error {
+func (l *Log) open(journal string) error {
 	file, info, err := l.openFile()
 	if err != nil {
 		return err
 	}
-	err = l.takeUp(file, info)
+	err = l.takeUp(file, info, journal)
 	switch {
 	case err != nil:
 	case l.regular:
-		err = l.aside.check()
+		if err = l.aside.check(); err == nil {
+			err = l.openJournal(journal)
+		}
 	default:
 		l.bounds.whole = 0
 	}
@@ -34,8 +36,8 @@ func (l *Log) open() error {
 	return nil
 }
 
-// takeUp goes on where a file ends.
-func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
+// takeUp goes on where a file ends, first with what is left of it in a journal.
+func (l *Log) takeUp(file *os.File, info fs.FileInfo, journal string) error {
 	if err := lock(file, info); err != nil {
 		return err
 	}
@@ -45,35 +47,38 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo) error {
 	}
 	l.use(file, info)
 	if state.Lines == 0 && len(state.Torn) == 0 {
-		return l.first()
+		state, err = l.first()
+	} else {
+		l.seal.resume(state)
 	}
-	l.seal.resume(state)
-	if !state.Began.IsZero() {
-		l.since = state.Began
-	}
-	if !l.seal.torn() && len(state.Unsealed) == 0 {
-		return nil
-	}
-	l.left = uint64(len(state.Unsealed))
-	l.logger.Warn("audit log was not closed", "torn_line", l.seal.torn(), "events_without_checkpoint", len(state.Unsealed))
-	return l.repair()
-}
-
-// first begins the first file, or goes on from one that was rotated away.
-func (l *Log) first() error {
-	if !l.regular {
-		return l.begin()
-	}
-	before, err := l.predecessor()
 	if err != nil {
 		return err
 	}
-	l.seal.resume(before)
-	if err := l.begin(); err != nil || len(before.Unsealed) == 0 {
+	if !state.Began.IsZero() {
+		l.since = state.Began
+	}
+	recovered, err := l.recover(journal)
+	if err != nil {
 		return err
 	}
-	l.left = uint64(len(before.Unsealed))
+	if len(state.Torn) == 0 && len(state.Unsealed) == 0 && recovered == 0 {
+		return nil
+	}
+	l.left = uint64(len(state.Unsealed)) + uint64(recovered) // #nosec G115 -- a count
+	l.logger.Warn("audit log was not closed", "torn_line", l.seal.torn(), "events_without_checkpoint", l.left, "events_from_journal", recovered)
 	return l.repair()
+}
+
+// first begins the first file, or goes on from one that was rotated away, where that ends.
+func (l *Log) first() (before proof.State, err error) {
+	if l.regular {
+		if before, err = l.predecessor(); err != nil {
+			return before, err
+		}
+	}
+	l.seal.resume(before)
+	before.Began = time.Time{} // this one begins now
+	return before, l.begin()
 }
 
 // restore writes a file whose name was removed again: the gateway still has it open. Events that came since are in it too.
@@ -96,7 +101,7 @@ func (l *Log) restore() error {
 	if err != nil {
 		return errors.Join(err, file.Truncate(0), file.Close())
 	}
-	l.file, l.gone = file, false
+	l.file, l.id, l.gone = file, idOf(info), false
 	return l.end(removed)
 }
 
@@ -132,7 +137,8 @@ func (l *Log) reopen() (old sink, err error) {
 			return nil, file.Close()
 		}
 	}
-	if err := l.checkpoint(); err != nil { // the first checkpoint in the new file covers what is in the old one too
+	l.journal.halt()                   // no line of this file may rely on what is in the one before
+	if err := l.finish(); err != nil { // the first checkpoint in the new file covers what is in the old one too
 		l.logger.Warn("audit log ends without a checkpoint", "error", err)
 	}
 	if err := l.goOver(file, info); err != nil {
@@ -155,22 +161,22 @@ func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
 		return fmt.Errorf("%s holds something else: move it away", l.path)
 	}
 	l.use(file, info)
-	if state.Lines > 0 {
-		return nil
-	}
 	part := l.seal.part // a torn line stays in the old file; it is no leaf
 	l.seal.part = nil
-	if err := l.begin(); err != nil {
-		l.seal.part = part
-		return err
+	if state.Lines == 0 {
+		if err := l.begin(); err != nil {
+			l.seal.part = part
+			return err
+		}
 	}
+	l.journal.again()
 	return nil
 }
 
 // use makes file the one that is written to.
 func (l *Log) use(file *os.File, info fs.FileInfo) {
 	l.place = place{
-		file: file, pipe: info.Mode()&fs.ModeNamedPipe != 0, regular: info.Mode().IsRegular(), size: info.Size(), since: time.Now(),
+		file: file, id: idOf(info), pipe: info.Mode()&fs.ModeNamedPipe != 0, regular: info.Mode().IsRegular(), size: info.Size(), since: time.Now(),
 	}
 }
 

@@ -208,6 +208,12 @@ func TestKilledBetweenFiles(t *testing.T) {
 			if len(r.Findings) > 0 || r.Unsealed > 0 || r.Size < 4 {
 				t.Errorf("%+v", r)
 			}
+			if l, err = Open(Config{Path: path}); err != nil { // which knows this file only
+				t.Fatal(err)
+			}
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -22,6 +22,7 @@ type seal struct {
 	key      *proof.Key // nil: checkpoints are not signed
 	tree     proof.Tree
 	unsealed []proof.Hash // leaves behind the last checkpoint
+	earlier  int          // so many of them are in files before this one, whose checkpoints list none but their own
 	line     []byte       // of the last checkpoint, for its memory
 	part     []byte       // the beginning of a line whose end could not be written
 	observe  func(Checkpoint)
@@ -59,7 +60,7 @@ func (s *seal) wrote(p []byte) {
 		case proof.KindLeaf:
 			s.add(s.part)
 		case proof.KindCheckpoint: // it lacked nothing but its newline
-			s.unsealed = s.unsealed[:0]
+			s.unsealed, s.earlier = s.unsealed[:0], 0
 		}
 		s.part, p = s.part[:0], rest
 	}
@@ -70,14 +71,15 @@ func (s *seal) torn() bool { return len(s.part) > 0 }
 
 // resume goes on where a file ends.
 func (s *seal) resume(state proof.State) {
-	s.tree, s.unsealed, s.part = state.Tree, state.Unsealed, nil
+	s.tree, s.unsealed, s.earlier, s.part = state.Tree, state.Unsealed, 0, nil
 	if len(state.Torn) > 0 {
 		s.part = append([]byte{0}, state.Torn...)
 	}
 }
 
-// Run makes a checkpoint every second in which there were events, rotates, and looks after the file, until ctx ends.
+// Run drains the journal, makes a checkpoint every second in which there were events, rotates, and looks after the file, until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
+	defer l.drainBeside(ctx)()
 	tidied := make(chan struct{}, 1)
 	tidied <- struct{}{}
 	defer func() { <-tidied }() // nothing is left behind
@@ -105,7 +107,7 @@ func (l *Log) tick(now time.Time) (rotated bool) {
 		return false
 	}
 	old, texts, err := l.tend(now)
-	l.gate.leave()
+	l.leave()
 	if err = errors.Join(err, l.end(old, texts)); err != nil {
 		l.logger.Error("audit log cannot be rotated", "error", err)
 	}
@@ -120,12 +122,13 @@ func (l *Log) tend(now time.Time) (old, texts sink, err error) {
 	texts = l.tendTexts()
 	if !l.gone && l.missing() {
 		l.gone, l.err = true, errGone
+		l.journal.halt()
 		l.logger.Error("audit log cannot be written", "error", errGone)
 	}
 	if l.gone && l.heal() != nil {
 		return nil, texts, nil // Healthy says why
 	}
-	_ = l.checkpoint() // that the log cannot be written was said by the write
+	_ = l.finish() // that the log cannot be written was said by the write
 	if !l.due(now) {
 		return nil, texts, nil
 	}
@@ -161,9 +164,14 @@ func (l *Log) Seal() error {
 	if !l.gate.enter() {
 		return ErrSlow
 	}
-	defer l.gate.leave()
-	if l.file == nil {
-		return ErrClosed
+	defer l.leave()
+	return l.finish()
+}
+
+// finish writes what was accepted, and a checkpoint of it.
+func (l *Log) finish() error {
+	if err := l.settle(); err != nil {
+		return err
 	}
 	return l.checkpoint()
 }
@@ -173,22 +181,17 @@ func (l *Log) checkpoint() error {
 	if len(l.seal.unsealed) == 0 {
 		return nil
 	}
-	if l.seal.torn() || l.err != nil {
-		if err := l.repair(); err != nil {
-			return err
-		}
-	}
 	signed, err := l.seal.key.Sign(&l.seal.tree)
 	if err != nil {
 		return err
 	}
 	made := Checkpoint{Time: time.Now(), Events: l.seal.tree.Size(), Note: signed}
-	last := l.seal.unsealed[max(0, len(l.seal.unsealed)-maxUnsealed):] // more are in a log from before there were checkpoints
+	last := l.seal.unsealed[max(l.seal.earlier, len(l.seal.unsealed)-maxUnsealed):] // more are in a log from before there were checkpoints
 	l.seal.line = append(proof.AppendCheckpoint(l.seal.line[:0], made.Time, &l.seal.tree, last, signed), '\n')
 	if err := l.mark(l.seal.line); err != nil {
 		return err
 	}
-	l.seal.unsealed = l.seal.unsealed[:0]
+	l.seal.unsealed, l.seal.earlier = l.seal.unsealed[:0], 0
 	if l.seal.observe != nil {
 		l.seal.observe(made)
 	}
@@ -201,6 +204,6 @@ func (l *Log) begin() error {
 	if err := l.mark(append(line, '\n')); err != nil {
 		return fmt.Errorf("begin a file: %w", err)
 	}
-	l.start = l.size
+	l.start, l.seal.earlier = l.size, len(l.seal.unsealed)
 	return nil
 }

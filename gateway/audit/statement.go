@@ -30,10 +30,10 @@ type Statement struct {
 }
 
 // AppendJSON implements Event. All texts are in it.
-func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, nil) }
+func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, omitted{}) }
 
-// append leaves out the texts that are known.
-func (e *Statement) append(dst []byte, known *written) []byte {
+// append leaves out texts.
+func (e *Statement) append(dst []byte, omit omitted) []byte {
 	o := begin(dst, e.Time, "statement", e.Session)
 	o.id(e.Session, e.Number)
 	if e.Who != nil {
@@ -50,8 +50,8 @@ func (e *Statement) append(dst []byte, known *written) []byte {
 	o.list("commands", e.Commands)
 	o.list("relations", e.Relations)
 	o.optional("fingerprint", e.Fingerprint)
-	o.text(&e.Text, known)
-	o.normalized(e.normalized(), known)
+	o.text(&e.Text, omit.text)
+	o.normalized(e.normalized(), omit.normalized)
 	o.flag("incomplete", e.Incomplete)
 	o.flag("resolved", e.Resolved)
 	o.flag("observe", e.Observe)

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"sync/atomic"
 )
 
 // textPlaces is how many texts a log knows to be in its file: more than programs have, half a mebibyte of digests.
@@ -13,13 +14,55 @@ func (d *digest) place() int { return int(binary.BigEndian.Uint16(d[:])) % textP
 
 // written are the texts that a file has already. Each digest has one place; whichever has the same takes it over, and the one before is
 // written again when it comes again.
-type written [textPlaces]digest
+//
+// Looking it up needs no lock; what is found without the one that its changes are made with may just be changing.
+type written [textPlaces][digestWords]atomic.Uint64
 
-func (w *written) has(t *Text) bool { return w[t.digest.place()] == t.digest }
+const digestWords = len(digest{}) / 8
 
-func (w *written) add(t *Text) {
-	if t != nil && t.some {
-		w[t.digest.place()] = t.digest
+// word is a part of the digest.
+func (d *digest) word(n int) uint64 { return binary.NativeEndian.Uint64(d[8*n:]) }
+
+func (w *written) has(t *Text) bool {
+	place := &w[t.digest.place()]
+	for n := range place {
+		if place[n].Load() != t.digest.word(n) {
+			return false
+		}
+	}
+	return true
+}
+
+// omitted says which texts of a statement its line need not have.
+type omitted struct{ text, normalized bool }
+
+func (w *written) omitted(s *Statement) omitted {
+	n := s.normalized()
+	if n != nil && n.digest.place() == s.Text.digest.place() {
+		return omitted{} // one would take over the place of the other between this line and its reader
+	}
+	return omitted{text: w.has(&s.Text), normalized: n != nil && w.has(n)}
+}
+
+// add takes in what the line of a statement has.
+func (w *written) add(s *Statement) {
+	for _, t := range [...]*Text{&s.Text, s.normalized()} {
+		if t == nil || !t.some || w.has(t) {
+			continue
+		}
+		place := &w[t.digest.place()]
+		for n := range place {
+			place[n].Store(t.digest.word(n))
+		}
+	}
+}
+
+// clear forgets all.
+func (w *written) clear() {
+	for i := range w {
+		for n := range w[i] {
+			w[i][n].Store(0)
+		}
 	}
 }
 

@@ -1,12 +1,15 @@
 package audit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -380,4 +383,103 @@ func TestTextsOfAPipe(t *testing.T) {
 	if _, err := os.Lstat(path + Beside); !os.IsNotExist(err) {
 		t.Errorf("there is a file beside a pipe: %v", err)
 	}
+}
+
+// TestTextsThroughAJournal: whatever comes at once, and whenever a new file is begun, whoever reads a file finds the text of every line in it.
+func TestTextsThroughAJournal(t *testing.T) {
+	dir := t.TempDir()
+	l, err := Open(Config{Path: filepath.Join(dir, "audit.log"), Journal: shm, Rotation: Rotation{Size: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := sharingPlaces(t, l, 4)
+	ctx, stop := context.WithCancel(t.Context())
+	var run, say sync.WaitGroup
+	run.Go(func() {
+		if err := l.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	const writers, events = 8, 400
+	for range writers {
+		say.Go(func() {
+			for range events {
+				s := Statement{Session: "s", Text: texts[rand.N(len(texts))], Normalized: texts[rand.N(len(texts))]}
+				if err := l.Append(&s); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 5 {
+		l.tick(time.Now().Add(time.Duration(i) * time.Hour))
+	}
+	say.Wait()
+	stop()
+	run.Wait()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	lines, omitted := 0, 0
+	for _, name := range names(t, dir) {
+		n, without := wantFound(t, filepath.Join(dir, name))
+		lines, omitted = lines+n, omitted+without
+	}
+	if lines != writers*events || omitted < lines/2 {
+		t.Errorf("%d lines, %d texts left out", lines, omitted)
+	}
+}
+
+// sharingPlaces are pairs of texts that have one place.
+func sharingPlaces(t *testing.T, l *Log, pairs int) (texts []Text) {
+	t.Helper()
+	at := make(map[int]Text)
+	for i := 0; len(texts) < 2*pairs; i++ {
+		text := l.Text(fmt.Sprintf("SELECT %d", i))
+		place := text.digest.place()
+		if other, ok := at[place]; ok {
+			texts = append(texts, other, text)
+		}
+		at[place] = text
+	}
+	return texts
+}
+
+// wantFound reads a file as readers do, and counts its statements and the texts that their lines do not have.
+func wantFound(t *testing.T, path string) (lines, omitted int) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var reader Texts
+	for line := range strings.Lines(string(data)) {
+		var e struct {
+			Type, Text, Normalized string
+			Digest                 string `json:"text_digest"`
+			NormalizedDigest       string `json:"normalized_digest"`
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type != "statement" {
+			continue
+		}
+		lines++
+		for _, part := range []struct{ text, digest string }{{e.Text, e.Digest}, {e.Normalized, e.NormalizedDigest}} {
+			if part.text != "" {
+				reader.Note(part.digest, part.text)
+			}
+		}
+		for _, part := range []struct{ text, digest string }{{e.Text, e.Digest}, {e.Normalized, e.NormalizedDigest}} {
+			if part.text != "" || part.digest == "" {
+				continue
+			}
+			omitted++
+			if _, ok := reader.Find(part.digest); !ok {
+				t.Fatalf("%s: the text of line %d is in none before it: %s", filepath.Base(path), lines, line)
+			}
+		}
+	}
+	return lines, omitted
 }

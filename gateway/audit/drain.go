@@ -1,0 +1,185 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"time"
+)
+
+// batchTime is how long a line that was accepted waits for others to be written with it: readers of the file do not notice, and at a
+// thousand writes a second what a write costs does not count.
+const batchTime = time.Millisecond
+
+// drain writes what is accepted to the file until ctx ends.
+//
+// In the meantime lines are accepted for as long as the file may take for one write (maxWait), and as many as the journal holds. They are
+// no worse off than those that write(2) has accepted: neither is on a disk, both survive a killed process, and it is the same disk that
+// will not have them. When a write has failed or takes longer, no more are: what nobody may be able to write must not grow.
+func (l *Log) drain(ctx context.Context) {
+	j := l.journal
+	j.run()
+	defer j.stop()
+	overdue := time.AfterFunc(maxWait, func() { l.overdue(j) })
+	defer overdue.Stop()
+	batch := time.NewTimer(batchTime)
+	defer batch.Stop()
+	for {
+		if j.idle() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-j.wake:
+			}
+		}
+		batch.Reset(batchTime)
+		select {
+		case <-ctx.Done():
+			return
+		case <-j.wake: // it is half full
+		case <-batch.C:
+		}
+		overdue.Reset(maxWait)
+		l.drainOnce(j)
+		overdue.Stop()
+	}
+}
+
+// drainBeside drains in a goroutine; finish waits for its end and writes the rest. It does not wait for a file that takes nothing, as Run
+// does not: Close will find out.
+func (l *Log) drainBeside(ctx context.Context) (finish func()) {
+	if l.journal == nil {
+		return func() {}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.drain(ctx)
+	}()
+	return func() {
+		timer := time.NewTimer(maxWait)
+		defer timer.Stop()
+		select {
+		case <-done:
+			l.drainOnce(l.journal)
+		case <-timer.C:
+		}
+	}
+}
+
+// drainOnce writes what there is. What it cannot write stays, and whoever comes next tries: an event, Healthy, or Run.
+func (l *Log) drainOnce(j *journal) {
+	if !l.gate.enter() {
+		j.halt()
+		return
+	}
+	defer l.leave()
+	j.set(func() { j.busy = true })
+	_ = l.settle()
+	j.set(func() { j.busy = false })
+}
+
+// overdue is called when a write takes longer than an event waits: until it has ended nobody else has to.
+func (l *Log) overdue(j *journal) {
+	j.set(func() {
+		if j.busy {
+			j.halted = true
+			l.gate.stuck.Store(true)
+		}
+	})
+}
+
+// settle writes all that has to be in the file before anything else: what was accepted, the end of a torn line, and that something is
+// missing.
+func (l *Log) settle() error {
+	if l.file == nil {
+		return ErrClosed
+	}
+	if l.seal.torn() && (l.journal == nil || l.journal.sent == 0) { // of an event that was refused
+		l.journal.halt()
+		if err := l.repair(); err != nil {
+			return err
+		}
+	}
+	if err := l.flush(); err != nil {
+		return err
+	}
+	if l.err != nil || l.refused.Load() > 0 {
+		l.journal.halt()
+		if err := l.flush(); err != nil { // of what came before that
+			return err
+		}
+		if err := l.repair(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// flush writes what is in the journal by now.
+func (l *Log) flush() error {
+	j := l.journal
+	if j == nil {
+		return nil
+	}
+	for end := j.end(); j.tail.Load() < end; {
+		if err := l.writeBatch(j, end); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeBatch writes whole lines, the first of which may be in the file in part, as many as one write and one checkpoint are for.
+func (l *Log) writeBatch(j *journal, end uint64) error {
+	from := j.tail.Load() + j.sent
+	room := maxUnsealed - len(l.seal.unsealed)
+	if room <= 0 && j.sent == 0 {
+		return l.checkpoint()
+	}
+	l.batch = j.read(append(l.batch[:0], 0), from, min(end, from+maxBatch)) // the zero byte is the first leaf's
+	lines := l.batch[1:]
+	lines = lines[:endOfLines(lines, max(room, 1))]
+	at := position{tail: j.tail.Load(), file: l.id, offset: uint64(l.size) - j.sent, writing: true} // #nosec G115 -- no size is negative
+	j.setPosition(at)
+	n, err := l.put(lines)
+	whole := uint64(bytes.LastIndexByte(lines[:n], '\n') + 1) // #nosec G115 -- nor is that
+	if whole > 0 {
+		at.tail, at.offset = from+whole, at.offset+j.sent+whole
+		j.sent = 0
+	}
+	j.sent += uint64(n) - whole // #nosec G115 -- nor is that
+	at.writing = j.sent > 0
+	l.sealLines(l.batch[:1+n])
+	j.setPosition(at)
+	if err == nil && len(l.seal.unsealed) >= maxUnsealed {
+		_ = l.checkpoint() // when it cannot be written the next batch is not either
+	}
+	return err
+}
+
+// endOfLines is where the last whole line of at most n ends.
+func endOfLines(lines []byte, n int) int {
+	end := 0
+	for ; n > 0; n-- {
+		i := bytes.IndexByte(lines[end:], '\n')
+		if i < 0 {
+			break
+		}
+		end += i + 1
+	}
+	return end
+}
+
+// sealLines takes in lines that were written, the last of which may be torn. They stand behind a byte that is not theirs.
+func (l *Log) sealLines(prefixed []byte) {
+	for !l.seal.torn() {
+		i := bytes.IndexByte(prefixed[1:], '\n')
+		if i < 0 {
+			break
+		}
+		prefixed[0] = 0 // the newline of the line before
+		l.seal.add(prefixed[:1+i])
+		prefixed = prefixed[1+i:]
+	}
+	l.seal.wrote(prefixed[1:])
+}

@@ -1,0 +1,242 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+const (
+	// journalSize is what a journal holds: what a busy gateway accepts while a disk does not answer for a moment, little enough for the
+	// 64 MiB that a container's /dev/shm has.
+	journalSize = 4 << 20
+	// maxJournalLine is the longest line that goes through a journal. Longer ones would hold its lock for long, and are rare.
+	maxJournalLine = 256 << 10
+	// maxBatch is how much is written to the file at once. It holds every line.
+	maxBatch = maxJournalLine
+)
+
+// The header of a journal's file. What its writers share is in cache lines of their own.
+const (
+	headerSize = 4 << 10 // a page
+
+	atMagic    = 0
+	atSize     = 24 // of the ring
+	atHead     = 64
+	atCurrent  = 128 // which position counts
+	atPosition = 192 // two of them
+	atPath     = 512 // of the log, for people
+
+	positionSize = 64
+	maxPath      = headerSize - atPath
+)
+
+// journalMagic is written last when a journal is made. The version is that of what is behind it.
+const journalMagic = "sallyport journal 1\n"
+
+// journal holds lines that were accepted and are not in the file yet, in memory that outlives the process: a ring of bytes in a file of a
+// memory-backed file system, where no store waits for a disk. A line is accepted when the head has moved behind it, which is one store;
+// a process that is killed before that has not accepted it. Lines follow each other without anything between them: the bytes of
+// the ring are those of the file.
+//
+// Its lock is never held during a system call, other than to wake somebody.
+type journal struct {
+	file   *os.File // keeps the lock
+	memory []byte   // header and ring
+	ring   []byte
+
+	tail atomic.Uint64 // what is before it is in the log's file
+	sent uint64        // so many bytes behind the tail are too: the beginning of a line. Only whoever has the gate looks at it.
+
+	mu     sync.Mutex
+	head   uint64
+	runs   bool // somebody drains
+	halted bool // the file takes nothing: new lines have to hear why
+	asleep bool // who drains waits for wake
+	busy   bool // who drains is writing
+
+	wake chan struct{} // there is something to drain, or too much
+}
+
+// fileID is which file it is, by whatever name.
+type fileID struct{ device, inode uint64 }
+
+// position says what of the ring is in the log's file. It is replaced as a whole: what a killed process leaves is the one before a write or
+// the one behind it, and with the size of the file either says how much has arrived.
+type position struct {
+	tail    uint64
+	file    fileID
+	offset  uint64 // where in the file the bytes behind the tail are written to
+	writing bool   // they are, or some of them; otherwise none
+}
+
+// newJournal makes a journal of memory that holds zeros.
+func newJournal(file *os.File, memory []byte, path string) *journal {
+	j := &journal{file: file, memory: memory, ring: memory[headerSize:], wake: make(chan struct{}, 1)}
+	copy(memory[atPath:headerSize], path[:min(len(path), maxPath)])
+	atomic.StoreUint64(j.word(atSize), uint64(len(j.ring)))
+	copy(memory[atMagic:atSize], journalMagic)
+	return j
+}
+
+// errForeignJournal: whatever is in it cannot be read, and must not be thrown away.
+var errForeignJournal = errors.New("was left by another version of sallyport: run that once more, or remove the file")
+
+// leftJournal reads what a process has left; nil when it was killed before it had made the journal.
+func leftJournal(file *os.File, memory []byte) (*journal, error) {
+	if len(memory) < headerSize || bytes.Count(memory[atMagic:atSize], []byte{0}) == atSize-atMagic {
+		return nil, nil
+	}
+	j := &journal{file: file, memory: memory, ring: memory[headerSize:], wake: make(chan struct{}, 1)}
+	if !bytes.HasPrefix(memory, []byte(journalMagic)) || atomic.LoadUint64(j.word(atSize)) != uint64(len(j.ring)) {
+		return nil, fmt.Errorf("%s %w", file.Name(), errForeignJournal)
+	}
+	j.head = atomic.LoadUint64(j.word(atHead))
+	tail := j.position().tail
+	if j.head-tail > uint64(len(j.ring)) {
+		return nil, fmt.Errorf("%s was damaged: remove the file", file.Name())
+	}
+	j.tail.Store(tail)
+	return j, nil
+}
+
+// word is a number in the header.
+func (j *journal) word(at int) *uint64 {
+	return (*uint64)(unsafe.Pointer(&j.memory[at])) // #nosec G103 -- aligned: the memory is mapped
+}
+
+// position returns where the journal stands.
+func (j *journal) position() position {
+	at := j.positionAt(atomic.LoadUint64(j.word(atCurrent)))
+	load := func(n int) uint64 { return atomic.LoadUint64(j.word(at + 8*n)) }
+	return position{tail: load(0), file: fileID{load(1), load(2)}, offset: load(3), writing: load(4) == 1}
+}
+
+// setPosition replaces the position by one store. Only whoever has the gate does that.
+func (j *journal) setPosition(p position) {
+	next := atomic.LoadUint64(j.word(atCurrent)) + 1
+	at := j.positionAt(next)
+	writing := uint64(0)
+	if p.writing {
+		writing = 1
+	}
+	for n, value := range [...]uint64{p.tail, p.file.device, p.file.inode, p.offset, writing} {
+		atomic.StoreUint64(j.word(at+8*n), value)
+	}
+	atomic.StoreUint64(j.word(atCurrent), next)
+	j.tail.Store(p.tail) // only now may what is before it be overwritten
+}
+
+func (j *journal) positionAt(n uint64) int { return atPosition + int(n&1)*positionSize } // #nosec G115 -- 0 or 1
+
+// added is what has become of a line.
+type added uint8
+
+const (
+	addDone    added = iota // it is accepted
+	addRefused              // somebody has to find out why by writing to the file
+	addStale                // it leaves out a text that is not in the lines before it any more
+)
+
+// addEvent accepts a line with its newline. That of a statement takes its texts into those that are known, at its place in the order.
+func (j *journal) addEvent(line []byte, known *written, statement *Statement, omit omitted) added {
+	if len(line) > maxJournalLine {
+		return addRefused
+	}
+	j.mu.Lock()
+	if statement != nil {
+		now := known.omitted(statement)
+		if omit.text && !now.text || omit.normalized && !now.normalized {
+			j.mu.Unlock()
+			return addStale
+		}
+	}
+	used, room := j.head-j.tail.Load(), uint64(len(j.ring))
+	if !j.runs || j.halted || used+uint64(len(line)) > room {
+		j.mu.Unlock()
+		return addRefused
+	}
+	if statement != nil {
+		known.add(statement)
+	}
+	at := j.head % room
+	n := copy(j.ring[at:], line)
+	copy(j.ring, line[n:])
+	j.head += uint64(len(line))
+	atomic.StoreUint64(j.word(atHead), j.head)
+	call := j.asleep || used < room/2 && used+uint64(len(line)) >= room/2
+	j.asleep = false
+	j.mu.Unlock()
+	if call {
+		j.call()
+	}
+	return addDone
+}
+
+// add accepts a line that says nothing of texts.
+func (j *journal) add(line []byte) bool { return j.addEvent(line, nil, nil, omitted{}) == addDone }
+
+// call wakes who drains.
+func (j *journal) call() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end is where the lines that are accepted by now end.
+func (j *journal) end() uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.head
+}
+
+// read appends what is in the ring between two places.
+func (j *journal) read(dst []byte, from, to uint64) []byte {
+	room := uint64(len(j.ring))
+	at, n := from%room, to-from
+	first := min(n, room-at)
+	dst = append(dst, j.ring[at:at+first]...)
+	return append(dst, j.ring[:n-first]...)
+}
+
+// run has lines accepted from now on: somebody drains.
+func (j *journal) run() { j.set(func() { j.runs = true }) }
+
+// stop has none accepted any more.
+func (j *journal) stop() { j.set(func() { j.runs = false }) }
+
+// halt has none accepted until the file takes something again.
+func (j *journal) halt() { j.set(func() { j.halted = true }) }
+
+// resume ends that.
+func (j *journal) resume() { j.set(func() { j.halted = false }) }
+
+// again has the line at the tail written anew: what is in the file of it counts no more.
+func (j *journal) again() {
+	if j != nil && j.sent > 0 {
+		j.sent = 0
+		j.setPosition(position{tail: j.tail.Load()})
+	}
+}
+
+func (j *journal) set(change func()) {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	change()
+}
+
+// idle says whether there is nothing to drain, or no use in trying. Then the next line that is accepted calls.
+func (j *journal) idle() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.asleep = j.halted || j.head == j.tail.Load()
+	return j.asleep
+}

@@ -1,0 +1,73 @@
+package audit
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+)
+
+// BenchmarkStatementAndOutcome is what both leaves of a statement cost, all that is done for them in the background included: to the CPU,
+// and to those who wait for them.
+func BenchmarkStatementAndOutcome(b *testing.B) {
+	for _, test := range []struct{ name, path, journal string }{
+		{"journal", "", "/dev/shm"}, {"writes", "", ""}, {"null", os.DevNull, ""},
+	} {
+		b.Run(test.name, func(b *testing.B) {
+			l := runForBenchmark(b, test.path, test.journal)
+			statement, outcome := hotEvents()
+			b.ReportAllocs()
+			began := cpuTime()
+			for b.Loop() {
+				if err := l.Append(statement); err != nil {
+					b.Fatal(err)
+				}
+				if err := l.Append(outcome); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
+		})
+		b.Run(test.name+"/parallel", func(b *testing.B) {
+			l := runForBenchmark(b, test.path, test.journal)
+			b.SetParallelism(8) // times two processors
+			b.ReportAllocs()
+			began := cpuTime()
+			b.RunParallel(func(pb *testing.PB) {
+				statement, outcome := hotEvents()
+				for pb.Next() {
+					if err := l.Append(statement); err != nil {
+						b.Error(err)
+					}
+					if err := l.Append(outcome); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
+// runForBenchmark runs a log until the benchmark ends.
+func runForBenchmark(b *testing.B, path, journal string) *Log {
+	if path == "" {
+		path = filepath.Join(b.TempDir(), "audit.log")
+	}
+	l, err := Open(Config{Path: path, Journal: journal})
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	group.Go(func() { _ = l.Run(ctx) })
+	b.Cleanup(func() {
+		stop()
+		group.Wait()
+		if err := l.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return l
+}

@@ -1,0 +1,236 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// dying is a file that takes so many bytes, and calls died when it has.
+type dying struct {
+	file sink
+	room int
+	died func()
+}
+
+func (d *dying) Write(p []byte) (int, error) {
+	if d.room >= len(p) {
+		d.room -= len(p)
+		return d.file.Write(p)
+	}
+	n, _ := d.file.Write(p[:d.room])
+	d.room = 0
+	if d.died != nil {
+		d.died()
+	}
+	return n, syscall.ENOSPC
+}
+
+func (d *dying) Sync() error  { return nil }
+func (d *dying) Close() error { return d.file.Close() }
+
+// abandon leaves a log as a killed process does. memory is what is in the journal then; nil: what is there now.
+func abandon(t *testing.T, l *Log, memory []byte) {
+	t.Helper()
+	if memory != nil {
+		copy(l.journal.memory, memory)
+	}
+	// A mapping keeps the lock as an open file does.
+	if err := errors.Join(l.file.Close(), l.journal.file.Close(), unix.Munmap(l.journal.memory)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// killed makes a log with events, all of them in the journal, and so many bytes of them in the file: the gateway was killed within the
+// write, or behind it.
+func killed(t *testing.T, path string, events, arrived int, within bool) {
+	t.Helper()
+	l := withJournal(t, path)
+	l.journal.run()
+	var memory []byte
+	l.file = &dying{file: l.file, room: arrived, died: func() { memory = bytes.Clone(l.journal.memory) }}
+	if n, err := appendNumbered(l, 0, events); n != events {
+		t.Fatal(err)
+	}
+	l.drainOnce(l.journal)
+	if memory == nil {
+		t.Fatalf("all of it has arrived")
+	}
+	if !within {
+		memory = nil
+	}
+	abandon(t, l, memory)
+}
+
+// wantRecovered opens a log and wants n numbered events in its files, each once, and all proved.
+func wantRecovered(t *testing.T, cfg Config, n int, older ...string) {
+	t.Helper()
+	l, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var all []byte
+	for _, name := range append(older, cfg.Path) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, data...)
+	}
+	if diff := cmp.Diff(numbers(n), numbered(t, all)); diff != "" {
+		t.Errorf("%s\n%s", diff, all)
+	}
+	if r := verifyFiles(t, nil, cfg.Path); len(r.Findings) > 0 || r.Unsealed > 0 || r.Torn.Line > 0 {
+		t.Errorf("%+v", r)
+	}
+	for _, dir := range commonPlaces() {
+		if _, err := os.Lstat(journalName(dir, cfg.Path)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the journal is still there: %v", err)
+		}
+	}
+}
+
+// TestRecovered kills a gateway at every byte of a write.
+func TestRecovered(t *testing.T) {
+	for _, within := range []bool{true, false} {
+		for arrived := 0; arrived < 560; arrived += 9 {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			killed(t, path, 4, arrived, within)
+			wantRecovered(t, Config{Path: path, Journal: shm}, 4)
+			wantKinds(t, path, "outcome", "outcome", "outcome", "outcome", "log_repair")
+			if t.Failed() {
+				t.Fatalf("killed at byte %d, within the write: %v", arrived, within)
+			}
+		}
+	}
+}
+
+// TestRecoveredElsewhere: the configuration has changed since the gateway was killed, or the file was moved.
+func TestRecoveredElsewhere(t *testing.T) {
+	const events = 4
+	for name, test := range map[string]struct {
+		cfg    Config
+		change func(path string) (older []string, err error)
+	}{
+		"no journal":   {Config{}, nil},
+		"strict":       {Config{Strict: true}, nil},
+		"anywhere":     {Config{Journal: JournalAnywhere}, nil},
+		"rotated away": {Config{Journal: shm}, func(path string) ([]string, error) { return []string{path + ".1"}, os.Rename(path, path+".1") }},
+		"and made again": {Config{Journal: shm}, func(path string) ([]string, error) {
+			return []string{path + ".1"}, errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, arrived := range []int{0, 200, 300} {
+				test.cfg.Path = filepath.Join(t.TempDir(), "audit.log")
+				killed(t, test.cfg.Path, events, arrived, true)
+				var older []string
+				if test.change != nil {
+					var err error
+					if older, err = test.change(test.cfg.Path); err != nil {
+						t.Fatal(err)
+					}
+				}
+				wantWhole(t, test.cfg, events, older)
+			}
+		})
+	}
+}
+
+// wantWhole is wantRecovered where a torn line may stay in an older file.
+func wantWhole(t *testing.T, cfg Config, events int, older []string) {
+	t.Helper()
+	for _, name := range older {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name+".whole", data[:bytes.LastIndexByte(data, '\n')+1], 0o600); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Remove(name + ".whole")
+		wantRecovered(t, cfg, events, name+".whole")
+		return
+	}
+	wantRecovered(t, cfg, events)
+}
+
+// TestRecoveredWithoutItsFile: nobody knows what has arrived there. All of it is written, and a warning says that it may be there twice.
+func TestRecoveredWithoutItsFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	killed(t, path, 4, 300, true)
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	wantRecovered(t, Config{Path: path}, 4)
+	wantKinds(t, path, "outcome", "outcome", "outcome", "outcome", "log_repair")
+}
+
+// TestRecoveryFails: what is in the journal stays there until all of it can be written.
+func TestRecoveryFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	killed(t, path, 4, 300, true)
+	for _, room := range []int{0, 30, 60, 90} { // together less than is left
+		failed, err := Open(Config{Path: path + ".other"}) // another log, to which its file is given
+		if err != nil {
+			t.Fatal(err)
+		}
+		other := failed.file
+		failed.path = path
+		file, info, err := failed.openFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := stateOf(file, info)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed.use(file, info)
+		failed.seal.resume(state)
+		failed.file = &dying{file: file, room: room}
+		if _, err := failed.recover(shm); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("room %d: %v", room, err)
+		}
+		if err := errors.Join(other.Close(), file.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantRecovered(t, Config{Path: path}, 4)
+}
+
+// TestUnfinishedJournal: a gateway was killed while it made one.
+func TestUnfinishedJournal(t *testing.T) {
+	for name, size := range map[string]int{"empty": 0, "short": 100, "without its head": headerSize + journalSize} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.log")
+			if err := os.WriteFile(journalName(shm, path), make([]byte, size), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			wantRecovered(t, Config{Path: path, Journal: shm}, 0)
+		})
+	}
+}
+
+// TestRecoverySaysWhatWasRecovered in the log of the gateway and in the audit log.
+func TestRecoverySaysWhatWasRecovered(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	killed(t, path, 4, 300, true)
+	wantRecovered(t, Config{Path: path}, 4)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), `"cause":"open","lost":0,"unsealed":4}`) {
+		t.Errorf("%s", data)
+	}
+}

@@ -135,6 +135,7 @@ type BackendTLS struct {
 type AuditConfig struct {
 	File    string         `yaml:"file"`
 	Mode    string         `yaml:"mode,omitempty"`
+	Journal string         `yaml:"journal,omitempty"`
 	KeyFile string         `yaml:"key_file,omitempty"`
 	Rotate  map[string]any `yaml:"rotate,omitempty"`
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
@@ -36,6 +37,7 @@ func (c *Config) readAudit(s *section) {
 		MaxTextBytes:  s.number("max_text_bytes", audit.DefaultMaxTextBytes, 1<<10, 1<<20),
 		MaxWholeBytes: s.number("max_whole_text_bytes", audit.DefaultMaxWholeBytes, 0, 4<<20), // escaped, less than proof.Lines reads
 		Strict:        s.oneOf("mode", "journal", "journal", "strict") == "strict",
+		Journal:       readJournal(s),
 	}
 	c.Audit.KeyFile = s.file("key_file", "SALLYPORT_AUDIT_KEY_FILE")
 	c.writes("audit.file", c.Audit.Path)
@@ -43,6 +45,35 @@ func (c *Config) readAudit(s *section) {
 	c.readRotation(s.section("rotate"))
 	c.readCheckpoints(s.section("checkpoints"))
 	s.done()
+}
+
+// readJournal reads where the audit log's journal is.
+func readJournal(s *section) string {
+	v, ok := s.lookup("journal")
+	if !ok {
+		return audit.JournalAnywhere
+	}
+	switch v.text() {
+	case "none":
+		return ""
+	case "":
+		v.problem("is empty: set a directory in memory-backed storage, or none")
+	}
+	return s.file("journal", "")
+}
+
+// checkJournal says why the directory that is named for the journal cannot have it.
+func (c *Config) checkJournal(r *Report) error {
+	dir := c.Audit.Journal
+	if dir == "" || dir == audit.JournalAnywhere || c.Audit.Strict {
+		return nil
+	}
+	err := audit.CheckJournal(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		r.Unchecked = append(r.Unchecked, c.Problem("audit.journal", fmt.Errorf("%s does not exist on this machine", dir)))
+		return nil
+	}
+	return c.problems("audit.journal", err)
 }
 
 // readRotation reads when the audit log goes over to a new file. What becomes of old ones needs that there are any.

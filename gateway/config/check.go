@@ -60,6 +60,7 @@ func (c *Config) parts() []part {
 	parts := []part{
 		{"tls.", func(*Report) error { return c.checkPair("tls", c.TLS) }},
 		{"admin.token_file", func(*Report) error { _, err := c.AdminToken(); return err }},
+		{"audit.journal", c.checkJournal},
 		{"audit.key_file", func(*Report) error { _, err := c.SigningKey(); return err }},
 		{"audit.checkpoints.", func(*Report) error { _, err := c.Senders(nil, nil); return err }},
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},

@@ -1,10 +1,12 @@
 package audit
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
+	"unsafe"
 )
 
 // Bounds of what a client can make the log write, apart from the text, which Config.MaxTextBytes bounds.
@@ -177,23 +179,15 @@ func appendTime(dst []byte, t time.Time) []byte {
 		return append(dst, "0000-01-01T00:00:00.000000Z"...)
 	}
 	hour, minute, second := t.Clock()
-	dst = appendDigits(dst, year, 4)
-	dst = appendDigits(append(dst, '-'), int(month), 2)
-	dst = appendDigits(append(dst, '-'), day, 2)
-	dst = appendDigits(append(dst, 'T'), hour, 2)
-	dst = appendDigits(append(dst, ':'), minute, 2)
-	dst = appendDigits(append(dst, ':'), second, 2)
-	dst = appendDigits(append(dst, '.'), t.Nanosecond()/1000, 6)
-	return append(dst, 'Z')
-}
-
-func appendDigits(dst []byte, value, width int) []byte {
-	var digits [6]byte
-	for i := width - 1; i >= 0; i-- {
-		digits[i] = byte('0' + value%10)
-		value /= 10
+	micros := t.Nanosecond() / 1000
+	stamp := [27]byte([]byte("0000-00-00T00:00:00.000000Z"))
+	for _, pair := range [...]struct{ at, value int }{
+		{0, year / 100}, {2, year % 100}, {5, int(month)}, {8, day}, {11, hour}, {14, minute}, {17, second},
+		{20, micros / 10_000}, {22, micros / 100 % 100}, {24, micros % 100},
+	} {
+		stamp[pair.at], stamp[pair.at+1] = byte('0'+pair.value/10), byte('0'+pair.value%10)
 	}
-	return append(dst, digits[:width]...)
+	return append(dst, stamp[:]...)
 }
 
 // appendBounded is appendString for at most maxFieldBytes of value; "…" shows the cut.
@@ -228,7 +222,7 @@ const hexDigits = "0123456789abcdef"
 func appendString(dst []byte, value string) []byte {
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(value); {
+	for i := plain(value); i < len(value); {
 		b := value[i]
 		if b < utf8.RuneSelf {
 			if b >= ' ' && b != '"' && b != '\\' {
@@ -256,6 +250,22 @@ func appendString(dst []byte, value string) []byte {
 		start = i
 	}
 	return append(append(dst, value[start:]...), '"')
+}
+
+// plain is the length of a beginning, in whole words, in which nothing needs to be escaped: nearly all of nearly every string.
+func plain(value string) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in every byte
+	b := unsafe.Slice(unsafe.StringData(value), len(value))    // #nosec G103 -- which only reads it
+	n := 0
+	for ; n+8 <= len(b); n += 8 {
+		word := binary.LittleEndian.Uint64(b[n:])
+		// The high bit stays in the bytes that are no ASCII, below a space, a quote or a backslash. What a borrow sets besides is behind
+		// one of those.
+		if (word|(word-' '*ones)|((word^'"'*ones)-ones)|((word^'\\'*ones)-ones))&highs != 0 {
+			break
+		}
+	}
+	return n
 }
 
 func appendEscape(dst []byte, b byte) []byte {

@@ -182,10 +182,18 @@ func appendTime(dst []byte, t time.Time) []byte {
 	micros := t.Nanosecond() / 1000
 	stamp := [27]byte([]byte("0000-00-00T00:00:00.000000Z"))
 	for _, pair := range [...]struct{ at, value int }{
-		{0, year / 100}, {2, year % 100}, {5, int(month)}, {8, day}, {11, hour}, {14, minute}, {17, second},
-		{20, micros / 10_000}, {22, micros / 100 % 100}, {24, micros % 100},
+		{0, year / 100},
+		{2, year % 100},
+		{5, int(month)},
+		{8, day},
+		{11, hour},
+		{14, minute},
+		{17, second},
+		{20, micros / 10_000},
+		{22, micros / 100 % 100},
+		{24, micros % 100},
 	} {
-		stamp[pair.at], stamp[pair.at+1] = byte('0'+pair.value/10), byte('0'+pair.value%10)
+		stamp[pair.at], stamp[pair.at+1] = byte('0'+pair.value/10), byte('0'+pair.value%10) // #nosec G115 -- below 100
 	}
 	return append(dst, stamp[:]...)
 }

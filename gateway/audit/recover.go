@@ -14,7 +14,7 @@ import (
 	"syscall"
 )
 
-// JournalAnywhere, as Config.Journal, is /dev/shm, or else a directory that systemd has made for the service ($RUNTIME_DIRECTORY), or else
+// JournalAnywhere as Config.Journal is /dev/shm, or else a directory that systemd has made for the service ($RUNTIME_DIRECTORY), or else
 // none. /dev/shm comes first because what is there outlives a service that is killed also where nobody has set RuntimeDirectoryPreserve.
 const JournalAnywhere = "anywhere"
 
@@ -130,11 +130,11 @@ func (l *Log) arrived(j *journal, at position) (n uint64, known bool) {
 	if !at.writing {
 		return 0, true
 	}
-	file, close, err := l.fileOf(at.file)
+	file, end, err := l.fileOf(at.file)
 	if err != nil {
 		return 0, false
 	}
-	defer close()
+	defer end()
 	limit := j.end() - at.tail
 	written := make([]byte, limit+1)
 	count, err := file.ReadAt(written, int64(at.offset)) // #nosec G115 -- it came from a size
@@ -147,7 +147,7 @@ func (l *Log) arrived(j *journal, at position) (n uint64, known bool) {
 }
 
 // fileOf finds a file by what it is: somebody may have moved it.
-func (l *Log) fileOf(id fileID) (file *os.File, close func(), err error) {
+func (l *Log) fileOf(id fileID) (file *os.File, end func(), err error) {
 	if current, ok := l.file.(*os.File); ok && id == l.id {
 		return current, func() {}, nil
 	}

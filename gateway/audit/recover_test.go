@@ -120,21 +120,21 @@ func TestRecoveredElsewhere(t *testing.T) {
 	const events = 4
 	for name, test := range map[string]struct {
 		cfg    Config
-		change func(path string) (older []string, err error)
+		change func(path string) (older string, err error)
 	}{
 		"no journal":   {Config{}, nil},
 		"strict":       {Config{Strict: true}, nil},
 		"anywhere":     {Config{Journal: JournalAnywhere}, nil},
-		"rotated away": {Config{Journal: shm}, func(path string) ([]string, error) { return []string{path + ".1"}, os.Rename(path, path+".1") }},
-		"and made again": {Config{Journal: shm}, func(path string) ([]string, error) {
-			return []string{path + ".1"}, errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
+		"rotated away": {Config{Journal: shm}, func(path string) (string, error) { return path + ".1", os.Rename(path, path+".1") }},
+		"and made again": {Config{Journal: shm}, func(path string) (string, error) {
+			return path + ".1", errors.Join(os.Rename(path, path+".1"), os.WriteFile(path, nil, 0o600))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, arrived := range []int{0, 200, 300} {
 				test.cfg.Path = filepath.Join(t.TempDir(), "audit.log")
 				killed(t, test.cfg.Path, events, arrived, true)
-				var older []string
+				older := ""
 				if test.change != nil {
 					var err error
 					if older, err = test.change(test.cfg.Path); err != nil {
@@ -148,21 +148,21 @@ func TestRecoveredElsewhere(t *testing.T) {
 }
 
 // wantWhole is wantRecovered where a torn line may stay in an older file.
-func wantWhole(t *testing.T, cfg Config, events int, older []string) {
+func wantWhole(t *testing.T, cfg Config, events int, older string) {
 	t.Helper()
-	for _, name := range older {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(name+".whole", data[:bytes.LastIndexByte(data, '\n')+1], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		defer os.Remove(name + ".whole")
-		wantRecovered(t, cfg, events, name+".whole")
+	if older == "" {
+		wantRecovered(t, cfg, events)
 		return
 	}
-	wantRecovered(t, cfg, events)
+	data, err := os.ReadFile(older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := filepath.Join(t.TempDir(), "whole")
+	if err := os.WriteFile(whole, data[:bytes.LastIndexByte(data, '\n')+1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantRecovered(t, cfg, events, whole)
 }
 
 // TestRecoveredWithoutItsFile: nobody knows what has arrived there. All of it is written, and a warning says that it may be there twice.

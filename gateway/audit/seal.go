@@ -79,7 +79,8 @@ func (s *seal) resume(state proof.State) {
 
 // Run drains the journal, makes a checkpoint every second in which there were events, rotates, and looks after the file, until ctx ends.
 func (l *Log) Run(ctx context.Context) error {
-	defer l.drainBeside(ctx)()
+	drained := l.drainBeside(ctx)
+	defer drained()
 	tidied := make(chan struct{}, 1)
 	tidied <- struct{}{}
 	defer func() { <-tidied }() // nothing is left behind

@@ -57,6 +57,10 @@ func shadowOf(statement string) func() error {
 	}
 }
 
+func withJournal(dir string) string {
+	return strings.Replace(small, "audit.log", "audit.log, journal: "+dir, 1)
+}
+
 func TestCheck(t *testing.T) {
 	write := func(name, content string) func() error {
 		return func() error { return os.WriteFile(name, []byte(content), 0o600) }
@@ -90,6 +94,10 @@ func TestCheck(t *testing.T) {
 		"no catalog":           {config: strings.Replace(small, ", catalog: {vault_role: looker}", "", 1), warning: "sallyport.yaml:9: databases.app: has no catalog"},
 		"elsewhere":            {config: strings.Replace(small, "server.crt", "/nowhere/server.crt", 1), unchecked: "sallyport.yaml:2: tls.certificate: /nowhere/server.crt"},
 		"a rule never reached": {config: strings.Replace(small, "[{method: scram-sha-256}]", "[{method: scram-sha-256}, {method: reject}]", 1), problem: "sallyport.yaml:5: authentication.rules: rule 2: never reached"},
+		"no journal":           {config: withJournal("none")},
+		"a journal":            {config: withJournal("/dev/shm")},
+		"a journal on a disk":  {config: withJournal("/proc"), problem: "sallyport.yaml:10: audit.journal: /proc is not memory-backed"},
+		"a journal elsewhere":  {config: withJournal("/nowhere"), unchecked: "sallyport.yaml:10: audit.journal: /nowhere does not exist"},
 		"short admin token":    {config: small + "admin: {listen: \"127.0.0.1:1\", token_file: token}\n", problem: "sallyport.yaml:11: admin.token_file: "},
 		"short mock secret":    {config: strings.Replace(small, "  rules", "  scram: {mock_secret_file: token}\n  rules", 1), problem: "authentication.scram"},
 	}

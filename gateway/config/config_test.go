@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway"
+	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -58,6 +59,28 @@ func TestLoadSmall(t *testing.T) {
 	}
 	if c.Audit.MaxTextBytes != 64<<10 || c.Statements.Workers != 2 || !c.Log.JSON || c.Vault.Mount != "database" {
 		t.Errorf("defaults: %+v", c)
+	}
+}
+
+func TestLoadJournal(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                            audit.JournalAnywhere,
+		"journal: none":               "",
+		"journal: /run/sallyport":     "/run/sallyport",
+		"journal: shm":                "shm",
+		"mode: strict, journal: none": "",
+	} {
+		c, err := load(t, strings.Replace(small, "audit.log", "audit.log, "+text, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Audit.Journal != want {
+			t.Errorf("%q: %q", text, c.Audit.Journal)
+		}
+	}
+	_, err := load(t, strings.Replace(small, "audit.log", `audit.log, journal: ""`, 1))
+	if err == nil || !strings.Contains(err.Error(), "sallyport.yaml:10: audit.journal: is empty: set a directory") {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -400,7 +400,7 @@ func TestTextsThroughAJournal(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	const writers, events = 8, 400
+	const writers, events = 8, 1500
 	for range writers {
 		say.Go(func() {
 			for range events {
@@ -411,10 +411,14 @@ func TestTextsThroughAJournal(t *testing.T) {
 			}
 		})
 	}
-	for i := range 5 {
+	done := make(chan struct{})
+	go func() {
+		say.Wait()
+		close(done)
+	}()
+	for i := 0; !closed(done); i++ {
 		l.tick(time.Now().Add(time.Duration(i) * time.Hour))
 	}
-	say.Wait()
 	stop()
 	run.Wait()
 	if err := l.Close(); err != nil {
@@ -427,6 +431,15 @@ func TestTextsThroughAJournal(t *testing.T) {
 	}
 	if lines != writers*events || omitted < lines/2 {
 		t.Errorf("%d lines, %d texts left out", lines, omitted)
+	}
+}
+
+func closed(done chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
 	}
 }
 

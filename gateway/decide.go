@@ -21,6 +21,7 @@ type verdict struct {
 	denial   *denial  // what the client hears instead of policy's refusal: a syntax error, an unknown name; a template, copied for use
 	unsure   bool     // the facts that policy was asked about do not say everything
 	unknown  bool     // denied only because it runs something by a name that means nothing now
+	secret   bool     // it runs by a name what speaks of a secret: its own values may be one
 	used     []parsed // what SQL runs by its name and only Parse has named, so that no event has its text yet
 }
 
@@ -162,6 +163,7 @@ func (j *judge) decideUses(ctx context.Context, p *prepared, i int, v verdict, d
 			return w, err
 		}
 		v = v.with(w)
+		v.secret = v.secret || w.secret || used.audit.Speaks()
 		if use.Kind == "statement" && !used.inner {
 			v.used = append(v.used, parsed{use.Name, used})
 		}

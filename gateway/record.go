@@ -63,6 +63,9 @@ func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
 	e.Text, e.Normalized, e.Commands, e.Relations = p.audit, p.known.normalized, p.known.commands, p.known.relations
+	if v.secret {
+		e.Text = p.audit.WithoutValues()
+	}
 	e.Fingerprint, e.Incomplete, e.Resolved = "", true, false
 	if p.sheet != nil {
 		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete || v.unsure

@@ -1,6 +1,9 @@
 package audit
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // harmless says at a glance that Redact finds nothing in sql: there is no word in it that announces a secret or a place where every literal
 // is one, and no way to write such a word in another way. Most texts are harmless, and Redact looks at every token.
@@ -41,23 +44,23 @@ func harmless(sql string) bool {
 }
 
 // places are words of statements and clauses whose literals are secrets, and of what spells words otherwise.
-var places = [...]string{"create", "alter", "options", "uescape"}
+var places = [...]string{"create", "alter", "options", "uescape", "crypt", "hmac", "program", "token"}
 
 // What a character makes harmless look at.
 const (
 	glanceNothing uint8 = iota
-	glanceWord          // the first letter of secretWords or places
+	glanceWord          // the first letter of secretWords, secretShapes or places
 	glanceQuote         // ' and ": where a literal ends another may continue it
 	glanceURL           // ://
 	glanceSign          // \\ and $ spell words otherwise, | puts two together
-	glanceDouble        // -- and /*: what stands in a comment is between two tokens, and no token
+	glanceDouble        // -- and /*, also the beginning of a key: what stands in a comment is between two tokens, and no token
 )
 
 // glanceSeconds has, for the first letter of a word, a bit for each second letter: of both the last five bits, in which upper and lower case
 // are alike.
 var glances, glanceSeconds = func() (firsts [256]uint8, seconds [glanceLetters + 1]uint32) {
-	for _, word := range append(places[:], secretWords[:]...) {
-		firsts[word[0]], firsts[word[0]&^0x20] = glanceWord, glanceWord
+	for _, word := range slices.Concat(places[:], secretWords[:], secretShapes[:]) {
+		firsts[strings.ToLower(word)[0]], firsts[strings.ToUpper(word)[0]] = glanceWord, glanceWord
 		seconds[word[0]&glanceLetters] |= 1 << (word[1] & glanceLetters)
 	}
 	firsts['\''], firsts['"'], firsts[':'], firsts['-'], firsts['/'] = glanceQuote, glanceQuote, glanceURL, glanceDouble, glanceDouble
@@ -68,14 +71,12 @@ var glances, glanceSeconds = func() (firsts [256]uint8, seconds [glanceLetters +
 const glanceLetters = 0x1f
 
 func announces(text string) bool {
-	for _, words := range [][]string{secretWords[:], places[:]} {
-		for _, word := range words {
-			if len(text) >= len(word) && strings.EqualFold(text[:len(word)], word) {
-				return true
-			}
+	for _, word := range places {
+		if len(text) >= len(word) && strings.EqualFold(text[:len(word)], word) {
+			return true
 		}
 	}
-	return false
+	return secretAt(text) >= 0
 }
 
 // continues says whether a literal follows, perhaps with a prefix.

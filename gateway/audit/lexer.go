@@ -11,7 +11,8 @@ const (
 	tokenQuoted            // "identifier", U&"identifier"
 	tokenLiteral           // '…', E'…', U&'…', B'…', X'…', N'…', $tag$…$tag$
 	tokenComment           // -- … and /* … */
-	tokenOther             // one byte of anything else: punctuation, digits
+	tokenNumber            // 17, 1.5
+	tokenOther             // one byte of anything else: punctuation
 )
 
 // token is a stretch of the text: sql[start:end], and sql[bodyStart:bodyEnd] between its quotes.
@@ -52,6 +53,8 @@ func (l *lexer) next() token {
 		return l.dollar(start)
 	case isWordStart(c):
 		return l.word(start)
+	case isDigit(c):
+		return l.number(start)
 	}
 	return l.finish(token{kind: tokenOther, start: start, bodyStart: start, bodyEnd: start + 1, end: start + 1})
 }
@@ -154,6 +157,17 @@ func (l *lexer) word(start int) token {
 	}
 	return l.finish(token{kind: tokenWord, start: start, bodyStart: start, bodyEnd: end, end: end})
 }
+
+// number reads digits, as far as Redact must know where they end.
+func (l *lexer) number(start int) token {
+	end := start + 1
+	for end < len(l.sql) && (isDigit(l.sql[end]) || l.sql[end] == '.') {
+		end++
+	}
+	return l.finish(token{kind: tokenNumber, start: start, bodyStart: start, bodyEnd: end, end: end})
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
 func isSpace(c byte) bool {
 	return c == ' ' || c >= '\t' && c <= '\r'

@@ -10,20 +10,38 @@ const redacted = "<redacted>"
 //
 //   - every literal of CREATE and ALTER ROLE, USER and GROUP but for VALID UNTIL and SET;
 //   - options of servers and user mappings, unless their names are known to be harmless;
-//   - the literal after an identifier or a literal that speaks of a password, in the same clause, and all of a VALUES list;
-//   - what follows the word in a literal or comment: connection strings, URLs with a user, function bodies;
+//   - the literals and numbers after an identifier or a literal that speaks of a password, up to the next column or clause, those that get
+//     such a name by AS, and all of a VALUES list;
+//   - what follows the word in a literal or comment: connection strings, URLs with a user, headers, function bodies; and the literals that
+//     stand before it in a function body;
+//   - literals that look like what nothing but secrets look like: verifiers, tokens, keys;
+//   - the literals among the arguments of pgcrypto's functions, and the arguments of a COPY's program, where one may be a secret;
+//   - what SET gives a setting that speaks of a password, quoted or not;
 //   - the rest of the text when a quote near a secret is not closed or what follows the secret cannot follow it.
 //
 // A text with nothing to take out is returned as it is, without allocating.
 func Redact(sql string) (text string, found bool) {
-	if harmless(sql) {
-		return sql, false
-	}
-	return redact(sql)
+	text, found, _ = redact(sql)
+	return text, found
 }
 
-func redact(sql string) (text string, found bool) {
-	r := redactor{sql: sql, lexer: lexer{sql: sql}}
+// redact is Redact. It also says whether the text speaks of a secret, whether or not it has one: what it is run with is one then.
+func redact(sql string) (text string, found, speaks bool) {
+	if harmless(sql) {
+		return sql, false, false
+	}
+	return redactTokens(sql, false)
+}
+
+// redactValues is redact for a text that runs what speaks of a secret by its name: all its literals and numbers go.
+func redactValues(sql string) (text string, found bool) {
+	text, found, _ = redactTokens(sql, true)
+	return text, found
+}
+
+func redactTokens(sql string, values bool) (text string, found, speaks bool) {
+	r := redactor{sql: sql, lexer: lexer{sql: sql}, values: values}
+	r.statementState.all = values
 	for {
 		t := r.lexer.next()
 		if t.kind == tokenEnd || !r.token(t) {
@@ -31,31 +49,34 @@ func redact(sql string) (text string, found bool) {
 		}
 	}
 	if !r.found {
-		return sql, false
+		return sql, false, r.speaks
 	}
 	if !r.closed {
 		r.out = append(r.out, sql[r.copied:]...)
 	}
-	return string(r.out), true
+	return string(r.out), true, true
 }
 
-// redactor is one pass over a text. It never recurses and never goes back.
+// redactor is one pass over a text. It never recurses and never reads anything twice, but for the body of a function.
 type redactor struct {
 	sql    string
 	lexer  lexer
 	out    []byte
-	copied int // sql[:copied] is in out
+	copied int  // sql[:copied] is in out
+	values bool // every literal of every statement goes
 	found  bool
+	speaks bool // something announced a secret
 	closed bool // the rest was taken out: nothing more is copied
 
+	lead     token  // the one before a name, however many parts that has
 	previous token  // the last one that was not a comment
-	tail     string // the end of the literal before, when the next one continues it: 'pass' || 'word=x'
-	secret   secretPlace
+	tail     string // the end of the literals before that the next one continues: 'pass' || 'word=x'
+	secret   mark
 	statementState
 }
 
-// secretPlace remembers where the last secret of a statement ended: from there on all goes when a quote turns out not to be closed.
-type secretPlace struct {
+// mark remembers where out ended when sql was read up to end. All from there on can still be taken out.
+type mark struct {
 	set         bool
 	out, copied int
 	end         int // in sql
@@ -65,13 +86,32 @@ type secretPlace struct {
 type statementState struct {
 	word    int  // words seen
 	defines bool // it began with CREATE or ALTER
+	assigns bool // it is a SET, or has come to one behind ALTER: values need no quotes
 	role    bool // … ROLE, USER or GROUP
 	named   bool // … and the name of one
 	sets    bool // … SET
-	armed   bool // the next literal is a secret
+	armed   arming
 	all     bool // every literal to come is a secret
+	depth   int  // of parentheses
+	call    int  // the depth in the arguments of a secretCall; 0: not in them
 	options int  // depth of parentheses in OPTIONS (…); 0: not in them
 	option  optionState
+	item    item
+}
+
+// arming says that the literals to come are secrets, since a name or a literal has spoken of one.
+type arming struct {
+	on       bool
+	spent    bool // there was one
+	depth    int  // of the parentheses that it was in: the next column or clause there has no secret
+	siblings bool // the next column there may have one too: format('password=%s', 'x')
+}
+
+// item is the first literal of a column or an argument, for when AS gives it a name in the end.
+type item struct {
+	start mark
+	depth int
+	end   int // of its last literal's body
 }
 
 type optionState uint8
@@ -84,7 +124,7 @@ const (
 
 // token handles one token and reports whether to go on.
 func (r *redactor) token(t token) bool {
-	if t.open && (r.secret.set || r.armed || r.role || r.options > 0 || speaksOfSecret(r.sql[t.start:t.end])) {
+	if t.open && (r.secret.set || r.armed.on || r.all || r.call > 0 || r.role || r.options > 0 || speaksOfSecret(r.sql[t.start:t.end])) {
 		return r.cutRest(t)
 	}
 	if t.kind == tokenComment {
@@ -96,21 +136,37 @@ func (r *redactor) token(t token) bool {
 	if r.misplaced(t) {
 		return r.cutRest(t)
 	}
-	switch t.kind {
-	case tokenLiteral:
+	switch {
+	case t.kind == tokenLiteral:
 		r.literal(t)
+	case t.kind != tokenOther && t.kind != tokenNumber || !r.armed.on && !r.all:
+		r.other(t)
+	case t.kind == tokenNumber && (r.all || r.assigned(t)):
+		r.replace(t.start, t.end)
+		r.markSecret(t)
+		r.armed.spent = true
+	default:
+		r.other(t)
+	}
+	r.previous = t
+	return true
+}
+
+func (r *redactor) other(t token) {
+	switch t.kind {
 	case tokenWord:
 		r.wordToken(t)
 	case tokenQuoted:
 		r.name(t)
-	default:
+	case tokenOther:
 		r.punctuation(t)
 	}
-	if t.kind != tokenLiteral && r.sql[t.start] != '|' {
-		r.tail = ""
-	}
-	r.previous = t
-	return true
+}
+
+// assigned says that t stands right behind what gives a value.
+func (r *redactor) assigned(token) bool {
+	before := r.sql[r.previous.start:r.previous.end]
+	return before == "=" || strings.EqualFold(before, "to")
 }
 
 // misplaced says that t cannot stand where it does beside a secret: the secret was not quoted, or its quotes were not doubled.
@@ -124,7 +180,7 @@ func (r *redactor) misplaced(t token) bool {
 		case r.options > 0:
 			return true
 		case r.role:
-			return t.kind != tokenWord || !roleOptions[strings.ToUpper(text)]
+			return t.kind != tokenWord || !roleOptions.has(text)
 		default:
 			return t.start == r.previous.end && (t.kind == tokenWord || t.kind == tokenQuoted)
 		}
@@ -136,150 +192,35 @@ func (r *redactor) misplaced(t token) bool {
 		return true
 	}
 	// ALTER ROLE r PASSWORD hunter2
-	return r.role && r.armed && !strings.EqualFold(text, "null") && !strings.EqualFold(text, "to")
-}
-
-func (r *redactor) literal(t token) {
-	body := r.sql[t.bodyStart:t.bodyEnd]
-	if r.isSecret() {
-		r.replace(t.bodyStart, t.bodyEnd)
-		r.markSecret(t)
-		r.armed = false
-		if t.escapes == 0 && strings.HasSuffix(body, `\`) {
-			r.lexer.pos = len(r.sql) // 'a\'b' was meant as one: nobody knows where it ends
-			r.dropFrom(t.end)
-		}
-		return
-	}
-	i := secretIn(body)
-	if i < 0 && t.escapes != 0 && strings.Contains(body, `\`) && speaksOfSecret(unescape(body)) {
-		i = 0
-	}
-	if i < 0 && r.tail != "" && speaksOfSecret(r.tail+body) {
-		i = 0
-	}
-	if i >= 0 {
-		r.replace(t.bodyStart+i, t.bodyEnd)
-		r.markSecret(t)
-		r.armed = true // set_config('x.password', 'y'), 'password=' || 'y'
-	}
-	r.tail = body[max(0, len(body)-maxWordBytes):]
-}
-
-// isSecret decides about a whole literal.
-func (r *redactor) isSecret() bool {
-	continued := r.secret.set && r.secret.end == r.previous.end && r.previous.kind == tokenLiteral
-	switch {
-	case r.armed || r.all || continued:
-		return true
-	case r.options > 0:
-		return r.option != optionHarmless
-	case r.role:
-		before := r.sql[r.previous.start:r.previous.end]
-		kept := strings.EqualFold(before, "until") ||
-			r.sets && (before == "=" || before == "," || strings.EqualFold(before, "to"))
-		return !kept
-	}
-	return false
-}
-
-func (r *redactor) wordToken(t token) {
-	text := r.sql[t.start:t.end]
-	r.word++
-	switch {
-	case r.word == 1:
-		r.defines = strings.EqualFold(text, "create") || strings.EqualFold(text, "alter")
-	case r.word == 2 && r.defines:
-		r.role = strings.EqualFold(text, "role") || strings.EqualFold(text, "user") || strings.EqualFold(text, "group")
-		return
-	case r.word == 3 && r.role && strings.EqualFold(text, "mapping"):
-		r.role = false
-	case r.role && strings.EqualFold(text, "set"):
-		r.sets = true
-	case r.armed && strings.EqualFold(text, "values"):
-		r.all = true
-	case r.previous.escapes == 'U' && strings.EqualFold(text, "uescape"):
-		// the body before has another escape character than it was read with
-		if r.copied <= r.previous.start {
-			r.replace(r.previous.bodyStart, r.previous.bodyEnd)
-		}
-		r.armed = r.armed || r.previous.kind == tokenQuoted
-	}
-	r.name(t)
-}
-
-// name handles an identifier: the name of an option, or one that speaks of a password.
-func (r *redactor) name(t token) {
-	body := r.sql[t.bodyStart:t.bodyEnd]
-	if t.escapes == 'U' && strings.Contains(body, `\`) {
-		body = unescape(body)
-	}
-	if r.options > 0 {
-		r.nameOption(strings.ToLower(body))
-		return
-	}
-	if r.role && !r.named {
-		r.named = true
-		return
-	}
-	if r.armed && t.kind == tokenWord && (strings.EqualFold(body, "null") || !r.role && clauses[strings.ToUpper(body)]) {
-		r.armed = false
-	}
-	if speaksOfSecret(body) {
-		r.armed = true
-	}
-}
-
-func (r *redactor) nameOption(name string) {
-	switch {
-	case r.option == optionNone && (name == "add" || name == "set" || name == "drop"):
-	case harmlessOptions[name]:
-		r.option = optionHarmless
-	default:
-		r.option = optionSecret
-	}
-}
-
-func (r *redactor) punctuation(t token) {
-	switch r.sql[t.start] {
-	case ';':
-		r.statementState = statementState{}
-	case '(':
-		if r.options > 0 {
-			r.options++
-		} else if strings.EqualFold(r.sql[r.previous.start:r.previous.end], "options") {
-			r.options, r.option = 1, optionNone
-		}
-	case ')':
-		if r.options > 0 {
-			r.options--
-		}
-	case ',':
-		r.option = optionNone
-	}
+	return r.role && r.armed.on && !strings.EqualFold(text, "null") && !strings.EqualFold(text, "to")
 }
 
 // replace takes out sql[from:to].
 func (r *redactor) replace(from, to int) {
-	if from >= to {
+	if from >= to || to <= r.copied {
 		return
 	}
-	r.found = true
+	from = max(from, r.copied)
+	r.found, r.speaks = true, true
 	r.out = append(r.out, r.sql[r.copied:from]...)
 	r.out = append(r.out, redacted...)
 	r.copied = to
 }
 
-func (r *redactor) markSecret(t token) {
-	r.secret = secretPlace{set: true, out: len(r.out), copied: r.copied, end: t.end}
+func (r *redactor) mark(end int) mark {
+	return mark{set: true, out: len(r.out), copied: r.copied, end: end}
 }
+
+// back goes back to a mark.
+func (r *redactor) back(to mark) { r.out, r.copied = r.out[:to.out], to.copied }
+
+func (r *redactor) markSecret(t token) { r.secret = r.mark(t.end) }
 
 // cutRest ends the pass: all from the last secret of this statement on is taken out, or all from t on when there was none.
 func (r *redactor) cutRest(t token) bool {
 	from := t.start
 	if r.secret.set {
-		r.out = r.out[:r.secret.out]
-		r.copied = r.secret.copied
+		r.back(r.secret)
 		from = r.secret.end
 	}
 	r.dropFrom(from)
@@ -292,5 +233,5 @@ func (r *redactor) dropFrom(from int) {
 		r.out = append(r.out, ' ')
 		r.out = append(r.out, redacted...)
 	}
-	r.found, r.closed = true, true
+	r.found, r.speaks, r.closed = true, true, true
 }

@@ -5,19 +5,38 @@ import (
 	"strings"
 )
 
-// secretWords are what names of secrets contain in SQL, in libpq's connection strings and in options of foreign data wrappers.
-// In lower case.
+// secretWords are what names of secrets contain in SQL, in libpq's connection strings, in options of foreign data wrappers, in JSON, in
+// URLs and in command lines. In lower case.
 var secretWords = [...]string{
-	"password", "passwd", "passphrase", "pwd=",
+	"password", "passwd", "passphrase", "passcode", "pwd=", "pass=",
 	"scram-sha-256$", "scram_client_key", "scram_server_key",
-	"client_secret", "access_token", "secret_key", "secret_access_key",
+	"secret", "credential", "access_key", "private_key", "api_key", "api-key", "apikey",
+	"_token", "token=", `token"`, "authorization:", "x-amz-signature", "bearer ", "sig=",
 }
 
-// maxWordBytes is more than the longest of secretWords.
-const maxWordBytes = 24
+// words are keywords and names, in upper case.
+type words map[string]bool
+
+// longestWord is more than the longest of them.
+const longestWord = 32
+
+// has looks for a word in any case. It does not allocate.
+func (w words) has(word string) bool {
+	if len(word) > longestWord {
+		return false
+	}
+	var upper [longestWord]byte
+	for i := range len(word) {
+		upper[i] = word[i]
+		if c := word[i]; c >= 'a' && c <= 'z' {
+			upper[i] = c &^ 0x20
+		}
+	}
+	return w[string(upper[:len(word)])]
+}
 
 // roleOptions are the words that can follow a password in CREATE ROLE and ALTER ROLE.
-var roleOptions = map[string]bool{
+var roleOptions = words{
 	"SUPERUSER": true, "NOSUPERUSER": true, "CREATEDB": true, "NOCREATEDB": true, "CREATEROLE": true, "NOCREATEROLE": true,
 	"INHERIT": true, "NOINHERIT": true, "LOGIN": true, "NOLOGIN": true, "REPLICATION": true, "NOREPLICATION": true,
 	"BYPASSRLS": true, "NOBYPASSRLS": true, "CONNECTION": true, "ENCRYPTED": true, "UNENCRYPTED": true, "PASSWORD": true,
@@ -26,9 +45,17 @@ var roleOptions = map[string]bool{
 }
 
 // clauses are the words behind which a literal no longer belongs to what was named before them.
-var clauses = map[string]bool{
+var clauses = words{
 	"FROM": true, "WHERE": true, "AND": true, "OR": true, "JOIN": true, "ON": true,
-	"GROUP": true, "ORDER": true, "HAVING": true, "LIMIT": true, "RETURNING": true,
+	"GROUP": true, "ORDER": true, "HAVING": true, "LIMIT": true, "RETURNING": true, "PUBLICATION": true,
+}
+
+// secretCalls are the functions of pgcrypto that take passwords and keys. Every literal among their arguments is taken out:
+// where the key stands differs, and the other one is what it is to protect.
+var secretCalls = words{
+	"CRYPT": true, "HMAC": true, "ENCRYPT": true, "DECRYPT": true, "ENCRYPT_IV": true, "DECRYPT_IV": true,
+	"PGP_SYM_ENCRYPT": true, "PGP_SYM_ENCRYPT_BYTEA": true, "PGP_SYM_DECRYPT": true, "PGP_SYM_DECRYPT_BYTEA": true,
+	"PGP_PUB_ENCRYPT": true, "PGP_PUB_ENCRYPT_BYTEA": true, "PGP_PUB_DECRYPT": true, "PGP_PUB_DECRYPT_BYTEA": true,
 }
 
 // harmlessOptions are the options of servers, user mappings and foreign tables whose values are worth reading in an audit.
@@ -41,21 +68,82 @@ var harmlessOptions = map[string]bool{
 
 func speaksOfSecret(text string) bool { return secretIn(text) >= 0 }
 
-// secretIn returns where in text a secret may begin: behind the first word that announces one, or behind the scheme of a URL that
-// has a user in it; -1 when neither is there.
+// secretName says whether an identifier names a secret.
+func secretName(name string) bool { return strings.EqualFold(name, "token") || speaksOfSecret(name) }
+
+// secretIn returns where in text a secret may begin: behind the first word that announces one, behind the scheme of a URL that
+// has a user in it, or where something begins that only secrets look like; -1 when nothing of it is there.
 func secretIn(text string) int {
 	for i := range len(text) {
-		switch text[i] | 0x20 {
-		case 'p', 's', 'c', 'a':
-			for _, word := range secretWords {
-				if len(text)-i >= len(word) && strings.EqualFold(text[i:i+len(word)], word) {
-					return i + len(word)
-				}
+		if text[i] == ':' && strings.HasPrefix(text[i:], "://") && strings.Contains(text[i:], "@") {
+			return i + len("://")
+		}
+		if !secretFirsts[text[i]] {
+			continue
+		}
+		if n := secretAt(text[i:]); n >= 0 {
+			return i + n
+		}
+	}
+	return -1
+}
+
+// secretAt says how far behind the beginning of text a secret begins that is announced there; -1: none is.
+func secretAt(text string) int {
+	for _, word := range secretWords {
+		if len(text) >= len(word) && strings.EqualFold(text[:len(word)], word) {
+			return len(word)
+		}
+	}
+	if verifierAt(text) || tokenAt(text) || strings.HasPrefix(text, "-----BEGIN ") {
+		return 0
+	}
+	return -1
+}
+
+// verifierAt knows what pg_authid.rolpassword has of an MD5 password.
+func verifierAt(text string) bool {
+	return len(text) >= len("md5")+32 && strings.EqualFold(text[:len("md5")], "md5") && countDigits(text[len("md5"):], 32, 16) == 32
+}
+
+// shortestToken is less than any token has behind its prefix.
+const shortestToken = 16
+
+// tokenAt knows JSON Web Tokens, which begin with '{"' in base64 (RFC 7519, 3), and Vault's tokens.
+func tokenAt(text string) bool {
+	for _, prefix := range []string{"eyJ", "hvs.", "hvb.", "hvr."} {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
+			n := 0
+			for n < len(rest) && n < shortestToken && (isWordPart(rest[n]) && rest[n] < 0x80 || rest[n] == '-') {
+				n++
 			}
-		case ':':
-			if strings.HasPrefix(text[i:], "://") && strings.Contains(text[i:], "@") {
-				return i + len("://")
-			}
+			return n == shortestToken
+		}
+	}
+	return false
+}
+
+// secretShapes are the beginnings of what secretAt knows beside words.
+var secretShapes = [...]string{"md5", "eyJ", "hvs.", "hvb.", "hvr.", "-----BEGIN "}
+
+// secretFirsts are the characters that secretAt finds something at.
+var secretFirsts = func() (firsts [256]bool) {
+	for _, word := range append(secretWords[:], secretShapes[:]...) {
+		lower := strings.ToLower(word)
+		firsts[lower[0]], firsts[strings.ToUpper(word)[0]] = true, true
+	}
+	return firsts
+}()
+
+// programSecret returns where the arguments of a program begin that may have a secret among them; -1: none of them does.
+func programSecret(command string) int {
+	from := strings.IndexAny(command, " \t\n")
+	if from < 0 {
+		return -1
+	}
+	for _, sign := range []string{" -u", " -p", " -H", " --", "\t-", "\n-", "@", "$", "`"} {
+		if strings.Contains(command[from:], sign) {
+			return from
 		}
 	}
 	return -1

@@ -23,9 +23,11 @@ type Text struct {
 	text      string // as much of it as stands in a line
 	whole     string // all of it, where it is too long for a line and is kept beside the log
 	digest    digest
+	limit     int  // how much of it may stand in a line
 	some      bool // it is not the zero Text
 	truncated bool
 	redacted  bool
+	speaks    bool // of a secret: what it is run with may be one
 }
 
 // digest is the SHA-256 of a whole redacted text: a digest of the original would let whoever reads the log try passwords against it.
@@ -47,9 +49,9 @@ func (b textBounds) text(sql string) Text {
 	if b.line <= 0 {
 		b.line = DefaultMaxTextBytes
 	}
-	text, redacted := Redact(sql)
+	text, redacted, speaks := redact(sql)
 	kept := cut(text, b.line)
-	t := Text{text: kept, some: true, truncated: len(kept) < len(text), redacted: redacted}
+	t := Text{text: kept, limit: b.line, some: true, truncated: len(kept) < len(text), redacted: redacted, speaks: speaks}
 	t.digest = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // #nosec G103 -- which only reads it
 	if t.truncated && len(text) <= b.whole {
 		t.whole = text
@@ -97,6 +99,27 @@ func (t Text) Digest() string {
 		return ""
 	}
 	return hex.EncodeToString(t.digest[:])
+}
+
+// Speaks says whether it speaks of a secret, in it or beside it: UPDATE users SET password = $1. What is bound to such a text is not recorded.
+func (t Text) Speaks() bool { return t.speaks }
+
+// WithoutValues is a text that runs by its name what speaks of a secret: EXECUTE change('bob', 'x'). None of its literals and numbers is
+// left. Of a text that is not kept whole it is the beginning, and so is what the digest is of.
+func (t Text) WithoutValues() Text {
+	known := t.whole
+	if known == "" {
+		known = t.text
+	}
+	text, found := redactValues(known)
+	if !found {
+		return t
+	}
+	kept := cut(text, t.limit)
+	return Text{
+		text: kept, limit: t.limit, some: true, digest: sha256.Sum256([]byte(text)),
+		truncated: t.truncated && t.whole == "" || len(kept) < len(text), redacted: true, speaks: true,
+	}
 }
 
 // Redacted says whether a password was taken out of it.

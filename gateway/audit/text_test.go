@@ -36,3 +36,41 @@ func TestPassingTextDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestSpeaks(t *testing.T) {
+	for sql, want := range map[string]bool{
+		"UPDATE u SET password = $1 WHERE id = $2":   true,
+		"SELECT crypt($1, gen_salt('bf'))":           true,
+		"SELECT pgp_sym_decrypt(a, $1) FROM t":       true,
+		"INSERT INTO u (name, api_key) VALUES ($1)":  true,
+		"SELECT dblink('host=h password=' || $1)":    true,
+		"UPDATE u SET name = $1 WHERE id = $2":       false,
+		"SELECT 1":                                   false,
+		"SELECT 'x' /* $1 */, $$y$$ FROM t WHERE $1": false,
+	} {
+		if got := NewText(sql, 0).Speaks(); got != want {
+			t.Errorf("%s: got %t", sql, got)
+		}
+	}
+}
+
+func TestWithoutValues(t *testing.T) {
+	for sql, want := range map[string]string{
+		"EXECUTE p('bob', 'hunter2', 1234)":            "EXECUTE p('<redacted>', '<redacted>', <redacted>)",
+		"EXECUTE p(E'hun' 'ter2'); SELECT $$hunter2$$": "EXECUTE p(E'<redacted>' '<redacted>'); SELECT $$<redacted>$$",
+		"EXECUTE p": "EXECUTE p",
+	} {
+		whole := NewText(sql, 0)
+		got := whole.WithoutValues()
+		if got.String() != want {
+			t.Errorf("%s: got %s, want %s", sql, got, want)
+		}
+		if changed := sql != want; changed != got.Redacted() || changed == (got.Digest() == whole.Digest()) {
+			t.Errorf("%s: %+v", sql, got)
+		}
+	}
+	long := NewText("EXECUTE p('"+strings.Repeat("x", 100)+"')", 50)
+	if got := long.WithoutValues(); strings.Contains(got.String(), "xx") || !got.Redacted() {
+		t.Errorf("of a text that is cut: %s", got)
+	}
+}

@@ -66,9 +66,22 @@ type ConnectDecision struct {
 	MaxRowsPerHour  uint64 `json:"max_rows_per_hour"` // by all sessions of the identity
 	MaxBytesPerHour uint64 `json:"max_bytes_per_hour"`
 
+	BindValues BindValues `json:"bind_values"` // what the audit log keeps of the values of parameters; "" = nothing
+
 	MaxSessions            uint64 `json:"max_sessions"`              // of the identity at once; 0 = no limit
 	MaxStatementsPerSecond uint64 `json:"max_statements_per_second"` // by all sessions of the identity; 0 = no limit
 }
+
+// BindValues is what the audit log keeps of what is bound to the parameters of statements.
+type BindValues string
+
+// The ways to keep bind values.
+const (
+	BindValuesOff      BindValues = "off"      // nothing
+	BindValuesTypes    BindValues = "types"    // their types, how long they are, and which are NULL
+	BindValuesRedacted BindValues = "redacted" // and a keyed hash
+	BindValuesFull     BindValues = "full"     // and the value
+)
 
 // StatementInput is the input document of a statement decision. A session has one for all its statements: only Statement may change once
 // a decision was asked for (in a copy anything may), and it is not for several goroutines at once.

@@ -165,6 +165,19 @@ func printable(s string) string {
 	return s
 }
 
+// bindValues reads one of the words for what is kept of bind values; "off" is as if there was none.
+func (d *document) bindValues() BindValues {
+	switch v := BindValues(d.text("bind_values")); v {
+	case "", BindValuesOff:
+		return ""
+	case BindValuesTypes, BindValuesRedacted, BindValuesFull:
+		return v
+	default:
+		d.fail("bind_values is not off, types, redacted or full")
+		return ""
+	}
+}
+
 func decodeConnect(value any) (*ConnectDecision, error) {
 	d := newDocument(value)
 	decision := &ConnectDecision{
@@ -183,6 +196,8 @@ func decodeConnect(value any) (*ConnectDecision, error) {
 		MaxSessions:      d.count("max_sessions"),
 
 		MaxStatementsPerSecond: d.count("max_statements_per_second"),
+
+		BindValues: d.bindValues(),
 	}
 	if err := d.finish(); err != nil {
 		return nil, err

@@ -99,6 +99,7 @@ func TestNewRefuses(t *testing.T) {
 		"duration is text":    {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"max_session_seconds\": \"1h\"}"), "max_session_seconds is not a number"},
 		"negative amount":     {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"max_rows\": -1}"), "max_rows"},
 		"huge amount":         {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_bytes\": 1e30}"), "max_bytes"},
+		"bind_values":         {connectPolicy("decision := {\"allow\": true, \"reasons\": [], \"role\": \"r\", \"bind_values\": \"all\"}"), "bind_values is not off"},
 		"amount is text":      {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"max_rows\": \"100\"}"), "max_rows is not a number"},
 		"warn is text":        {statementPolicy("decision := {\"allow\": true, \"reasons\": [], \"warn\": \"careful\"}"), "warn: not a set or array"},
 		"a typo in a denial":  {connectPolicy("decision := {\"allow\": false, \"reasons\": [], \"rol\": \"r\"}"), "unknown key rol"},
@@ -151,12 +152,16 @@ func TestConnect(t *testing.T) {
 		},
 		"everything": {
 			`{"allow": true, "reasons": ["on call"], "role": "r", "observe": true, "read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2,
-				"statement_timeout_ms": 1500, "max_rows": 1000, "max_bytes": 5000000000, "max_rows_per_hour": 3, "max_bytes_per_hour": 4, "max_sessions": 5, "max_statements_per_second": 6}`,
+				"statement_timeout_ms": 1500, "max_rows": 1000, "max_bytes": 5000000000, "max_rows_per_hour": 3, "max_bytes_per_hour": 4, "bind_values": "redacted", "max_sessions": 5, "max_statements_per_second": 6}`,
 			ConnectDecision{
 				Allow: true, Reasons: []string{"on call"}, Role: "r", Observe: true, ReadOnly: true,
 				MaxSession: time.Minute, IdleTimeout: 2 * time.Second, StatementTimeout: 1500 * time.Millisecond,
-				MaxRows: 1000, MaxBytes: 5_000_000_000, MaxRowsPerHour: 3, MaxBytesPerHour: 4, MaxSessions: 5, MaxStatementsPerSecond: 6,
+				MaxRows: 1000, MaxBytes: 5_000_000_000, MaxRowsPerHour: 3, MaxBytesPerHour: 4, MaxSessions: 5, MaxStatementsPerSecond: 6, BindValues: BindValuesRedacted,
 			},
+		},
+		"no bind values": {
+			`{"allow": true, "reasons": [], "role": "r", "bind_values": "off"}`,
+			ConnectDecision{Allow: true, Reasons: []string{}, Role: "r"},
 		},
 		"a denial grants nothing": {
 			`{"allow": false, "reasons": ["no"], "role": "r", "observe": true, "max_session_seconds": 60}`,

@@ -20,6 +20,12 @@ func (o *obligations) number(key string, n uint64) {
 	}
 }
 
+func (o *obligations) text(key, value string) {
+	if value != "" {
+		*o = append(*o, key+"="+value)
+	}
+}
+
 func (o *obligations) duration(key string, d, unit time.Duration) {
 	o.number(key, uint64(d/unit)) // #nosec -- not negative
 }
@@ -35,6 +41,7 @@ func (d *ConnectDecision) Obligations() []string {
 	o.number("max_bytes", d.MaxBytes)
 	o.number("max_rows_per_hour", d.MaxRowsPerHour)
 	o.number("max_bytes_per_hour", d.MaxBytesPerHour)
+	o.text("bind_values", string(d.BindValues))
 	o.number("max_sessions", d.MaxSessions)
 	o.number("max_statements_per_second", d.MaxStatementsPerSecond)
 	return o

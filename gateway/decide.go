@@ -116,7 +116,7 @@ func (j *judge) stillGranted(ctx context.Context) error {
 	case !d.Allow || d.Role != j.grant.Role || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
 		return &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n")}
 	}
-	j.granted = current
+	j.granted, j.grant.BindValues = current, d.BindValues
 	return nil
 }
 

@@ -102,6 +102,9 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 		delete(f.returned, cutName(m.DestinationPortal))
 		f.conn.Send(&pgproto3.BindComplete{})
 	case *pgproto3.Describe:
+		if m.ObjectType == 'S' && f.statements[cutName(m.Name)] == "describe" {
+			f.conn.Send(&pgproto3.ParameterDescription{ParameterOIDs: []uint32{23}})
+		}
 		f.conn.Send(&pgproto3.NoData{})
 	case *pgproto3.Execute:
 		text, ok := f.portals[cutName(m.Portal)]

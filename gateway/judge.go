@@ -26,6 +26,8 @@ type judge struct {
 	event        audit.Statement
 	texts        textCache
 	passing      passingText
+	values       audit.Values       // of the Bind at hand
+	hasher       *audit.ValueHasher // nil: no value was hashed yet
 	opinions     map[*statement.Sheet]*opinion
 	opinionBytes int               // of the sheets in it
 	began        time.Time         // when the message at hand was there
@@ -288,10 +290,17 @@ func (j *judge) drop(size int) error {
 
 // describe asks for metadata; it runs nothing.
 func (j *judge) describe(body []byte) error {
-	if _, _, err := wire.DecodeName(body); err != nil {
+	kind, name, err := wire.DecodeName(body)
+	if err != nil {
 		return j.refuse(wire.Describe, len(body), malformed(err))
 	}
-	_, _, err := j.forward(entry{kind: wire.Describe}, body)
+	e := entry{kind: wire.Describe}
+	if j.grant.BindValues != "" && kind != wire.KindPortal {
+		if e.described, err = j.statementNamed(nameKey(name)); err != nil {
+			return err
+		}
+	}
+	_, _, err = j.forward(e, body)
 	return err
 }
 

@@ -13,7 +13,7 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Parse, len(body), malformed(err))
 	}
-	p := j.prepare(ctx, m.Text)
+	p := j.prepare(ctx, m.Text).typed(j.grant.BindValues, m.Types)
 	v, err := j.decide(ctx, p)
 	if err != nil {
 		return err
@@ -57,7 +57,9 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if v, err = j.meter(p, v); err != nil {
 		return err
 	}
+	j.event.Values = j.bindValues(p, &m)
 	r, d := j.record(p, v, audit.ProtocolBind, p.called(name), ops[0].name)
+	j.event.Values = nil
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}

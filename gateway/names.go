@@ -3,6 +3,7 @@ package gateway
 import (
 	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -19,6 +20,9 @@ type prepared struct {
 
 	audit audit.Text // the text as the audit log records it
 	known *opinion   // of the sheet; never nil
+
+	types atomic.Pointer[[]byte] // of its parameters, once the backend has said them
+	given []byte                 // what Parse says of them; nil: nothing, or nobody wants to know
 
 	name    string   // the statement's that was bound last
 	binding []nameOp // what its last Bind does to names

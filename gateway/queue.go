@@ -22,18 +22,19 @@ var errEnded = errors.New("the session has ended")
 
 // entry is one message on its way to the backend that will be answered or skipped.
 type entry struct {
-	kind     wire.Type     // as the backend sees it: Q P B D E C S F
-	position uint64        // counts entries, from 1
-	ready    uint64        // counts the ReadyForQuery that are owed, from 1; 0 for a message that another's ReadyForQuery follows
-	texts    int           // the bytes of a text, and of its facts, that it keeps alive
-	mayCopy  bool          // what it runs may enter copy-in
-	bound    bool          // run is that of the Bind, which is answered before
-	waited   time.Duration // what it was made to wait, if bound
-	notices  []byte        // what the client is told before the first answer
-	denial   *denial       // the message stands for one that was denied: its error is replaced by this
-	run      *run          // what audit waits to hear the outcome of; nil for messages that run nothing
-	ops      []nameOp      // what it does to names, once the backend has said so
-	failOps  bool          // ops happen when it fails: a failing unnamed Parse drops the unnamed statement
+	kind      wire.Type     // as the backend sees it: Q P B D E C S F
+	position  uint64        // counts entries, from 1
+	ready     uint64        // counts the ReadyForQuery that are owed, from 1; 0 for a message that another's ReadyForQuery follows
+	texts     int           // the bytes of a text, and of its facts, that it keeps alive
+	mayCopy   bool          // what it runs may enter copy-in
+	bound     bool          // run is that of the Bind, which is answered before
+	waited    time.Duration // what it was made to wait, if bound
+	notices   []byte        // what the client is told before the first answer
+	denial    *denial       // the message stands for one that was denied: its error is replaced by this
+	run       *run          // what audit waits to hear the outcome of; nil for messages that run nothing
+	ops       []nameOp      // what it does to names, once the backend has said so
+	described *prepared     // whose parameters' types are asked for, if somebody wants to know
+	failOps   bool          // ops happen when it fails: a failing unnamed Parse drops the unnamed statement
 }
 
 // queue is the order queue between judge and reporter: every client message that will be answered or skipped, in order.

@@ -108,6 +108,9 @@ func unrecorded() *denial {
 // recordUsed writes the texts that a statement runs by names which only Parse has given: EXECUTE shows no more than the name, and an
 // allowed Parse leaves no event of its own. Each is an event of its Parse, which is over.
 func (j *judge) recordUsed(v verdict) error {
+	values := j.event.Values
+	j.event.Values = nil // they are of the text that runs these
+	defer func() { j.event.Values = values }()
 	for _, u := range v.used {
 		j.number++
 		j.fillEvent(u.prepared, verdict{allow: true, observed: v.observed, reasons: v.reasons, revision: v.revision}, nil)

@@ -136,6 +136,13 @@ func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
 		if err := r.expectData(t); err != nil {
 			return true, err
 		}
+		if r.asked().described != nil {
+			body, ok := r.pipe.Body(size)
+			if !ok {
+				return false, nil
+			}
+			r.asked().described.describe(body)
+		}
 		r.pipe.Accept(size)
 		return true, nil
 	case wire.NoticeResponse:

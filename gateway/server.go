@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/gateway/audit"
 )
 
 // ErrServerClosed is what Serve returns after Shutdown or Close.
@@ -25,6 +26,7 @@ type Server struct {
 	keys           *cancelKeys
 	identities     identities
 	unproven       *unproven
+	valueKey       *audit.ValueKey
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -46,7 +48,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		sessionMetrics: newSessionMetrics(cfg.Metrics), keys: &cancelKeys{sessions: map[uint32]*session{}},
-		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, unproven: newUnproven(),
+		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, unproven: newUnproven(), valueKey: audit.NewValueKey(),
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.current.Store(&cfg)

@@ -18,6 +18,7 @@ obligations := object.filter(access.terms, {
 	"max_bytes",
 	"max_rows_per_hour",
 	"max_bytes_per_hour",
+	"bind_values",
 	"max_sessions",
 	"max_statements_per_second",
 })

@@ -29,7 +29,7 @@ test_terms if {
 test_obligations if {
 	terms := {
 		"read_only": true, "max_session_seconds": 60, "idle_timeout_seconds": 2, "statement_timeout_ms": 3, "max_rows": 4, "max_bytes": 5,
-		"max_rows_per_hour": 6, "max_bytes_per_hour": 7, "max_sessions": 8, "max_statements_per_second": 9,
+		"bind_values": "types", "max_rows_per_hour": 6, "max_bytes_per_hour": 7, "max_sessions": 8, "max_statements_per_second": 9,
 	}
 	decision := connect.decision with input as inputs.connect("named@example.com", "app")
 		with data.access as {

@@ -62,13 +62,18 @@ roles[name] := role if {
 
 problems contains sprintf("role %s: unknown key %s", [name, key]) if {
 	some name, role in roles
-	some key in (object.keys(role) - {"databases", "observe", "read_only", "require_reason"}) - (durations | amounts)
+	some key in (object.keys(role) - {"databases", "observe", "read_only", "require_reason", "bind_values"}) - (durations | amounts)
 }
 
 problems contains sprintf("role %s: %s is not true or false", [name, key]) if {
 	some name, role in roles
 	some key in ["observe", "read_only", "require_reason"]
 	not is_boolean(object.get(role, key, false))
+}
+
+problems contains sprintf("role %s: bind_values is not off, types, redacted or full", [name]) if {
+	some name, role in roles
+	not object.get(role, "bind_values", "off") in {"off", "types", "redacted", "full"}
 }
 
 # To observe is to let everything through.

@@ -16,6 +16,7 @@ test_shipped_data if count(sallyport.problems) == 0
 
 test_good if {
 	count(found(role({"observe": true, "read_only": false, "max_session_seconds": 60}))) == 0
+	count(found(role({"bind_values": "full"}))) == 0
 	count(found(role({"max_rows": 1, "max_bytes": 100000000000000, "max_rows_per_hour": 1000, "max_bytes_per_hour": 1000}))) == 0
 	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096, "statement_timeout_ms": 500, "warn": "careful"}, "*": {}}}))) == 0
 	count(found({"accounts": {"a": {"role": "r", "roles": ["r"]}}, "groups": {}, "roles": {"r": {"databases": {}, "require_reason": true}}})) == 0
@@ -51,6 +52,8 @@ test_problems if {
 		role({"idle_timeout_seconds": -1}),
 		role({"max_rows": 0}),
 		role({"max_sessions": 0}),
+		role({"bind_values": "all"}),
+		role({"bind_values": true}),
 		role({"max_statements_per_second": 0.5}),
 		role({"max_bytes": "1 MB"}),
 		role({"max_rows_per_hour": 1.5}),

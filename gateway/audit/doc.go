@@ -67,6 +67,10 @@
 //	normalized?                   the text with its constants replaced by $n; see The texts
 //	normalized_digest?            none where that would be the text itself, or a password was taken out of the text
 //	normalized_truncated?, normalized_aside?
+//	parameters?                   of a Bind, as policy obliges the session (bind_values): of each type, bytes or null, and hash, or value and
+//	                              format? ("hex"), truncated?; redacted? for what looks like a secret. At most 256, of 1 KiB, 16 KiB together
+//	parameters_omitted?           so many more
+//	parameters_withheld?          the text speaks of a secret
 //	incomplete?                   the facts that policy was asked about do not say everything
 //	resolved?                     they are about what names mean, by the catalog, and not by the text alone
 //	observe?

@@ -11,10 +11,11 @@ type Statement struct {
 	Who     *Who   // the session's; nil: nobody is named
 
 	Protocol      Protocol
-	StatementName string // of Parse, Bind and Execute; "" is the unnamed one
-	Portal        string // of Bind and Execute
-	Text          Text   // by Log.Text, once per text; the zero value for a FunctionCall
-	Normalized    Text   // with its constants replaced, by Log.Text too; it is not recorded where it is Text, nor where a password was taken out of that
+	StatementName string  // of Parse, Bind and Execute; "" is the unnamed one
+	Portal        string  // of Bind and Execute
+	Text          Text    // by Log.Text, once per text; the zero value for a FunctionCall
+	Normalized    Text    // with its constants replaced, by Log.Text too; it is not recorded where it is Text, nor where a password was taken out of that
+	Values        *Values // of a Bind; nil: none are recorded. Never of a text that speaks of a secret
 	Fingerprint   string
 	Commands      []string // of all statements in the text, the nested ones too
 	Relations     []string // compact: "app.customers select,update (id,name)"
@@ -52,6 +53,7 @@ func (e *Statement) append(dst []byte, omit omitted) []byte {
 	o.optional("fingerprint", e.Fingerprint)
 	o.text(&e.Text, omit.text)
 	o.normalized(e.normalized(), omit.normalized)
+	o.values(e.Values, e.Text.speaks || !e.Text.some)
 	o.flag("incomplete", e.Incomplete)
 	o.flag("resolved", e.Resolved)
 	o.flag("observe", e.Observe)

@@ -113,6 +113,7 @@ func (t Text) WithoutValues() Text {
 	}
 	text, found := redactValues(known)
 	if !found {
+		t.speaks = true
 		return t
 	}
 	kept := cut(text, t.limit)

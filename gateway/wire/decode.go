@@ -59,10 +59,12 @@ func DecodeParse(body []byte) (m ParseBody, err error) {
 	return m, nil
 }
 
-// BindBody is a decoded Bind; it shares the body's memory. The values were walked, not kept.
+// BindBody is a decoded Bind; it shares the body's memory.
 type BindBody struct {
 	Portal, Statement []byte
 	Parameters        int
+	Formats           []byte // of the parameters, Int16 each: none, one for all, or one for each
+	Values            []byte // Int32 and as many bytes each; -1 is NULL
 }
 
 // DecodeBind decodes a Bind and checks every length and format code in it.
@@ -74,19 +76,23 @@ func DecodeBind(body []byte) (m BindBody, err error) {
 	if m.Statement, rest, err = cut(rest); err != nil {
 		return m, err
 	}
+	formats := rest
 	if rest, err = skipFormats(rest); err != nil {
 		return m, err
 	}
+	m.Formats = formats[2 : len(formats)-len(rest)]
 	if len(rest) < 2 {
 		return m, ErrFormat
 	}
 	m.Parameters = int(binary.BigEndian.Uint16(rest))
 	rest = rest[2:]
+	m.Values = rest
 	for range m.Parameters {
 		if rest, err = skipValue(rest); err != nil {
 			return m, err
 		}
 	}
+	m.Values = m.Values[:len(m.Values)-len(rest)]
 	if rest, err = skipFormats(rest); err != nil {
 		return m, err
 	}

@@ -26,7 +26,7 @@ func TestDecode(t *testing.T) {
 		Parameters: [][]byte{[]byte("1"), nil}, ResultFormatCodes: []int16{1},
 	})
 	got, err := DecodeBind(bind)
-	want := BindBody{Portal: []byte("p"), Statement: []byte("s"), Parameters: 2}
+	want := BindBody{Portal: []byte("p"), Statement: []byte("s"), Parameters: 2, Formats: []byte{0, 0, 0, 1}, Values: []byte("\x00\x00\x00\x011\xff\xff\xff\xff")}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("DecodeBind: %v %s", err, diff)
 	}

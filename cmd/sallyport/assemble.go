@@ -136,7 +136,7 @@ func (p *process) assembleShadow() (err error) {
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
 // userlist and the plan of the catalogs are to be used when the server has taken the rest.
 func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, error) {
-	passwords, err := c.Passwords(p.usersReloaded)
+	passwords, err := c.Passwords(func(err error) { p.usersReloaded(c.Authentication.Userlist, err) })
 	throttler, throttleErr := p.throttle.of(c)
 	issuers, issuersErr := c.Issuers()
 	oauth, oauthErr := c.OAuth(issuers)

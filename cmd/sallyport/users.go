@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/sallyport/sallyport/authn/userlist"
+	"github.com/sallyport/sallyport/gateway/audit"
 )
 
 // users is the userlist in force. A reload of the configuration can put another in its place.
@@ -68,8 +69,14 @@ func (u *users) warnings() []string {
 	return nil
 }
 
-// usersReloaded records a userlist that was read again because it has changed, or that was refused.
-func (p *process) usersReloaded(err error) {
+// usersReloaded records a userlist that was read again because it has changed, or that was refused. Its digest is not recorded: who has that
+// and the names could try passwords against it, where they are in the clear or MD5.
+func (p *process) usersReloaded(file string, err error) {
+	change := audit.ConfigurationChange{Action: "userlist", File: file}
+	if err != nil {
+		change.Error = err.Error()
+	}
+	p.record(&change)
 	if err != nil {
 		p.metrics.UserlistReloadFailures.Inc()
 		p.logger.Error("userlist not reloaded, the one before it stays in use", "error", err)

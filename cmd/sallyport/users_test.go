@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -80,6 +82,21 @@ func TestUserlistIsReadAgain(t *testing.T) {
 		p.reload()
 		if p.users.current() != nil || p.users.Err() != nil {
 			t.Error("a userlist that is not configured any more is in use")
+		}
+		trail, err := os.ReadFile("audit.log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := regexp.MustCompile(`"action":"userlist","file":"[^"]*?([a-z]+\.txt)"(,"error")?`).FindAllSubmatch(trail, -1)
+		var recorded []string
+		for _, event := range events {
+			recorded = append(recorded, string(event[1])+string(event[2]))
+		}
+		if diff := cmp.Diff([]string{"userlist.txt", `userlist.txt,"error"`, "other.txt"}, recorded); diff != "" {
+			t.Errorf("the audit log has %s: %s", diff, trail)
+		}
+		if bytes.Contains(trail, []byte("hunter2")) {
+			t.Error("a password is in the audit log")
 		}
 		synctest.Wait()
 		stop()

@@ -116,7 +116,7 @@
 // policy_change, configuration_change
 //
 //	policy_revision, previous_revision?, error?
-//	action, version?, file?       start, reload, stop
+//	action, version?, file?       start, reload, stop; userlist: that file was read again because it has changed
 //	digest?, previous_digest?     SHA-256 of the configuration's file, and of that of the one in force before
 //	policy_revision?              at the start
 //	pending?                      keys that have changed, and that only a restart puts in force
@@ -124,7 +124,7 @@
 //
 // operator_action: through the admin listener
 //
-//	action, client_address, result
+//	action, client_address, result   who it was is known by the address alone: operators share a token
 //
 // log_repair: the line before it is torn, events could not be written, or a gateway that was killed left events without a checkpoint
 //

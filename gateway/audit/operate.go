@@ -22,7 +22,7 @@ func (e *PolicyChange) AppendJSON(dst []byte) []byte {
 // ConfigurationChange is written at the start, at the end, and for every reload of the configuration.
 type ConfigurationChange struct {
 	Time    time.Time // zero: now
-	Action  string    // "start", "reload", "stop"
+	Action  string    // "start", "reload", "stop"; "userlist": that file was read again, and has no digest here
 	Version string    // of the gateway
 	File    string
 	Digest  string // SHA-256 of the file, hex
@@ -47,7 +47,8 @@ func (e *ConfigurationChange) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
-// OperatorAction is what an operator did through the admin listener.
+// OperatorAction is what an operator did through the admin listener. Its token is one for all operators: where it came from is all that is
+// known of who it was.
 type OperatorAction struct {
 	Time          time.Time // zero: now
 	Session       string    // the session it was done to

@@ -16,6 +16,7 @@ const auditUsage = `usage: sallyport audit <command> [flags] [file ...]
   verify    find what was changed, removed, added or put elsewhere in a log
   prove     print a proof that a log has an event
   search    print the events that match
+  export    print the events in another format
   tail      print the last events, and with -f those to come
 
 Files are given in the order they were written in, the oldest first; they may be compressed with gzip.
@@ -38,6 +39,8 @@ func auditCommand(args []string, stdout, stderr io.Writer) int {
 		return auditProve(args, stdout, stderr)
 	case "search":
 		return auditSearch(args, stdout, stderr)
+	case "export":
+		return auditExport(args, stdout, stderr)
 	case "tail":
 		return auditTail(args, stdout, stderr)
 	case "help", "-h", "-help", "--help":

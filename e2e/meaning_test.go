@@ -236,3 +236,39 @@ func TestMeaningMoves(t *testing.T) {
 		})
 	})
 }
+
+// TestMeaningAtFirstUse: what somebody has just made past the gateway, under a name that "*" grants, is judged by what it is the first time
+// that it is used.
+func TestMeaningAtFirstUse(t *testing.T) {
+	const leak = " RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets'"
+	owner := superuser(t, stack.App)
+	execute(t, owner, "SET ROLE app_owner", "SET search_path = app")
+	t.Cleanup(func() { execute(t, owner, "RESET ROLE") })
+	for name, test := range map[string]struct{ create, drop, use string }{
+		"a view":        {"CREATE VIEW fresh AS SELECT value FROM secrets", "DROP VIEW fresh", "SELECT value FROM fresh"},
+		"a part":        {"CREATE TABLE fresh () INHERITS (secrets)", "DROP TABLE fresh", "SELECT value FROM fresh"},
+		"like a column": {"CREATE FUNCTION fresh(orders)" + leak, "DROP FUNCTION fresh(orders)", "SELECT o.fresh FROM orders o"},
+		"an operator": {
+			"CREATE FUNCTION fresh(integer, text)" + leak + "; CREATE OPERATOR <<=>> (LEFTARG = integer, RIGHTARG = text, FUNCTION = fresh)",
+			"DROP FUNCTION fresh(integer, text) CASCADE", "SELECT 1 <<=>> 'x'",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i, mode := range []pgx.QueryExecMode{pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec} {
+				// What is dropped past the gateway is still known for a while.
+				number := strings.NewReplacer("fresh", fmt.Sprintf("fresh_%s_%d", strings.ReplaceAll(name, " ", "_"), i), "<<=>>", "<<=>>"+strings.Repeat("=", i))
+				named := number.Replace
+				use := named(test.use)
+				analyst := login{account: stack.Analyst}.connect(t)
+				if got := failure(analyst, mode, use); !strings.HasPrefix(got, "42") || got == "42501" {
+					t.Errorf("mode %s: before there is such a thing: %q, want what PostgreSQL says", mode, got)
+				}
+				execute(t, owner, named(test.create))
+				if got := failure(analyst, mode, use); got != "42501" {
+					t.Errorf("mode %s: at its first use: %q, want 42501", mode, got)
+				}
+				execute(t, owner, named(test.drop))
+			}
+		})
+	}
+}

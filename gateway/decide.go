@@ -223,6 +223,7 @@ func definedBefore(earlier []statement.Statement, use statement.Use) bool {
 
 // decideSheet asks policy about the facts of one text, or remembers what it said.
 func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
+	j.confirm(ctx, p)
 	if d := j.blindfold(p.sheet); d != nil {
 		return verdict{denial: d}
 	}
@@ -241,7 +242,7 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 		p.known.policy, p.known.final = nil, false
 		return v.verdict
 	}
-	p.known.policy, p.known.verdict, p.known.final = current, v.verdict, v.allow && !hasUses(sheet)
+	p.known.policy, p.known.verdict, p.known.final = current, v.verdict, v.allow && !hasUses(sheet) && !hasUnknown(sheet)
 	return v.verdict
 }
 

@@ -26,7 +26,7 @@ func report(n int) string {
 
 // reported is a database with these tables.
 func reported() *catalog.Snapshot {
-	s := &catalog.Snapshot{Generation: 1, Relations: map[statement.Name]*catalog.Relation{}, Builtin: map[string]bool{"count": true, "sum": true, "max": true}}
+	s := &catalog.Snapshot{Generation: 1, Relations: map[statement.Name]*catalog.Relation{}, Builtin: map[string]bool{"count": true, "sum": true, "max": true}, BuiltinOperators: map[string]bool{"=": true}}
 	for _, table := range reportTables {
 		name := statement.Name{Schema: "app", Name: table}
 		columns := []string{"id", "name", "state", "code", "amount", "created"}

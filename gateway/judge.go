@@ -37,6 +37,7 @@ type judge struct {
 	copying      entry             // what put the backend into copy-in mode
 	snapshot     *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
 	blind        error             // why there is no snapshot, although there is a catalog
+	confirmed    bool              // the catalog was asked anew for the current decision
 	moved        bool              // names may mean something else than snapshot says, for the current decision
 	unsure       uint64            // names may have moved until the transaction of this ReadyForQuery ended; 0: they have not
 }

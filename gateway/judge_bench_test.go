@@ -52,7 +52,7 @@ func newStanding(tb testing.TB) *standing {
 		connect:  authz.ConnectInput{Identity: identity, Session: session},
 		analyzer: runPool(tb), log: discard{log}, metrics: newSessionMetrics(metrics.New(Labels()...)),
 		logger: slog.New(slog.DiscardHandler), queue: newQueue(), names: newNames(),
-		catalog: known{catalogOf("")},
+		catalog: known{ordersCatalog()},
 	}
 	session.Role = "readonly"
 	r.grant.Role = session.Role
@@ -67,9 +67,19 @@ func newStanding(tb testing.TB) *standing {
 type known struct{ snapshot *catalog.Snapshot }
 
 func (k known) Current(context.Context) (*catalog.Snapshot, error) { return k.snapshot, nil }
+func (k known) Fresh(context.Context) (*catalog.Snapshot, error)   { return k.snapshot, nil }
 func (k known) Now() (*catalog.Snapshot, bool)                     { return k.snapshot, true }
 func (k known) Latest() *catalog.Snapshot                          { return k.snapshot }
 func (k known) Changed()                                           {}
+
+// ordersCatalog knows what the texts below name.
+func ordersCatalog() *catalog.Snapshot {
+	s := catalogOf("")
+	orders := &catalog.Relation{Name: statement.Name{Schema: "app", Name: "orders"}, Kind: catalog.KindTable, Columns: []string{"id", "amount"}}
+	s.Relations[orders.Name] = orders
+	s.BuiltinOperators = map[string]bool{"=": true}
+	return s
+}
 
 func runPool(tb testing.TB) *statement.Pool {
 	tb.Helper()

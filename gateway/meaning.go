@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/catalog"
@@ -13,6 +14,8 @@ type catalogSource interface {
 	Current(ctx context.Context) (*catalog.Snapshot, error)
 	// Now is Current where there is nothing to wait for, which is nearly always.
 	Now() (*catalog.Snapshot, bool)
+	// Fresh is Current with all that anybody had committed before. It waits for that.
+	Fresh(ctx context.Context) (*catalog.Snapshot, error)
 	// Latest is what was known last, nil for nothing. It does not wait.
 	Latest() *catalog.Snapshot
 	// Changed says that definitions may have changed.
@@ -26,7 +29,7 @@ type catalogSource interface {
 // snapshot, and what ends while somebody waits is not.
 func (j *judge) look(ctx context.Context) {
 	j.moved = j.namesMayHaveMoved()
-	j.snapshot, j.blind = nil, nil
+	j.snapshot, j.blind, j.confirmed = nil, nil, false
 	switch {
 	case j.catalog == nil:
 	case j.grant.Observe:
@@ -34,16 +37,34 @@ func (j *judge) look(ctx context.Context) {
 	default:
 		var ok bool
 		if j.snapshot, ok = j.catalog.Now(); !ok {
-			j.snapshot, j.blind = j.await(ctx)
+			j.snapshot, j.blind = j.await(ctx, j.catalog.Current)
 		}
 	}
 }
 
 // await waits for the catalog as long as a decision may take.
-func (j *judge) await(ctx context.Context) (*catalog.Snapshot, error) {
+func (j *judge) await(ctx context.Context, ask func(context.Context) (*catalog.Snapshot, error)) (*catalog.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
-	return j.catalog.Current(ctx)
+	return ask(ctx)
+}
+
+// confirm asks the catalog anew, once for each decision, when a text uses names that the snapshot does not know: a view that somebody has
+// just made past the gateway would be judged by its schema otherwise. That it was unknown a moment ago is no answer, so every statement
+// that uses such a name asks. What is unknown then too does not exist: such a statement is judged by what it says, and PostgreSQL refuses
+// it in its own words, which programs that look whether a table is there rely on.
+//
+// When the catalog does not answer in time nobody knows what the statement means, and it is denied. A session that observes asks nothing.
+func (j *judge) confirm(ctx context.Context, p *prepared) {
+	if j.confirmed || j.blind != nil || j.generation() == 0 || j.grant.Observe || !hasUnknown(j.facts(p)) {
+		return
+	}
+	j.confirmed = true
+	j.snapshot, j.blind = j.await(ctx, j.catalog.Fresh)
+}
+
+func hasUnknown(sheet *statement.Sheet) bool {
+	return slices.ContainsFunc(sheet.Statements, func(s statement.Statement) bool { return len(s.Unknown) > 0 })
 }
 
 // lookAway forgets the snapshot: it is large, and the session may be idle for long.

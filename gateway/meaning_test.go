@@ -27,6 +27,9 @@ type fakeCatalog struct {
 	changes int
 	asked   int
 	ask     func(asked int) // before Current answers, with what was known when it was asked
+
+	fresh *catalog.Snapshot // what becomes current when it is asked anew; nil: it does not answer
+	anew  int               // how often it was
 }
 
 // generations numbers the snapshots of these tests.
@@ -61,6 +64,29 @@ func (f *fakeCatalog) Current(context.Context) (*catalog.Snapshot, error) {
 		f.ask(asked)
 	}
 	return current, err
+}
+
+func (f *fakeCatalog) Fresh(ctx context.Context) (*catalog.Snapshot, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.anew++; f.fresh == nil {
+		<-ctx.Done()
+		return nil, catalog.ErrUnavailable
+	}
+	f.current = f.fresh
+	return f.current, nil
+}
+
+func (f *fakeCatalog) askedAnew() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.anew
+}
+
+func (f *fakeCatalog) becomesWhenAsked(s *catalog.Snapshot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fresh = s
 }
 
 func (f *fakeCatalog) Now() (*catalog.Snapshot, bool) { return nil, false }

@@ -61,5 +61,11 @@ func callableWithOne(name string) bool {
 	return builtins()[name] >= builtinOne
 }
 
+// Listed says whether the release that the lists are of has a function of its own with the name.
+func Listed(function string) bool {
+	_, ok := builtins()[function]
+	return ok
+}
+
 // callableWithRow says whether t.name may be a call of one of PostgreSQL's own functions with a row of t.
 func callableWithRow(name string) bool { return builtins()[name] == builtinRow }

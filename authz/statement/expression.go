@@ -84,8 +84,12 @@ func (w *walker) qualifiedColumn(schema, name, column string) {
 	if !w.scope.qualified(schema, name, column) {
 		w.scope.unsure()
 	}
-	if column != everyColumn && w.scope.derived(schema, name) {
+	switch {
+	case column == everyColumn:
+	case w.scope.derived(schema, name):
 		w.facts.word(hintCalls, column)
+	default:
+		w.facts.word(hintFields, column)
 	}
 	if callableWithRow(column) {
 		w.calls(Name{Name: column})

@@ -48,6 +48,7 @@ const (
 
 	hintOperators = "operator names"
 	hintCalls     = "calls"
+	hintFields    = "fields"
 )
 
 func newFacts() *facts {
@@ -171,12 +172,13 @@ func (f *facts) statement() Statement {
 		Roles:      sorted(f.words[factRoles]),
 		Unfiltered: sortedNames(f.names[factUnfiltered]),
 		Opaque:     sorted(f.words[factOpaque]),
+		Unknown:    []Name{},
 		Copy:       f.copy,
 		Prepared:   f.prepared,
 		Explain:    f.explain,
 		Hints: Hints{
 			Operators: slices.Sorted(maps.Keys(f.words[hintOperators])), Calls: slices.Sorted(maps.Keys(f.words[hintCalls])),
-			Casts: f.casts, Builds: f.builds,
+			Fields: slices.Sorted(maps.Keys(f.words[hintFields])), Casts: f.casts, Builds: f.builds,
 		},
 	}
 	for _, name := range f.order {

@@ -79,7 +79,7 @@ func statementOf(command string, class Class, relations ...Relation) Statement {
 	return Statement{
 		Command: command, Class: class, Commands: []string{command},
 		Relations: append([]Relation{}, relations...), Functions: []Function{}, Attributes: []string{}, Operators: []Object{}, Types: []Object{},
-		Settings: []Setting{}, Channels: []Channel{}, Roles: []string{}, Unfiltered: []Name{}, Opaque: []string{},
+		Settings: []Setting{}, Channels: []Channel{}, Roles: []string{}, Unfiltered: []Name{}, Opaque: []string{}, Unknown: []Name{},
 	}
 }
 

@@ -46,6 +46,10 @@ type Statement struct {
 	// RELATIONS").
 	Opaque []string `json:"opaque"`
 
+	// Unknown are names of relations, functions, operators and types that the catalog does not have. Whoever asks policy by a catalog has asked
+	// that anew for them: when the statement came there was no such thing, but for temporary ones, which no catalog knows.
+	Unknown []Name `json:"unknown"`
+
 	Copy     *Copy     `json:"copy,omitempty"`
 	Prepared *Prepared `json:"prepared,omitempty"` // what it does to the session's statement and portal names
 	Explain  *Explain  `json:"explain,omitempty"`
@@ -58,6 +62,7 @@ type Statement struct {
 type Hints struct {
 	Operators []string `json:"operators,omitempty"` // operators without a schema, those that the grammar uses by itself too (IN, BETWEEN, USING)
 	Calls     []string `json:"calls,omitempty"`     // the name in x.name, where x is no relation: a column of x, or a call of name(x)
+	Fields    []string `json:"fields,omitempty"`    // the name in x.name, where x is a relation: nearly always a column of x
 	Casts     bool     `json:"casts,omitempty"`     // a type is named: there may be a cast
 	Builds    bool     `json:"builds,omitempty"`    // an array or a record is built of values, so that there is one of a type that is not named
 	Literals  bool     `json:"literals,omitempty"`  // the facts depend on the value of a literal

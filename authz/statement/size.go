@@ -21,7 +21,7 @@ func (s *Sheet) Size() int {
 
 func (s *Statement) size() int {
 	size := statementBytes + sizeOf(s.Commands) + sizeOf(s.Attributes) + sizeOf(s.Roles) + sizeOf(s.Opaque) +
-		sizeOf(s.Hints.Operators) + sizeOf(s.Hints.Calls)
+		sizeOf(s.Hints.Operators) + sizeOf(s.Hints.Calls) + sizeOf(s.Hints.Fields)
 	for i := range s.Relations {
 		r := &s.Relations[i]
 		size += relationBytes + len(r.Schema) + len(r.Name) + sizeOf(r.Access) + sizeOf(r.Columns) + sizeOf(r.Written) +
@@ -46,7 +46,7 @@ func (s *Statement) size() int {
 	if s.Prepared != nil {
 		size += smallBytes*(1+len(s.Prepared.Uses)) + len(s.Prepared.Name)
 	}
-	return size + sizeOfNames(s.Unfiltered)
+	return size + sizeOfNames(s.Unfiltered) + sizeOfNames(s.Unknown)
 }
 
 func sizeOf(texts []string) int {

@@ -61,7 +61,9 @@ type Catalog struct {
 	share   time.Duration // restShare
 	current atomic.Pointer[state]
 	changes atomic.Uint64 // calls of Changed
+	asks    atomic.Uint64 // calls of Fresh
 	poke    chan struct{} // one place: look now
+	asked   chan struct{} // one place: look as soon as askShare allows
 	replace chan struct{} // one place: the configuration is another
 
 	mu       sync.Mutex
@@ -75,6 +77,7 @@ type state struct {
 	definitions definitions
 	confirmed   time.Time // everything that had committed by then is in the snapshot
 	changes     uint64    // … and so is what these calls of Changed were about
+	asks        uint64    // … and what had committed before these calls of Fresh
 	unsettled   bool      // some definitions could not be read: try again even if nothing has changed
 }
 
@@ -90,7 +93,7 @@ func New(config Config) (*Catalog, error) {
 	}
 	c := &Catalog{
 		seed:  strconv.FormatInt(int64(binary.NativeEndian.Uint64(seed[:])), 10), // #nosec G115 -- any 64 bits will do
-		share: restShare, poke: make(chan struct{}, 1), replace: make(chan struct{}, 1), progress: make(chan struct{}),
+		share: restShare, poke: make(chan struct{}, 1), asked: make(chan struct{}, 1), replace: make(chan struct{}, 1), progress: make(chan struct{}),
 	}
 	c.config.Store(checked)
 	return c, nil
@@ -114,7 +117,16 @@ func (c *Catalog) Current(ctx context.Context) (*Snapshot, error) {
 	if s, ok := c.Now(); ok {
 		return s, nil
 	}
-	return c.await(ctx)
+	return c.await(ctx, 0)
+}
+
+// Fresh is Current with everything in it that had committed before the call, whoever changed it. It waits for that as long as ctx allows,
+// and for nothing else: what others ask of the Catalog meanwhile is answered as before. Many calls while one poll is under way cause one
+// more, and those of a database take a fourth of the time of the session that it is polled over at the most.
+func (c *Catalog) Fresh(ctx context.Context) (*Snapshot, error) {
+	number := c.asks.Add(1)
+	signal(c.asked)
+	return c.await(ctx, number)
 }
 
 // Now is Current where there is nothing to wait for, for those who would have to make a context first. It allocates nothing.
@@ -134,8 +146,8 @@ func (c *Catalog) Latest() *Snapshot {
 	return nil
 }
 
-// await is Current when there is something to wait for, or nothing to be had.
-func (c *Catalog) await(ctx context.Context) (*Snapshot, error) {
+// await is Current when there is something to wait for, or nothing to be had. asks is the call of Fresh that it is for.
+func (c *Catalog) await(ctx context.Context, asks uint64) (*Snapshot, error) {
 	changes := c.changes.Load() // calls that come while we wait are somebody else's concern
 	for {
 		c.mu.Lock()
@@ -146,7 +158,7 @@ func (c *Catalog) await(ctx context.Context) (*Snapshot, error) {
 			switch age := time.Since(s.confirmed); {
 			case age > c.config.Load().MaxAge:
 				return nil, fmt.Errorf("%w: it was last read %s ago: %w", ErrUnavailable, age.Round(time.Millisecond), orUnknown(fault))
-			case s.changes >= changes:
+			case s.changes >= changes && s.asks >= asks:
 				return s.snapshot, nil
 			}
 		}

@@ -41,6 +41,9 @@ func describeFacts(sheet *statement.Sheet) string {
 		for _, word := range s.Opaque {
 			fmt.Fprintf(&b, "  opaque %s\n", word)
 		}
+		for _, name := range s.Unknown {
+			fmt.Fprintf(&b, "  unknown %s\n", qualified(name.Schema, name.Name))
+		}
 	}
 	return b.String()
 }

@@ -12,7 +12,7 @@
 // read. For what is defined past the gateway the Catalog asks every second (Config.Poll) for a digest of the rows that a snapshot is made
 // of, and reads all of them again when that is another. Every such change that had committed before a poll is noticed by it. So a
 // decision rests on what had committed one poll and one reading earlier: 1.5 seconds with 1,000 tables, 4 seconds with 10,000, on a
-// backend that is not busy. It never rests on less than what had committed ten seconds earlier (Config.MaxAge): a snapshot that could not
+// backend that is not busy. For a name that a snapshot does not have, Fresh looks at once. It never rests on less than what had committed ten seconds earlier (Config.MaxAge): a snapshot that could not
 // be confirmed for so long is none, and what needs one is denied.
 //
 // The digest costs the backend 11 ms with 1,000 tables and 105 ms with 10,000, and next to nothing when no transaction has ended since the

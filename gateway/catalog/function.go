@@ -40,8 +40,12 @@ func (r *reading) readFunctions(ctx context.Context) error {
 func passing(schema string) bool { return strings.HasPrefix(schema, "pg_temp_") }
 
 func (r *reading) readBuiltins(ctx context.Context) error {
-	return r.rows(ctx, query{builtinsSQL, maxFunctions, "PostgreSQL's own functions"}, func(row *row) {
-		r.snapshot.Builtin[row.text(0)] = true
+	return r.rows(ctx, query{builtinsSQL, maxFunctions, "PostgreSQL's own functions and operators"}, func(row *row) {
+		if row.flag(1) {
+			r.snapshot.BuiltinOperators[row.text(0)] = true
+		} else {
+			r.snapshot.Builtin[row.text(0)] = true
+		}
 	})
 }
 

@@ -60,6 +60,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 			ReadAt:    time.Now(), // before the transaction begins, so not after it
 			Relations: make(map[statement.Name]*Relation), Functions: make(map[string][]*Function),
 			Operators: make(map[string][]*Operator), Types: make(map[string][]*Type), Builtin: make(map[string]bool),
+			BuiltinOperators: make(map[string]bool),
 		},
 	}
 	if err := c.run(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {

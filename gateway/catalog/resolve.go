@@ -19,8 +19,8 @@ const (
 )
 
 // Resolve returns the facts of a text as they are when its names are looked up in this snapshot, by a session that searches the schemas of
-// path after pg_catalog. The given sheet is not changed. A name that is not found keeps its form: no such thing exists, or it is a temporary
-// one.
+// path after pg_catalog. The given sheet is not changed. A name that is not found keeps its form, and is in Statement.Unknown: no such thing
+// exists, it is a temporary one, or it was defined past the gateway after the snapshot was read. Catalog.Fresh tells the last from the others.
 //
 // Which of several schemas a name leads to can depend on privileges that the session has and the snapshot does not know (a schema without
 // USAGE is passed over). All of them are named then. So is every function that could be meant by a call: which of those of a name it is
@@ -59,6 +59,7 @@ type resolver struct {
 	operators []statement.Object
 	types     []statement.Object
 	opaque    []string
+	unknown   []statement.Name
 	tooMuch   bool
 
 	inside         []*Function // whose coercions are being added
@@ -85,11 +86,12 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	for _, t := range s.Types {
 		r.typeNamed(t)
 	}
+	r.fields(s)
 	if s.Class != statement.ClassTransaction && s.Class != statement.ClassSession || len(s.Relations)+len(s.Functions) > 0 {
 		r.coerced(r.snapshot.Coercions, nil)
 	}
 	out.Relations, out.Functions, out.Operators, out.Types = orEmpty(r.relations), orEmpty(r.functions), orEmpty(r.operators), orEmpty(r.types)
-	out.Opaque = orEmpty(r.opaque)
+	out.Opaque, out.Unknown = orEmpty(r.opaque), orEmpty(r.unknown)
 	out.Unfiltered = make([]statement.Name, len(s.Unfiltered))
 	for i, name := range s.Unfiltered {
 		out.Unfiltered[i] = name
@@ -128,6 +130,9 @@ func (r *resolver) relation(fact statement.Relation) {
 	}
 	if len(found) == 0 {
 		r.add(fact)
+		if !fact.Temporary && !slices.Contains(fact.Access, "create") {
+			r.unknownName(fact.Schema, fact.Name)
+		}
 	}
 	for _, relation := range found {
 		r.use(relation, fact, nil)

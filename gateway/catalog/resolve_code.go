@@ -33,6 +33,7 @@ func (r *resolver) function(fact statement.Function, path []string) {
 	}
 	if !found {
 		r.addFunction(fact)
+		r.unknownName("", fact.Name)
 	}
 }
 
@@ -55,6 +56,7 @@ func (r *resolver) functionIn(fact statement.Function) {
 	}
 	if !found {
 		r.addFunction(fact)
+		r.unknownName(fact.Schema, fact.Name)
 	}
 }
 
@@ -103,9 +105,12 @@ func (r *resolver) isType(name string) bool {
 }
 
 // perhapsCalled adds the functions that x.name would call with x as the argument, if x has no column of the name. It says whether there
-// are any.
+// are any. Those of PostgreSQL's own that a text shows are among its facts already, but for what is newer than the lists it is read by.
 func (r *resolver) perhapsCalled(name string) bool {
-	found := false
+	found := r.snapshot.Builtin[name] && !statement.Listed(name)
+	if found {
+		r.addFunction(statement.Function{Schema: pgCatalog, Name: name})
+	}
 	for _, f := range r.snapshot.Functions[name] {
 		one := f.Minimum <= 1 && (f.Maximum >= 1 || f.Maximum < 0) && !f.Procedure
 		if one && (f.Name.Schema == pgCatalog || slices.Contains(r.path, f.Name.Schema)) {
@@ -120,15 +125,22 @@ func (r *resolver) perhapsCalled(name string) bool {
 // without one may mean.
 func (r *resolver) operatorsOf(s *statement.Statement) {
 	for _, named := range s.Operators {
+		known := false
 		for _, operator := range r.snapshot.Operators[named.Name] {
 			if operator.Name.Schema == named.Schema {
-				named.Extension = operator.Extension
+				known, named.Extension = true, operator.Extension
 				r.coerced(operator.Coercions, []statement.Name{operator.Name})
 			}
 		}
 		r.addOperator(named)
+		if !known {
+			r.unknownName(named.Schema, named.Name)
+		}
 	}
 	for _, name := range s.Hints.Operators {
+		if !r.snapshot.BuiltinOperators[name] && len(r.snapshot.Operators[name]) == 0 {
+			r.unknownName("", name)
+		}
 		for _, operator := range r.snapshot.Operators[name] {
 			if operator.Name.Schema == pgCatalog || slices.Contains(r.path, operator.Name.Schema) {
 				r.addOperator(statement.Object{Schema: operator.Name.Schema, Name: name, Extension: operator.Extension})
@@ -149,6 +161,7 @@ func (r *resolver) typeNamed(fact statement.Object) {
 	found := r.typesNamed(fact)
 	if len(found) == 0 {
 		found = []statement.Object{fact}
+		r.unknownName(fact.Schema, fact.Name)
 	}
 	for _, t := range found {
 		if !slices.Contains(r.types, t) {

@@ -24,10 +24,14 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	t.Helper()
 	s := &Snapshot{
 		Generation: 1, Version: 150000, Relations: map[statement.Name]*Relation{}, Functions: map[string][]*Function{},
-		Operators: map[string][]*Operator{}, Types: map[string][]*Type{}, Builtin: map[string]bool{},
+		Operators: map[string][]*Operator{}, Types: map[string][]*Type{}, Builtin: map[string]bool{}, BuiltinOperators: map[string]bool{},
 	}
-	for _, name := range []string{"lower", "count", "sum", "now", "coalesce", "set_config", "query_to_xml", "nextval", "pg_timezone_names"} {
+	for _, name := range []string{"lower", "count", "sum", "now", "coalesce", "set_config", "query_to_xml", "nextval", "pg_timezone_names", "generate_series", "name", "to_regclass", "jsonb_populate_record"} {
 		s.Builtin[name] = true
+	}
+	s.Builtin["newer"] = true // in no list of this program's
+	for _, name := range strings.Fields("= <> < <= > >= + - * / || ~~ ~ @>") {
+		s.BuiltinOperators[name] = true
 	}
 	table := func(schema, name string, columns ...string) *Relation {
 		r := &Relation{Name: statement.Name{Schema: schema, Name: name}, Kind: KindTable, Columns: columns}

@@ -19,6 +19,10 @@ const (
 	restShare = 10
 	// ageShare is the part of MaxAge that a rest may take all the same: there have to be polls to spare.
 	ageShare = 4
+	// askShare and askRest bound what Fresh costs: between two looks that it asks for there is thrice the time of the first, and some
+	// milliseconds even when next to nothing had to be done.
+	askShare = 3
+	askRest  = 5 * time.Millisecond
 	// An attempt that failed is repeated after firstRetry, twice as long each time up to lastRetry: twice within DefaultMaxAge at the least.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 4 * time.Second
@@ -36,12 +40,12 @@ func (c *Catalog) Run(ctx context.Context) error {
 			return nil
 		}
 		if errors.Is(err, ErrReplace) {
-			pause(ctx, firstRetry-time.Since(began), nil) // sessions that want to be replaced at once must not wear Vault out
+			pause(ctx, firstRetry-time.Since(began)) // sessions that want to be replaced at once must not wear Vault out
 			continue
 		}
 		c.fail(err)
 		failures++
-		pause(ctx, retry(failures), nil)
+		pause(ctx, retry(failures))
 	}
 	return nil
 }
@@ -87,7 +91,7 @@ func (w *watch) run(ctx context.Context, failures *int) error {
 	for {
 		began := time.Now()
 		err := w.refresh(ctx)
-		rest, poke := w.rest(time.Since(began)), w.poke
+		next := signals{rest: w.rest(time.Since(began)), poke: w.poke, asked: w.asked, askedRest: max(askRest, askShare*time.Since(began))}
 		switch {
 		case err == nil:
 			*failures = 0
@@ -96,12 +100,12 @@ func (w *watch) run(ctx context.Context, failures *int) error {
 		default: // the session is not to blame; another would cost a role and fail alike
 			w.fail(err)
 			*failures++
-			w.last, rest, poke = digest{}, retry(*failures), nil
+			w.last, next = digest{}, signals{rest: retry(*failures)}
 		}
 		if drain(w.replace) {
 			return ErrReplace
 		}
-		pause(ctx, rest, poke)
+		next.await(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -115,14 +119,16 @@ func (c *connection) recovers(ctx context.Context) bool {
 
 // refresh makes sure that the current snapshot is what the database has now.
 func (w *watch) refresh(ctx context.Context) error {
-	began, changes, now := time.Now(), w.changes.Load(), w.current.Load()
+	drain(w.asked) // before asks is read: who comes later fills it again
+	began, upTo, now := time.Now(), state{changes: w.changes.Load(), asks: w.asks.Load()}, w.current.Load()
 	if w.last.text != "" && !now.unsettled {
 		before := w.last
 		if err := w.poll(ctx); err != nil {
 			return err
 		}
 		if w.last.text == before.text {
-			w.confirm(began, changes, now)
+			upTo.confirmed = began
+			w.confirm(upTo, now)
 			return nil
 		}
 	}
@@ -137,7 +143,7 @@ func (w *watch) refresh(ctx context.Context) error {
 		return err
 	}
 	w.last, w.learned = next, nil
-	w.publish(r, changes, now)
+	w.publish(r, upTo, now)
 	return nil
 }
 
@@ -148,10 +154,10 @@ func (w *watch) poll(ctx context.Context) (err error) {
 	return err
 }
 
-// confirm notes that the snapshot was still true at that time.
-func (c *Catalog) confirm(at time.Time, changes uint64, now *state) {
+// confirm notes up to when the snapshot was still true.
+func (c *Catalog) confirm(upTo state, now *state) {
 	next := *now
-	next.confirmed, next.changes = at, changes
+	next.confirmed, next.changes, next.asks = upTo.confirmed, upTo.changes, upTo.asks
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts.Unchanged++
@@ -159,13 +165,13 @@ func (c *Catalog) confirm(at time.Time, changes uint64, now *state) {
 }
 
 // publish puts a snapshot in the place of the one before.
-func (c *Catalog) publish(r *reading, changes uint64, now *state) {
+func (c *Catalog) publish(r *reading, upTo state, now *state) {
 	r.snapshot.Generation = 1
 	if now != nil {
 		r.snapshot.Generation = now.snapshot.Generation + 1
 	}
 	next := &state{
-		snapshot: r.snapshot, definitions: r.texts, confirmed: r.snapshot.ReadAt, changes: changes, unsettled: r.locked > 0,
+		snapshot: r.snapshot, definitions: r.texts, confirmed: r.snapshot.ReadAt, changes: upTo.changes, asks: upTo.asks, unsettled: r.locked > 0,
 	}
 	opaque := 0
 	for _, view := range r.views {
@@ -229,13 +235,33 @@ func drain(from <-chan struct{}) bool {
 	}
 }
 
-// pause waits for some time, for ctx to end, or for a poke.
-func pause(ctx context.Context, wait time.Duration, poke <-chan struct{}) {
-	timer := time.NewTimer(wait)
+// pause waits for some time, or for ctx to end.
+func pause(ctx context.Context, wait time.Duration) { signals{rest: wait}.await(ctx) }
+
+// signals are what ends the rest between two looks.
+type signals struct {
+	rest, askedRest time.Duration
+	poke            <-chan struct{} // ends it at once
+	asked           <-chan struct{} // ends it after askedRest
+}
+
+func (s signals) await(ctx context.Context) {
+	timer, allowed := time.NewTimer(s.rest), time.NewTimer(s.askedRest)
 	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-poke:
-	case <-timer.C:
+	defer allowed.Stop()
+	var ask <-chan time.Time // allowed, once somebody has asked
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.poke:
+			return
+		case <-timer.C:
+			return
+		case <-ask:
+			return
+		case <-s.asked:
+			ask = allowed.C
+		}
 	}
 }

@@ -42,8 +42,8 @@ type Snapshot struct {
 	// Coercions are those between types that PostgreSQL came with: any statement may use them.
 	Coercions []Coercion
 
-	// Builtin are the names of the functions that PostgreSQL came with.
-	Builtin map[string]bool
+	// Builtin and BuiltinOperators are the names of the functions and operators that PostgreSQL came with.
+	Builtin, BuiltinOperators map[string]bool
 
 	resolved resolved
 }

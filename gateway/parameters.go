@@ -95,6 +95,9 @@ func startupParameters(s *startup, g grant, d Database, sessionID string) ([]bac
 			set[name] = p.Value
 			continue
 		}
+		if name == "search_path" && asPinned(p.Value, d.SearchPath) {
+			continue
+		}
 		check, ok := permitted[name]
 		if !ok || !check(p.Value) {
 			return nil, &sessionError{

@@ -79,8 +79,8 @@ func (j *judge) decide(ctx context.Context, p *prepared) (verdict, error) {
 
 // decideBy decides while current is the policy in use.
 func (j *judge) decideBy(ctx context.Context, current *authz.Policy, p *prepared) (verdict, error) {
-	if err := j.stillGranted(ctx); err != nil {
-		return verdict{}, err
+	if d, err := j.stillGranted(ctx); d != nil || err != nil {
+		return verdict{denial: d}, err
 	}
 	j.look(ctx)
 	defer j.lookAway()
@@ -101,29 +101,30 @@ func (j *judge) decideBy(ctx context.Context, current *authz.Policy, p *prepared
 }
 
 // stillGranted asks for the connect decision again when the policy has changed: who may no longer be here, or no longer as what it is
-// here, has nothing to be judged.
-func (j *judge) stillGranted(ctx context.Context) error {
+// here, has nothing to be judged. A policy that has no answer, as on a machine that is too busy, costs the statement and not the session:
+// the next one asks again.
+func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 	current := j.policy.Policy()
 	if current == j.granted {
-		return nil
+		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
 	d, err := j.policy.Connect(ctx, &j.connect)
 	switch {
 	case err != nil:
-		return fail(ReasonPolicyFailed, err)
+		return j.undecided(err), nil
 	case !d.Allow || d.Role != j.grant.Role || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
-		return &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n")}
+		return nil, &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n")}
 	}
 	j.granted, j.grant.BindValues = current, d.BindValues
-	return nil
+	return nil, nil
 }
 
 // decideUsed decides about one text, and then about those it uses.
 func (j *judge) decideUsed(ctx context.Context, p *prepared, depth int) (verdict, error) {
 	if p.err != nil {
-		return verdict{denial: unreadable(p.err)}, nil
+		return verdict{denial: j.unreadable(p.err)}, nil
 	}
 	if depth > maxUses {
 		return verdict{denial: &denial{sqlstate: "54001", message: "prepared statements use each other too deeply"}}, nil
@@ -263,9 +264,7 @@ func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 	j.input.Statement = sheet // the rest is the same for all the session's statements
 	d, err := j.policy.Statement(ctx, &j.input)
 	if err != nil {
-		j.logger.Error("policy could not decide", "error", err)
-		v := verdict{revision: j.policy.Policy().Revision(), reasons: []string{"policy could not decide"}}
-		v.denial = &denial{sqlstate: "58000", message: "policy could not decide about this statement", hint: "Tell the gateway's operators; nothing was executed."}
+		v := verdict{revision: j.policy.Policy().Revision(), reasons: []string{"policy could not decide"}, denial: j.undecided(err)}
 		return answer{verdict: v}
 	}
 	v := verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision, terms: termsOf(d)}
@@ -277,19 +276,6 @@ func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 	return answer{v, d.Cacheable}
 }
 
-// unreadable is the denial of a text without facts.
-func unreadable(err error) *denial {
-	var syntax *statement.SyntaxError
-	if errors.As(err, &syntax) {
-		return &denial{sqlstate: "42601", message: syntax.Message, position: syntax.Position}
-	}
-	var limit *statement.LimitError
-	if errors.As(err, &limit) {
-		return &denial{sqlstate: limit.SQLSTATE, message: limit.Message}
-	}
-	return &denial{sqlstate: "58000", message: "statement could not be analyzed", hint: "Try again; nothing was executed."}
-}
-
 // unknownName is what runs by a name that nobody has given a meaning to: nothing, unless the session observes. (A function may have
 // prepared it where the gateway does not see; then nobody knows what it runs.)
 func (j *judge) unknownName(ctx context.Context, d *denial) (*prepared, verdict, error) {
@@ -297,7 +283,11 @@ func (j *judge) unknownName(ctx context.Context, d *denial) (*prepared, verdict,
 	if j.grant.Observe {
 		v = verdict{allow: true, observed: true, reasons: []string{d.message}, revision: j.grant.Revision}
 	}
-	return &prepared{err: errUnknownName, known: &opinion{}}, v, j.stillGranted(ctx)
+	undecided, err := j.stillGranted(ctx)
+	if undecided != nil {
+		v = verdict{denial: undecided}
+	}
+	return &prepared{err: errUnknownName, known: &opinion{}}, v, err
 }
 
 var errUnknownName = errors.New("the name was given its meaning out of the gateway's sight")

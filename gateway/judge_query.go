@@ -57,17 +57,20 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 
 // functionCall is the fast path: any function by its OID, past everything that reads SQL. It is refused, unless the session observes.
 func (j *judge) functionCall(ctx context.Context, body []byte) error {
-	if err := j.stillGranted(ctx); err != nil {
+	undecided, err := j.stillGranted(ctx)
+	if err != nil {
 		return err
 	}
-	v := verdict{allow: j.grant.Observe, revision: j.grant.Revision, reasons: []string{"function calls by OID are not permitted"}}
+	v := verdict{allow: j.grant.Observe && undecided == nil, revision: j.grant.Revision, reasons: []string{"function calls by OID are not permitted"}}
 	if !v.allow {
 		v.denial = &denial{sqlstate: "42501", message: "permission denied by policy", detail: v.reasons[0]}
 	}
+	if undecided != nil {
+		v = verdict{denial: undecided}
+	}
 	v.observed = v.allow
 	p := &prepared{known: &opinion{}}
-	v, err := j.meter(p, v)
-	if err != nil {
+	if v, err = j.meter(p, v); err != nil {
 		return err
 	}
 	r, d := j.record(p, v, audit.ProtocolFunctionCall, "", "")

@@ -95,6 +95,7 @@ func (j *judge) blindfold(sheet *statement.Sheet) *denial {
 	if j.blind == nil || !namesAny(sheet) {
 		return nil
 	}
+	j.late(stageCatalog, j.blind)
 	j.logger.Error("catalog is not known; statements are denied", "database", j.input.Session.Database, "error", j.blind)
 	return &denial{
 		sqlstate: "58000", message: "the meaning of names in this statement could not be looked up",

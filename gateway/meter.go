@@ -52,6 +52,9 @@ func (s *sessionMetrics) denied(sqlstate string) { s.metrics.Denials.Inc(sqlstat
 // limited counts a limit that was reached.
 func (s *sessionMetrics) limited(l limit) { s.metrics.LimitsReached.Inc(string(l)) }
 
+// decisionLate counts a statement that was denied because something took too long.
+func (s *sessionMetrics) decisionLate(at stage) { s.metrics.DecisionsLate.Inc(string(at)) }
+
 // delayed counts a statement that had to wait for its turn.
 func (s *sessionMetrics) delayed() { s.metrics.StatementsDelayed.Inc() }
 

@@ -29,6 +29,7 @@ type Metrics struct {
 
 	Statements        Pairs                // protocol, decision
 	Denials           Counters             // sqlstate
+	DecisionsLate     Counters             // stage: parser, catalog, policy
 	LimitsReached     Counters             // limit
 	StatementsDelayed prometheus.Counter   // statements that had to wait for their turn
 	StatementDuration prometheus.Histogram // seconds from the client's message to the end of the answer
@@ -99,7 +100,8 @@ func (m *Metrics) statements(f factory) {
 	m.Statements = f.pairs("statements_total", "Statements judged.",
 		"protocol", []string{"query", "parse", "bind", "execute", "function_call"}, "decision", []string{"allow", "deny", "observe"})
 	m.Denials = f.counters("denials_total", "Statements denied, by what the client heard.", "sqlstate",
-		"25006", "42501", "42601", "0A000", "08P01", "22021", "53400", "54000", "54001", "57P03", "58000", "58030")
+		"25006", "42501", "42601", "0A000", "08P01", "22021", "53000", "53400", "54000", "54001", "57P03", "58000", "58030")
+	m.DecisionsLate = f.counters("decisions_late_total", "Statements denied because something was not done in time.", "stage", "parser", "catalog", "policy")
 	m.LimitsReached = f.counters("limits_reached_total", "Limits of the policy that were reached.", "limit",
 		"rows", "bytes", "rows_per_hour", "bytes_per_hour", "statements_per_second", "statement_timeout")
 	m.StatementsDelayed = f.counter("statements_delayed_total", "Statements that had to wait because of a limit per second.")

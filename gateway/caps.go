@@ -215,12 +215,7 @@ func (r *reporter) cutOff(run *run, l limit, d *denial) {
 	run.cut = cut
 	run.failed(audit.StatusCapped, d.sqlstate)
 	r.metrics.limited(l)
-	r.cancelHead(func(err error) {
-		if err != nil { // it would go on for as long as it likes
-			r.logger.Warn("statement that reached a limit could not be cancelled", "error", err)
-			r.end(overrun(cut))
-		}
-	})
+	r.cancelHead(overrun(cut))
 }
 
 // overrun ends the session of a statement that was complete before it could be cancelled. An ERROR would have to come with a state of

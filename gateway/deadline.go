@@ -46,7 +46,7 @@ func (d *deadline) enforce(r *relay) {
 	defer again.Stop()
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
-		_, err := r.cancelRunning(ctx)
+		_, err := r.cancelRunning(ctx, cancelInDoubt())
 		cancel()
 		if err != nil {
 			r.logger.Warn("statement whose time is up could not be cancelled", "error", err)

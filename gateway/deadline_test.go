@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/sallyport/sallyport/authz"
+	"github.com/sallyport/sallyport/gateway/backend"
 )
 
 // timedStatements makes a session in which some commands have so much time.
@@ -155,7 +156,7 @@ func TestRelayCancelledBeforeItsTime(t *testing.T) {
 	if m, err := b.client.Receive(); err != nil || word(m) != "D" {
 		t.Fatalf("got %v, %v", m, err)
 	}
-	if forwarded, err := b.relay.cancelRunning(t.Context()); !forwarded || err != nil {
+	if forwarded, err := b.relay.cancelRunning(t.Context(), cancelInDoubt()); !forwarded || err != nil {
 		t.Fatalf("%v, %v", forwarded, err)
 	}
 	m, err := b.client.Receive()
@@ -183,6 +184,49 @@ func TestRelayTimeoutThatCannotCancel(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	b.end()
+}
+
+// TestRelayCancelInDoubt: when the backend does not say that it has heard a cancel, that may still hit whatever comes next. So nothing comes,
+// whoever wanted the cancel.
+func TestRelayCancelInDoubt(t *testing.T) {
+	late := &backend.Error{Stage: backend.StageCancel, Err: context.DeadlineExceeded}
+	for name, test := range map[string]struct {
+		change func(r *relay)
+		first  string
+		cancel bool // the client's own
+		want   string
+	}{
+		"a deadline's": {timedStatements(time.Millisecond, "WAIT"), "wait", false, "FATAL 08006"},
+		"the client's": {nil, "wait", true, "FATAL 08006"},
+		"a cap's":      {capped, "endless 4", false, "D D D FATAL 53400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inCancel, release := make(chan struct{}), make(chan struct{})
+			b := start(t, func(r *relay) {
+				if test.change != nil {
+					test.change(r)
+				}
+				r.cancel = func(context.Context) error { close(inCancel); <-release; return late }
+			})
+			b.send(query(test.first))
+			if test.cancel {
+				b.waitFor("the statement to run", func(q *queue) bool { return q.count > 0 })
+				go func() { _, _ = b.relay.cancelRunning(context.Background(), cancelInDoubt()) }()
+			}
+			<-inCancel
+			b.send(query("select"))
+			close(release)
+			if got := strings.Join(b.rest(), " "); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if ran := strings.Join(b.backend.executed(), " "); strings.Contains(ran, "select") {
+				t.Errorf("the backend ran %q", ran)
+			}
+			b.cause()
+			close(b.backend.release)
+			b.backend.cancel()
+		})
+	}
 }
 
 // TestRelayTimeoutCancelsAgain: PostgreSQL ignores a cancel that comes before the statement has begun, and a function may catch it.

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"context"
+
+	"github.com/sallyport/sallyport/gateway/backend"
 )
 
 // The gateway cancels statements by itself when they reach a limit. Its cancel must hit no other: whatever the backend has been sent
@@ -9,16 +11,19 @@ import (
 // before that has come (judge.awaitBounded), and the reporter passes on nothing of what comes after the statement while a cancel is on
 // its way (reporter.awaitInterrupt).
 
-// cancelHead asks the backend to cancel the statement it is answering. then hears what became of that.
-func (r *reporter) cancelHead(then func(err error)) {
+// cancelHead asks the backend to cancel the statement it is answering. When that fails the session ends by failed: the statement would go
+// on for as long as it likes.
+func (r *reporter) cancelHead(failed *sessionError) {
 	done := make(chan struct{})
 	r.interrupt = done
 	go func() {
 		defer close(done)
 		ctx, cancel := context.WithTimeout(context.Background(), cancelTime)
 		defer cancel()
-		_, err := r.cancelRunning(ctx)
-		then(err)
+		if _, err := r.cancelRunning(ctx, failed); err != nil {
+			r.logger.Warn("statement that reached a limit could not be cancelled", "error", err)
+			r.end(failed)
+		}
 	}()
 }
 
@@ -54,6 +59,42 @@ func (j *judge) awaitBounded() error {
 	}
 	if j.queue.readySeen.Load() >= j.settles {
 		j.settles = 0
+	}
+	return nil
+}
+
+// cancelRunning asks the backend to cancel what it is doing, if it is doing anything. Until that is over the judge forwards nothing:
+// the cancel must not hit a statement that the client sends after it. The backend ends the connection of a cancel when it has sent the
+// signal. When that end does not come, the request may still arrive at any time: then nothing is forwarded any more, and the session ends
+// by inDoubt.
+func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwarded bool, err error) {
+	r.cancelMu.Lock()
+	defer r.cancelMu.Unlock()
+	r.cancelling.Store(true)
+	defer r.cancelling.Store(false)
+	if busy, _ := r.queue.busy(); !busy {
+		return false, nil
+	}
+	if err = r.cancel(ctx); stageOf(err) == backend.StageCancel {
+		r.inDoubt.Store(true)
+		r.end(inDoubt)
+	}
+	return true, err
+}
+
+// cancelInDoubt ends a session that a cancel request may still come to.
+func cancelInDoubt() *sessionError {
+	return &sessionError{reason: ReasonBackendGone, message: "the database does not say whether a cancel request has arrived"}
+}
+
+// awaitCancel waits for a cancel request that is on its way to the backend. When it is not known to have arrived the session has ended.
+func (r *relay) awaitCancel() error {
+	if r.cancelling.Load() {
+		r.cancelMu.Lock()
+		defer r.cancelMu.Unlock()
+	}
+	if r.inDoubt.Load() {
+		return errEnded
 	}
 	return nil
 }

@@ -224,13 +224,17 @@ func (j *judge) askForAnswers() error {
 
 // inject sends a message of our own behind what was accepted.
 func (j *judge) inject(message []byte) error {
-	j.awaitCancel()
+	if err := j.awaitCancel(); err != nil {
+		return err
+	}
 	return j.toBackend(j.pipe.Inject(message))
 }
 
 // flush forwards what was accepted, but not into a cancel that is meant for what runs now.
 func (j *judge) flush() error {
-	j.awaitCancel()
+	if err := j.awaitCancel(); err != nil {
+		return err
+	}
 	return j.toBackend(j.pipe.Flush())
 }
 
@@ -285,7 +289,9 @@ func (j *judge) flushed(body []byte) error {
 
 // drop leaves the message at the head out, and forwards what was accepted before it.
 func (j *judge) drop(size int) error {
-	j.awaitCancel()
+	if err := j.awaitCancel(); err != nil {
+		return err
+	}
 	return j.toBackend(j.pipe.Drop(size))
 }
 

@@ -88,6 +88,7 @@ type relay struct {
 
 	cancelMu   sync.Mutex // held while a cancel request is on its way
 	cancelling atomic.Bool
+	inDoubt    atomic.Bool // one may still come to the backend: nothing may be forwarded any more
 }
 
 // totals is what a relay moved.
@@ -250,23 +251,3 @@ func (r *relay) wakeJudge() { _ = r.client.SetReadDeadline(past) }
 // active notes that the client did something.
 func (r *relay) active() { r.lastActive.Store(time.Now().UnixNano()) }
 
-// cancelRunning asks the backend to cancel what it is doing, if it is doing anything. Until that is over the judge forwards nothing:
-// the cancel must not hit a statement that the client sends after it.
-func (r *relay) cancelRunning(ctx context.Context) (forwarded bool, err error) {
-	r.cancelMu.Lock()
-	defer r.cancelMu.Unlock()
-	r.cancelling.Store(true)
-	defer r.cancelling.Store(false)
-	if busy, _ := r.queue.busy(); !busy {
-		return false, nil
-	}
-	return true, r.cancel(ctx)
-}
-
-// awaitCancel waits for a cancel request that is on its way to the backend.
-func (r *relay) awaitCancel() {
-	if r.cancelling.Load() {
-		r.cancelMu.Lock()
-		defer r.cancelMu.Unlock()
-	}
-}

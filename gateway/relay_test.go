@@ -442,7 +442,7 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 		t.Fatalf("got %v, %v", m, err)
 	}
 	cancelled := make(chan bool, 1)
-	go func() { forwarded, _ := b.relay.cancelRunning(context.Background()); cancelled <- forwarded }()
+	go func() { forwarded, _ := b.relay.cancelRunning(context.Background(), cancelInDoubt()); cancelled <- forwarded }()
 	<-inCancel
 	b.send(&pgproto3.CopyDone{})
 	select {
@@ -460,7 +460,7 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 	if got, want := strings.Join(b.receive(1), " "), "COPY 1 ZI"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if forwarded, _ := b.relay.cancelRunning(context.Background()); forwarded {
+	if forwarded, _ := b.relay.cancelRunning(context.Background(), cancelInDoubt()); forwarded {
 		t.Error("a cancel was forwarded to an idle backend")
 	}
 	b.end()

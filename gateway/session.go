@@ -187,7 +187,7 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 // cancelRunning cancels what the session's backend is doing.
 func (s *session) cancelRunning(ctx context.Context) (forwarded bool, err error) {
 	if r := s.live.Load(); r != nil {
-		return r.cancelRunning(ctx)
+		return r.cancelRunning(ctx, cancelInDoubt())
 	}
 	return false, nil
 }

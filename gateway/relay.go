@@ -250,4 +250,3 @@ func (r *relay) wakeJudge() { _ = r.client.SetReadDeadline(past) }
 
 // active notes that the client did something.
 func (r *relay) active() { r.lastActive.Store(time.Now().UnixNano()) }
-

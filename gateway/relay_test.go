@@ -442,7 +442,10 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 		t.Fatalf("got %v, %v", m, err)
 	}
 	cancelled := make(chan bool, 1)
-	go func() { forwarded, _ := b.relay.cancelRunning(context.Background(), cancelInDoubt()); cancelled <- forwarded }()
+	go func() {
+		forwarded, _ := b.relay.cancelRunning(context.Background(), cancelInDoubt())
+		cancelled <- forwarded
+	}()
 	<-inCancel
 	b.send(&pgproto3.CopyDone{})
 	select {

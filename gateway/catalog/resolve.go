@@ -14,6 +14,10 @@ const (
 	// maxResolved bounds what the names of one statement may stand for. Beyond it the facts are incomplete: a decision would look at
 	// thousands of relations, and the client waits for it.
 	maxResolved = 2000
+	// maxNames bounds the names in the facts of a text: columns, what relations are reached through, and above all partitions, which come again
+	// with each relation that has them. Policy looks at each, which takes the default policy some microseconds: a table of 10,000 partitions and
+	// a view of it are within the bound and take a good part of the time that a decision has.
+	maxNames = 20_000
 	// maxThrough bounds how many views may stand behind each other. PostgreSQL's own limit is its stack.
 	maxThrough = 32
 )
@@ -36,8 +40,9 @@ func (s *Snapshot) resolve(sheet *statement.Sheet, path []string) *statement.She
 	out := *sheet
 	out.Resolved = true
 	out.Statements = make([]statement.Statement, len(sheet.Statements))
+	names := maxNames
 	for i := range sheet.Statements {
-		r := &resolver{snapshot: s, path: path}
+		r := &resolver{snapshot: s, path: path, left: &names}
 		out.Statements[i] = r.statement(&sheet.Statements[i])
 		if r.tooMuch && out.Complete {
 			out.Complete = false
@@ -61,6 +66,7 @@ type resolver struct {
 	opaque    []string
 	unknown   []statement.Name
 	tooMuch   bool
+	left      *int // of maxNames, for all statements of the text
 
 	inside         []*Function // whose coercions are being added
 	written, built bool        // which coercions there may be: see Coercion
@@ -325,7 +331,7 @@ func (r *resolver) add(fact statement.Relation) {
 	key := relationKey(&fact)
 	at, ok := r.known[key]
 	if !ok {
-		if len(r.relations) >= maxResolved {
+		if len(r.relations) >= maxResolved || !r.spend(1+len(fact.Columns)+len(fact.Through)+len(fact.Ancestors)+len(fact.Descendants)) {
 			r.tooMuch = true
 			return
 		}
@@ -337,6 +343,12 @@ func (r *resolver) add(fact statement.Relation) {
 	old.Access, old.Columns, old.Written = union(old.Access, fact.Access), union(old.Columns, fact.Columns), union(old.Written, fact.Written)
 	old.AllUnsure = old.AllUnsure || fact.AllUnsure
 	old.Temporary = old.Temporary || fact.Temporary
+}
+
+// spend takes names off what is left. It says whether there were so many.
+func (r *resolver) spend(names int) bool {
+	*r.left -= names
+	return *r.left >= 0
 }
 
 func relationKey(fact *statement.Relation) string {

@@ -210,9 +210,11 @@ func (r *resolver) addCall(f *Function, constants []string, through []statement.
 
 func (r *resolver) addFunction(fact statement.Function) {
 	key := functionKey(&fact)
-	if len(r.functions) >= maxResolved {
+	switch {
+	case r.called[key]:
+	case len(r.functions) >= maxResolved || !r.spend(1+len(fact.Through)):
 		r.tooMuch = true
-	} else if !r.called[key] {
+	default:
 		r.called[key] = true
 		r.functions = append(r.functions, fact)
 	}

@@ -185,6 +185,48 @@ func TestResolveSharesNames(t *testing.T) {
 	}
 }
 
+// TestResolveBounded: what a text comes to mean is bounded, however many partitions stand behind each of its names.
+func TestResolveBounded(t *testing.T) {
+	pool := startPool(t)
+	snapshot := database(t, pool)
+	payments := snapshot.Relations[statement.Name{Schema: "app", Name: "payments"}]
+	for i := range 5000 {
+		part := &Relation{Name: statement.Name{Schema: "app", Name: fmt.Sprintf("part_%d", i)}, Kind: KindTable, Ancestors: []*Relation{payments}}
+		snapshot.Relations[part.Name] = part
+		payments.Descendants = append(payments.Descendants, part)
+	}
+	view := func(i int) string { return fmt.Sprintf("paid_%d", i) }
+	for i := range 100 {
+		name := statement.Name{Schema: "app", Name: view(i)}
+		snapshot.Relations[name] = &Relation{Name: name, Kind: KindView, Columns: []string{"id"}, Definition: analyzed(t, pool, "SELECT id FROM app.payments")}
+	}
+	several := func(between string, n int) string {
+		text := "SELECT id FROM payments"
+		for i := range n {
+			text += fmt.Sprintf(between, view(i))
+		}
+		return text
+	}
+	for text, complete := range map[string]bool{
+		"SELECT id FROM payments":               true,
+		several("; SELECT id FROM %s", 2):       true,
+		several(" UNION SELECT id FROM %s", 2):  true,
+		several(" UNION SELECT id FROM %s", 99): false,
+		several("; SELECT id FROM %s", 99):      false,
+	} {
+		sheet := snapshot.Resolve(analyzed(t, pool, text), []string{"app"})
+		names := 0
+		for _, s := range sheet.Statements {
+			for _, r := range s.Relations {
+				names += 1 + len(r.Columns) + len(r.Through) + len(r.Ancestors) + len(r.Descendants)
+			}
+		}
+		if sheet.Complete != complete || names > maxNames {
+			t.Errorf("%.60s: complete %t with %d names", text, sheet.Complete, names)
+		}
+	}
+}
+
 // TestResolveTooMuch: views upon views that double at each step end as facts that are incomplete.
 func TestResolveTooMuch(t *testing.T) {
 	pool := startPool(t)

@@ -29,7 +29,7 @@ statement(user, facts) := {
 			{
 				"command": "SELECT", "class": "query", "commands": [object.get(facts, "command", "SELECT")],
 				"relations": [], "functions": [], "attributes": [], "operators": [], "types": [], "settings": [], "channels": [], "roles": [],
-				"unfiltered": [], "opaque": [],
+				"unfiltered": [], "opaque": [], "unknown": [],
 			},
 			facts,
 		)],

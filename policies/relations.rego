@@ -46,7 +46,8 @@ way(fact) := sprintf(", by way of %s,", [concat(", ", [names.written(view) | som
 	count(fact.through) > 0
 } else := ""
 
-# A partition, or what inherits, is a part of its parent: who may not have the parent may have the part only if it is granted by name.
+# A partition, or what inherits, is a part of its parent: who may not have the parent may have the part only if it is granted by name. A
+# literal ('part'::regclass) comes into this reason only if it is the name of such a table, which the catalogs show to all.
 reasons contains sprintf("table %s, which %s is part of, is not granted to %s", [names.written(ancestor), names.written(relation), input.identity.user]) if {
 	relation := input.statement.statements[_].relations[_]
 	some ancestor in relation.ancestors

@@ -41,4 +41,24 @@ found contains terms if {
 	terms := object.get(said[schema], relation.name, object.get(said[schema], "*", {}))
 }
 
+# A partition, or what inherits, keeps to what its parent does, unless something is said about it by its own name.
+found contains terms if {
+	count(said) > 0
+	some statement in input.statement.statements
+	some relation in statement.relations
+	some ancestor in relation.ancestors
+	not said[relation.schema][relation.name]
+	terms := object.get(said[ancestor.schema], ancestor.name, object.get(said[ancestor.schema], "*", {}))
+}
+
+# And who reads the parent reads its parts.
+found contains terms if {
+	some schema, named in said
+	some name, terms in named
+	name != "*"
+	some statement in input.statement.statements
+	some relation in statement.relations
+	{"schema": schema, "name": name} in relation.descendants
+}
+
 said := {schema: grants.terms | some schema, grants in access.database.schemas}

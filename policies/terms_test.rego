@@ -27,6 +27,32 @@ test_warnings if {
 	both == {"warn": {"personal data", "old data"}}
 }
 
+# payments_2025 is a partition of payments.
+family := {
+	"payments": {"descendants": [{"schema": "app", "name": "payments_2025"}]},
+	"payments_2025": {"ancestors": [{"schema": "app", "name": "payments"}]},
+}
+
+obliged(name, said) := limits if {
+	facts := {"relations": [object.union(inputs.relation("app", name, ["select"]), family[name])]}
+	limits := terms.obligations with input as inputs.statement("analyst@example.com", facts) with data.access as access(said)
+}
+
+test_part_keeps_to_its_parent if {
+	obliged("payments_2025", {"payments": {"max_rows": 100}}) == {"max_rows": 100}
+	obliged("payments_2025", {"payments": {"max_rows": 100}, "*": {"max_rows": 1000}}) == {"max_rows": 100}
+}
+
+test_part_by_its_own_name if {
+	obliged("payments_2025", {"payments": {"max_rows": 100}, "payments_2025": {"max_rows": 500}}) == {"max_rows": 500}
+}
+
+test_parent_keeps_to_its_parts if {
+	obliged("payments", {"payments_2025": {"max_rows": 100}}) == {"max_rows": 100}
+	obliged("payments", {"payments": {"max_rows": 500}, "payments_2025": {"max_rows": 100}}) == {"max_rows": 100}
+	obliged("payments", {"payments": {"max_rows": 500}, "payments_2024": {"max_rows": 100}}) == {"max_rows": 500}
+}
+
 test_everything_else if {
 	said := {"customers": {"max_rows": 100}, "*": {"max_rows": 1000}}
 	other := terms.obligations with input as inputs.statement("analyst@example.com", reading(["orders"])) with data.access as access(said)

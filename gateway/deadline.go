@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -8,7 +9,9 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit"
 )
 
-// deadline cancels a statement that takes longer than its decision allows. The judge starts it, the reporter stops it. Its cancel must
+// deadline cancels a statement that takes longer than its decision allows. The judge starts it, the reporter stops it. It counts the time of a
+// Bind, which plans and so runs functions, and that of the Execute that shares its event, but not what the client takes between the two. Its
+// cancel must
 // hit nothing else, so such a statement runs alone: it is forwarded when everything before it is answered (judge.alone), and nothing
 // is forwarded behind it before it is answered itself (judge.awaitTimed).
 type deadline struct {
@@ -18,6 +21,8 @@ type deadline struct {
 	over  bool
 	up    bool // the time was up before it was over
 	timer *time.Timer
+	began time.Time     // when it was started last
+	left  time.Duration // of after, once it was paused; 0: it was not
 	ended chan struct{} // closed when the statement is over
 	fired chan struct{} // closed when the last cancel has been delivered
 }
@@ -26,22 +31,23 @@ type deadline struct {
 // statement, and a function may catch one.
 const cancelAgain = 500 * time.Millisecond
 
-// start begins to count, unless the statement is over already.
+// start begins to count, or goes on after a pause, unless the statement is over already.
 func (d *deadline) start(r *relay) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.over {
 		return
 	}
-	d.ended, d.fired = make(chan struct{}), make(chan struct{})
-	d.timer = time.AfterFunc(d.after, func() {
-		defer close(d.fired)
-		d.enforce(r)
+	d.began, d.ended, d.fired = time.Now(), make(chan struct{}), make(chan struct{})
+	ended, fired := d.ended, d.fired
+	d.timer = time.AfterFunc(cmp.Or(d.left, d.after), func() {
+		defer close(fired)
+		d.enforce(r, ended)
 	})
 }
 
 // enforce cancels the statement until it is over.
-func (d *deadline) enforce(r *relay) {
+func (d *deadline) enforce(r *relay, ended <-chan struct{}) {
 	again := time.NewTicker(cancelAgain)
 	defer again.Stop()
 	for {
@@ -52,11 +58,31 @@ func (d *deadline) enforce(r *relay) {
 			r.logger.Warn("statement whose time is up could not be cancelled", "error", err)
 		}
 		select {
-		case <-d.ended:
+		case <-ended:
 			return
 		case <-again.C:
 		}
 	}
+}
+
+// pause ends the counting until the next start: the statement is planned, and not run yet. When the time was up it waits until the cancel has
+// been delivered, and nothing is left.
+func (d *deadline) pause() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over || d.timer == nil {
+		return
+	}
+	if !d.timer.Stop() {
+		close(d.ended)
+		<-d.fired
+		d.up = true
+	}
+	d.left = max(cmp.Or(d.left, d.after)-time.Since(d.began), 1)
+	d.timer = nil
 }
 
 // stop ends the counting. When the time was up it waits until the cancel has been delivered, and says so.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -92,6 +93,48 @@ func TestRelayInTime(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { tt.checkWith(t, timedStatements(time.Hour, "SELECT", "COPYIN")) })
 	}
+}
+
+// TestRelayTimesOutWhilePlanned: planning runs functions, and what is bound is planned.
+func TestRelayTimesOutWhilePlanned(t *testing.T) {
+	(&exchange{
+		send: []pgproto3.FrontendMessage{
+			parse("", "update"), bind("", ""), execute(""), parse("", "planless"), bind("", ""), execute(""), syncMessage, query("select"),
+		},
+		ready: 2, want: "1 2 D UPDATE 1 1 E57014 ZI D SELECT 1 ZI", ran: "update select",
+		trail: []string{
+			"bind update = allow → completed", "bind planless = allow → cancelled 57014", "query select = allow → completed",
+		},
+	}).checkWith(t, timedStatements(20*time.Millisecond, "PLANLESS"))
+}
+
+// TestRelayPlanningTakesTime: what was spent on the plan is not there to run it.
+func TestRelayPlanningTakesTime(t *testing.T) {
+	d := &deadline{after: time.Hour}
+	r := &relay{queue: newQueue()}
+	synctest.Test(t, func(t *testing.T) {
+		d.start(r)
+		time.Sleep(20 * time.Minute)
+		d.pause()
+		time.Sleep(20 * time.Minute)
+		if d.start(r); d.left != 40*time.Minute {
+			t.Errorf("%s are left", d.left)
+		}
+		if d.stop() {
+			t.Error("its time was up")
+		}
+	})
+}
+
+// TestRelayPlannedInTime: it is not cancelled afterwards.
+func TestRelayPlannedInTime(t *testing.T) {
+	b := start(t, timedStatements(time.Hour, "SLOWPLAN"))
+	b.send(parse("", "slowplan"), bind("", ""), execute(""), execute(""), syncMessage)
+	close(b.backend.release)
+	if got, want := strings.Join(b.receive(1), " "), "1 2 D SLOWPLAN 1 D SLOWPLAN 1 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.end()
 }
 
 func TestRelayTimeoutSaysWhy(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // fakeBackend answers like PostgreSQL as far as the order of answers, errors, skipping, copying and names go. What a text does is
 // told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself when it is released,
 // "wait" takes until it is, "rows N" and "copyout N" return so many rows, "endless N" and "copyendless N" the same and then go on until
-// they are cancelled, "faulty N" fails after so many, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
+// they are cancelled, "planless" does so when it is bound, "slowplan" takes as long as "wait" then, "faulty N" fails after so many, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
 // NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
 	socket net.Conn
@@ -97,6 +97,14 @@ func (f *fakeBackend) answer(m pgproto3.FrontendMessage) {
 		if !ok {
 			f.fail("26000", "prepared statement does not exist")
 			return
+		}
+		switch text {
+		case "planless":
+			<-f.cancelled
+			f.fail("57014", "canceling statement due to user request")
+			return
+		case "slowplan":
+			<-f.release
 		}
 		f.portals[cutName(m.DestinationPortal)] = text
 		delete(f.returned, cutName(m.DestinationPortal))

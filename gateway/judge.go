@@ -326,7 +326,7 @@ func (j *judge) close(body []byte) error {
 
 // forwardNaming forwards a message that changes names.
 func (j *judge) forwardNaming(e entry, body []byte) error {
-	_, skipped, err := j.forward(e, body)
+	pushed, skipped, err := j.forward(e, body)
 	if err != nil || skipped {
 		return err
 	}
@@ -334,7 +334,7 @@ func (j *judge) forwardNaming(e entry, body []byte) error {
 	if e.kind == wire.Bind {
 		j.names.pendingRuns[e.ops[0].name] = e.run
 	}
-	return nil
+	return j.startDeadline(pushed)
 }
 
 // malformed is the denial of a message whose body is not what its type prescribes. PostgreSQL says the same.

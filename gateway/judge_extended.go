@@ -67,6 +67,9 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if err := j.shareExecuted(r, ops[0].portal); err != nil {
 		return err
 	}
+	if err := j.alone(r); err != nil {
+		return err
+	}
 	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: ops, notices: v.terms.notices}, body)
 }
 

@@ -257,6 +257,9 @@ func (r *reporter) complete(t wire.Type, body []byte) error {
 		return err
 	}
 	r.names.commit(r.head.ops)
+	if r.head.run != nil {
+		r.head.run.deadline.pause()
+	}
 	r.pop()
 	r.pipe.Accept(len(body))
 	return nil

@@ -47,7 +47,7 @@ func (s *session) authenticatePassThrough(ctx context.Context, a *admitted, clai
 		return proof{}, err
 	}
 	defer clear(p.secret)
-	leave, err := s.server.unproven.enter(ctx)
+	leave, err := s.server.unproven.enter(ctx, networkOf(addressOf(s.client)))
 	if err != nil {
 		return proof{}, err
 	}

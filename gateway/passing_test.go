@@ -143,7 +143,7 @@ func TestPassThroughQuits(t *testing.T) {
 					l.next()
 				}
 				_ = l.conn.Close()
-				p.waitFor("the session's end", func() bool { return len(p.server.unproven.places) == 0 && p.strangers() == 0 })
+				p.waitFor("the session's end", func() bool { return p.server.unproven.taken() == 0 && p.strangers() == 0 })
 				p.waitFor("the backend session's end", func() bool { return p.postgres.open.Load() == 0 })
 				if got := p.ended(); got != "client_gone <nil>" {
 					t.Errorf("ended by %s", got)

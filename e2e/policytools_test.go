@@ -91,6 +91,75 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// TestExplainByCatalog: what a view shows decides, as in a gateway, and the answer says by what names were looked up. The session for that
+// leaves no role behind.
+func TestExplainByCatalog(t *testing.T) {
+	everywhere(t, "SET ROLE app_owner; CREATE VIEW app.explained AS SELECT value FROM app.secrets")
+	t.Cleanup(func() { everywhere(t, "DROP VIEW app.explained") })
+	before := catalogSessions(t, stack.App)
+	explain := func(args ...string) (string, int) {
+		t.Helper()
+		args = append([]string{"policy", "explain", "--config", shared.gateway.Config, "--as", stack.Analyst, "--method", "oidc", "--database", stack.App}, args...)
+		return sallyport(t, append(args, "SELECT value FROM explained")...)
+	}
+	out, status := explain()
+	if status != 1 || !strings.Contains(out, "names: looked up in the catalog of database app (PostgreSQL 1") ||
+		!strings.Contains(out, "relation: app.secrets select (value), by way of app.explained\n") ||
+		!strings.Contains(out, "table app.secrets, by way of app.explained, is not granted to "+stack.Analyst) {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	if out, status := explain("--json"); status != 1 || !strings.Contains(out, `"resolved": true`) || !strings.Contains(out, `"read_at": "20`) {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	if out, status := explain("--catalog=false"); status != 0 || !strings.Contains(out, "names: as written, no catalog was asked\n") {
+		t.Errorf("without the catalog: status %d:\n%s", status, out)
+	}
+	if after := catalogSessions(t, stack.App, before...); len(after) > 0 {
+		t.Errorf("sessions are left: %+v", after)
+	}
+	var roles int
+	if err := superuser(t, stack.App).QueryRow(t.Context(), `SELECT count(*) FROM pg_roles r JOIN pg_auth_members m ON m.member = r.oid
+		JOIN pg_roles g ON g.oid = m.roleid WHERE g.rolname = 'app_catalog' AND NOT EXISTS (SELECT FROM pg_stat_activity a WHERE a.usename = r.rolname)`).Scan(&roles); err != nil {
+		t.Fatal(err)
+	}
+	if roles > 0 {
+		t.Errorf("%d roles are left", roles)
+	}
+}
+
+// TestReplayByCatalog: what names mean now decides, and a difference that comes of another meaning says so.
+func TestReplayByCatalog(t *testing.T) {
+	const public, secret = "CREATE OR REPLACE VIEW app.replayed AS SELECT product AS value FROM app.orders", "CREATE OR REPLACE VIEW app.replayed AS SELECT value FROM app.secrets"
+	everywhere(t, "SET ROLE app_owner; "+public)
+	t.Cleanup(func() { everywhere(t, "DROP VIEW app.replayed") })
+	g := ownGateway(t, nil)
+	analyst := login{gateway: g, account: stack.Analyst, application: "meant"}.connect(t)
+	execute(t, analyst, "SELECT value FROM replayed LIMIT 1")
+	if err := analyst.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	allEnded(t, g, "meant", 1)
+	replay := func(args ...string) string {
+		t.Helper()
+		out, status := sallyport(t, append([]string{"policy", "replay", "--config", g.Config, "--audit", g.Audit}, args...)...)
+		if status != 0 {
+			t.Fatalf("status %d:\n%s", status, out)
+		}
+		return out
+	}
+	if out := replay(); !strings.Contains(out, " same, 0 newly allowed, 0 newly denied\n") || !strings.Contains(out, "judged by what their names mean now; 0 of them meant something else then\n") {
+		t.Errorf("nothing has changed:\n%s", out)
+	}
+	everywhere(t, "SET ROLE app_owner; "+secret)
+	out := replay()
+	if !strings.Contains(out, ", 0 newly allowed, 1 newly denied\n") || !strings.Contains(out, "  names: as they are meant now, which is not what they meant then\n") {
+		t.Errorf("the view shows secrets now:\n%s", out)
+	}
+	if out := replay("--catalog=false"); !strings.Contains(out, ", 0 newly denied\n") || !strings.Contains(out, "judged by what their names mean, and are now by the names alone\n") {
+		t.Errorf("by the names alone:\n%s", out)
+	}
+}
+
 // TestShadow: a second policy is compared while it changes, and clients
 // hear nothing of it.
 func TestShadow(t *testing.T) {

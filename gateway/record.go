@@ -127,6 +127,12 @@ func (j *judge) recordUsed(v verdict) error {
 	return nil
 }
 
+// Relations are those of a sheet as the audit log lists them, for those who compare with it.
+func Relations(sheet *statement.Sheet) []string {
+	_, relations := summarize(sheet)
+	return relations
+}
+
 // summarize gives the audit event's view of a sheet.
 func summarize(sheet *statement.Sheet) (commands, relations []string) {
 	for i := range sheet.Statements {

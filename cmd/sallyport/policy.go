@@ -25,7 +25,8 @@ const policyUsage = `usage: sallyport policy <command> [flags]
 sallyport policy <command> -h prints the flags of a command.
 `
 
-// policy serves the people who write policies. None of its commands touches what a running gateway uses.
+// policy serves the people who write policies. None of its commands touches what a running gateway uses; explain and replay read catalogs
+// over sessions of their own.
 func policy(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, policyUsage)

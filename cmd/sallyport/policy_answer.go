@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -14,8 +15,23 @@ type answer struct {
 	Revision   string           `json:"policy_revision"`
 	Connect    connectAnswer    `json:"connect"`
 	Facts      *statement.Sheet `json:"facts,omitempty"`
+	Catalog    *catalogAnswer   `json:"catalog,omitempty"`    // by which the facts' names were looked up; none: they are as written
 	Unreadable *unreadable      `json:"unreadable,omitempty"` // instead of facts: denied whatever the policy is
 	Statement  *statementAnswer `json:"statement,omitempty"`  // none without facts, or without a connection
+}
+
+type catalogAnswer struct {
+	Database      string    `json:"database"`
+	ReadAt        time.Time `json:"read_at"`
+	ServerVersion int       `json:"server_version_num"`
+}
+
+// line says by what the names of the facts were looked up.
+func (c *catalogAnswer) line() string {
+	if c == nil {
+		return "names: as written, no catalog was asked\n"
+	}
+	return fmt.Sprintf("names: looked up in the catalog of database %s (PostgreSQL %d), read at %s\n", c.Database, c.ServerVersion/10000, c.ReadAt.Format(time.RFC3339))
 }
 
 type connectAnswer struct {
@@ -59,6 +75,7 @@ func (a *answer) print(out io.Writer) error {
 	terms += flagged(a.Connect.Observe, ", observe") + flagged(a.Connect.ReadOnly, ", read_only")
 	a.Connect.print(&w, "connect", terms)
 	if a.Facts != nil {
+		w.WriteString(a.Catalog.line())
 		printFacts(&w, a.Facts)
 	}
 	switch {

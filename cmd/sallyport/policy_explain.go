@@ -33,6 +33,7 @@ type question struct {
 	text         string
 	searchPath   string
 	searchPathOK bool // it was given
+	catalog      bool // the database's catalog is asked, if the configuration has one
 }
 
 // policyExplain says what a policy decides about a text, and why. Its exit status is the decision.
@@ -68,7 +69,7 @@ func parseQuestion(args []string, stdin io.Reader, stderr io.Writer) (q *questio
 	q = &question{identity: authz.Identity{Groups: []string{}}, session: authz.Session{ID: "explain"}}
 	flags := flag.NewFlagSet("policy explain", flag.ContinueOnError)
 	flags.StringVar(&q.source.directory, "policy", "", "the policy's `directory`")
-	flags.StringVar(&q.source.file, "config", "", "the configuration `file` that names the policy, and the database's search_path (default, without --policy: "+defaultConfig+")")
+	flags.StringVar(&q.source.file, "config", "", "the configuration `file` that names the policy, and the database's search_path and catalog (default, without --policy: "+defaultConfig+")")
 	flags.StringVar(&q.identity.User, "as", "", "the `user` who asks")
 	flags.Func("group", "a `group` of the user; may be repeated", func(group string) error {
 		q.identity.Groups = append(q.identity.Groups, group)
@@ -80,6 +81,7 @@ func parseQuestion(args []string, stdin io.Reader, stderr io.Writer) (q *questio
 	flags.StringVar(&q.session.ClientAddress, "address", "127.0.0.1", "the client's address")
 	flags.StringVar(&q.session.Application, "application", "", "the client's application_name")
 	flags.StringVar(&q.searchPath, "search-path", "", "`schemas` of the session's search_path, comma-separated (default: the configuration's)")
+	flags.BoolVar(&q.catalog, "catalog", true, "look names up in the database's catalog, if the configuration has one; needs Vault and the database")
 	flags.BoolVar(&q.observe, "observe", false, "as in a session that observes, whatever the connect decision says")
 	flags.BoolVar(&q.asJSON, "json", false, "print JSON")
 	given, status, ok := parseAround(flags, args, stderr)
@@ -147,7 +149,7 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	a.Connect = connectAnswer{verdictOf(connect.Allow, why), connect.Role, connect.Observe, connect.ReadOnly}
-	if err := a.read(ctx, q); err != nil || a.Facts == nil || !connect.Allow {
+	if err := a.read(ctx, q, schemas); err != nil || a.Facts == nil || !connect.Allow {
 		return a, err
 	}
 	session := q.session
@@ -183,8 +185,8 @@ func (q *question) schemas() ([]string, error) {
 	return append(schemas, "pg_temp"), nil
 }
 
-// read gets the facts of the text by a worker process, or why there are none.
-func (a *answer) read(ctx context.Context, q *question) error {
+// read gets the facts of the text by a worker process, or why there are none, and what its names mean from the catalog.
+func (a *answer) read(ctx context.Context, q *question, schemas []string) error {
 	pool, stop, err := startPool(ctx, q.source)
 	if err != nil {
 		return err
@@ -198,9 +200,22 @@ func (a *answer) read(ctx context.Context, q *question) error {
 		a.Unreadable = &unreadable{"42601", syntax.Message, syntax.Position}
 	case errors.As(err, &limit):
 		a.Unreadable = &unreadable{limit.SQLSTATE, limit.Message, 0}
-	default:
+	case err != nil:
+		return err
+	case q.catalog:
+		return a.resolve(ctx, q, pool, schemas)
+	}
+	return nil
+}
+
+func (a *answer) resolve(ctx context.Context, q *question, pool *statement.Pool, schemas []string) error {
+	catalogs := newDatabaseCatalogs(q.source.config, pool.Analyze)
+	snapshot, err := catalogs.snapshot(ctx, q.session.Database)
+	if err := errors.Join(err, catalogs.close()); err != nil || snapshot == nil {
 		return err
 	}
+	a.Facts = snapshot.Resolve(a.Facts, schemas)
+	a.Catalog = &catalogAnswer{Database: q.session.Database, ReadAt: snapshot.ReadAt.UTC(), ServerVersion: snapshot.Version}
 	return nil
 }
 

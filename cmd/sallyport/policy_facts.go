@@ -39,7 +39,7 @@ func factsOf(s *statement.Statement) []fact {
 		facts = append(facts, fact{"relation", describeRelation(r)})
 	}
 	facts = append(facts,
-		fact{"functions", list(s.Functions, func(f statement.Function) string { return qualified(f.Schema, f.Name) })},
+		fact{"functions", list(s.Functions, describeFunction)},
 		fact{"attributes", strings.Join(s.Attributes, ", ")},
 		fact{"operators", list(s.Operators, func(o statement.Object) string { return qualified(o.Schema, o.Name) })},
 		fact{"types", list(s.Types, func(o statement.Object) string { return qualified(o.Schema, o.Name) })},
@@ -48,6 +48,7 @@ func factsOf(s *statement.Statement) []fact {
 		fact{"roles", strings.Join(s.Roles, ", ")},
 		fact{"without a WHERE", list(s.Unfiltered, nameOf)},
 		fact{"opaque", strings.Join(s.Opaque, ", ")},
+		fact{"unknown to the catalog", list(s.Unknown, nameOf)},
 	)
 	if s.Copy != nil {
 		facts = append(facts, fact{"copy", s.Copy.Direction + " " + s.Copy.Endpoint})
@@ -69,7 +70,21 @@ func describeRelation(r statement.Relation) string {
 	if len(r.Written) > 0 {
 		text += ", writes (" + strings.Join(r.Written, ", ") + ")"
 	}
+	if r.Kind != "" && r.Kind != "table" {
+		text += ", " + r.Kind
+	}
+	if len(r.Through) > 0 {
+		text += ", by way of " + list(r.Through, nameOf)
+	}
 	return text + flagged(r.AllUnsure, ", perhaps any column") + flagged(r.Temporary, ", temporary")
+}
+
+func describeFunction(f statement.Function) string {
+	text := qualified(f.Schema, f.Name)
+	if len(f.Through) > 0 {
+		text += " by way of " + list(f.Through, nameOf)
+	}
+	return text
 }
 
 func describeSetting(s statement.Setting) string {

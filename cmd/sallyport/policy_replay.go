@@ -28,6 +28,9 @@ type replayCommand struct {
 	logs   []string
 	asJSON bool
 	stdin  io.Reader
+
+	catalog  bool // names are looked up in the catalogs of the configuration's databases
+	catalogs *databaseCatalogs
 }
 
 // policyReplay decides what an audit log holds again, and says what would have been otherwise.
@@ -35,11 +38,12 @@ func policyReplay(ctx context.Context, args []string, stdin io.Reader, stdout, s
 	c := &replayCommand{stdin: stdin}
 	flags := flag.NewFlagSet("policy replay", flag.ContinueOnError)
 	flags.StringVar(&c.source.directory, "policy", "", "the `directory` of the policy to decide by")
-	flags.StringVar(&c.source.file, "config", "", "the configuration `file`: its policy, if there is no --policy; its search_paths, for logs that do not say them")
+	flags.StringVar(&c.source.file, "config", "", "the configuration `file`: its policy, if there is no --policy; its databases' catalogs; its search_paths, for logs that do not say them")
 	flags.Func("audit", "an audit log `file`, - for standard input; may be repeated, the oldest first, and further files may follow", func(name string) error {
 		c.logs = append(c.logs, name)
 		return nil
 	})
+	flags.BoolVar(&c.catalog, "catalog", true, "look names up, as they are meant now, in the catalogs of the configuration's databases that have one; needs Vault and the databases")
 	flags.BoolVar(&c.asJSON, "json", false, "print a line of JSON for each difference, and a last one with the counts")
 	more, status, ok := parseAround(flags, args, stderr)
 	if !ok {
@@ -52,7 +56,7 @@ func policyReplay(ctx context.Context, args []string, stdin io.Reader, stdout, s
 	case c.source.directory == "" && c.source.file == "":
 		return misused(flags, stderr, "give the policy to decide by: --policy or --config")
 	}
-	if err := c.run(ctx, stdout); err != nil {
+	if err := errors.Join(c.run(ctx, stdout), c.catalogs.close()); err != nil {
 		fmt.Fprintln(stderr, err)
 		return exitFailure
 	}
@@ -78,9 +82,14 @@ func (c *replayCommand) run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	defer printer.close()
-	r := replay.New(replay.Config{
-		Policy: engine, Analyzer: pool, Judged: gateway.AsJudged, SearchPath: c.searchPath(), Report: printer.difference,
-	})
+	settings := replay.Config{
+		Policy: engine, Analyzer: pool, Judged: gateway.AsJudged, Relations: gateway.Relations, SearchPath: c.searchPath(), Report: printer.difference,
+	}
+	if c.catalog && c.source.config != nil {
+		c.catalogs = newDatabaseCatalogs(c.source.config, pool.Analyze)
+		settings.Resolve = c.catalogs.resolve
+	}
+	r := replay.New(settings)
 	for _, name := range c.logs {
 		if err := c.read(ctx, r, name); err != nil {
 			return err
@@ -152,9 +161,24 @@ func (p *printer) difference(d *replay.Difference) error {
 	if d.Text != "" {
 		text = "\n  " + shown(d.Text)
 	}
-	_, err := fmt.Fprintf(p.spool, "\n%s %s: %s %s, %s, database %s%s\n  was: %s\n  now: %s\n", d.Time.UTC().Format(time.RFC3339),
-		strings.ReplaceAll(string(d.Change), "_", " "), d.Kind, shown(d.ID), shown(d.User), shown(d.Database), text, described(d.Old), described(d.New))
+	_, err := fmt.Fprintf(p.spool, "\n%s %s: %s %s, %s, database %s%s\n  was: %s\n  now: %s\n%s", d.Time.UTC().Format(time.RFC3339),
+		strings.ReplaceAll(string(d.Change), "_", " "), d.Kind, shown(d.ID), shown(d.User), shown(d.Database), text, described(d.Old), described(d.New), meaning(d))
 	return err
+}
+
+// meaning says what the names of a statement were taken for, then and now.
+func meaning(d *replay.Difference) string {
+	switch {
+	case d.OtherMeaning:
+		return "  names: as they are meant now, which is not what they meant then\n"
+	case d.New.Resolved && d.Old.Resolved:
+		return "  names: as they are meant now, and as far as the log shows as they were then\n"
+	case d.New.Resolved:
+		return "  names: as they are meant now; then they were taken as written\n"
+	case d.Old.Resolved:
+		return "  names: as written; then they were looked up\n"
+	}
+	return ""
 }
 
 // shown is one short line of what the log holds: clients chose it, and a terminal obeys control characters.
@@ -202,6 +226,9 @@ func (p *printer) end(revision string, c replay.Counts) error {
 	}
 	if c.ByText > 0 {
 		fmt.Fprintf(&w, "%d statements were judged by what their names mean, and are now by the names alone\n", c.ByText)
+	}
+	if c.ByCatalog > 0 {
+		fmt.Fprintf(&w, "%d statements are judged by what their names mean now; %d of them meant something else then\n", c.ByCatalog, c.OtherMeaning)
 	}
 	for _, why := range slices.Sorted(maps.Keys(c.NotReplayed)) {
 		fmt.Fprintf(&w, "%d cannot be replayed: %s\n", c.NotReplayed[why], why)

@@ -4,7 +4,9 @@
 // as in the session that the other policy would have given: with that policy's role, and with its observe. What the log does not hold
 // whole (a text that was cut, a session whose beginning is in an older file) is counted and not guessed.
 //
-// A policy's clock shows the time of the event. There is no catalog: names are taken as written, and statements that were judged by what their names mean are counted.
+// A policy's clock shows the time of the event. What names meant then is gone, but for the relations that an event lists. So names are taken as
+// written, or, with Config.Resolve, as they are meant now; each difference says what its two decisions rest on, and whether the relations are
+// others now. Statements are counted by the same.
 //
 // Only what a policy said is compared. What a gateway denies by itself, such as a text that is no SQL, is no policy's affair.
 package replay

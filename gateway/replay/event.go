@@ -7,6 +7,8 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/authz"
@@ -48,6 +50,8 @@ type event struct {
 	Digest     string  `json:"text_digest"`
 	Incomplete bool    `json:"incomplete"`
 	Resolved   bool    `json:"resolved"`
+
+	Relations []string `json:"relations"`
 }
 
 func (e *event) identity() authz.Identity {
@@ -60,6 +64,16 @@ func (e *event) identity() authz.Identity {
 
 // more is how a list ends that was too long for the log.
 var more = regexp.MustCompile(`^\+[0-9]+ more$`)
+
+// otherMeaning says whether a statement that was judged by what its names meant is about other relations now. It does not when the log does not
+// hold all that was known.
+func (e *event) otherMeaning(relations []string) bool {
+	cut := func(line string) bool { return strings.HasSuffix(line, "…") }
+	if !e.Resolved || isCut(e.Relations) || slices.ContainsFunc(e.Relations, cut) {
+		return false
+	}
+	return !slices.Equal(e.Relations, relations)
+}
 
 func isCut(list []string) bool {
 	return len(list) > 0 && more.MatchString(list[len(list)-1])

@@ -26,6 +26,11 @@ type Config struct {
 	Analyzer Analyzer
 	// Judged makes of a text's facts what a gateway asks policy about; moved says that its names may have moved before it.
 	Judged func(sheet *statement.Sheet, moved bool) *statement.Sheet
+	// Resolve makes of a text's facts those of what its names mean now, for a session that searches the schemas of path. nil: names are taken as
+	// they are written. Its error ends the replay.
+	Resolve func(ctx context.Context, database string, sheet *statement.Sheet, path []string) (*statement.Sheet, error)
+	// Relations are those of a sheet as the audit log lists them. It is asked only about sheets that Resolve gave names their meaning in.
+	Relations func(sheet *statement.Sheet) []string
 	// SearchPath is what sessions of a database have, for logs that do not say it. nil: nobody knows.
 	SearchPath func(database string) []string
 	// Report is told each difference as it is found; its error ends the replay.
@@ -43,6 +48,9 @@ type Difference struct {
 	Text     string    `json:"text,omitempty"`
 	Old      Decision  `json:"old"`
 	New      Decision  `json:"new"`
+	// OtherMeaning says that both decisions of a statement rest on what names mean, and that these lead to other relations, or to other uses of
+	// them, than they did.
+	OtherMeaning bool `json:"other_meaning,omitempty"`
 }
 
 // Decision is what a policy said.
@@ -51,6 +59,8 @@ type Decision struct {
 	Reasons  []string `json:"reasons"`
 	Role     string   `json:"role,omitempty"`    // of a connection
 	Observe  bool     `json:"observe,omitempty"` // of a connection
+	// Resolved says that a decision about a statement rests on what names meant when it was made, and not on the text alone.
+	Resolved bool `json:"resolved,omitempty"`
 }
 
 // Change says how two decisions differ.
@@ -73,6 +83,10 @@ type Counts struct {
 	NotAdmitted int `json:"statements_not_admitted"`
 	// ByText are statements whose names were looked up in a catalog then, and are taken as written now.
 	ByText int `json:"statements_by_text_alone"`
+	// ByCatalog are statements whose names were looked up in the catalog of now, and OtherMeaning those of them whose names meant something else
+	// then.
+	ByCatalog    int `json:"statements_by_catalog_of_now"`
+	OtherMeaning int `json:"statements_of_other_meaning"`
 	// NotReplayed are decisions that cannot be made again, by the reason why.
 	NotReplayed map[string]int `json:"not_replayed"`
 	Unreadable  int            `json:"unreadable_lines"`
@@ -225,22 +239,46 @@ func (r *Replay) statement(ctx context.Context, e *event) error {
 	if runsByName(sheet) {
 		return r.skip(byName)
 	}
+	moved := e.Incomplete && sheet.Complete && !e.Resolved
+	if sheet, err = r.resolved(ctx, e, s, sheet, moved); err != nil {
+		return err
+	}
+	otherMeaning := sheet.Resolved && e.otherMeaning(r.cfg.Relations(sheet))
 	if !s.observe {
-		sheet = r.cfg.Judged(sheet, e.Incomplete && sheet.Complete)
+		sheet = r.cfg.Judged(sheet, moved)
 	}
 	d := &Difference{
-		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: text,
-		Old: Decision{Decision: e.Decision, Reasons: e.Reasons}, New: s.decide(ctx, r.cfg.Policy, e.Time, sheet),
+		Time: e.Time, Kind: "statement", ID: e.ID, User: e.User, Database: e.Database, Text: text, OtherMeaning: otherMeaning,
+		Old: Decision{Decision: e.Decision, Reasons: e.Reasons, Resolved: e.Resolved}, New: s.decide(ctx, r.cfg.Policy, e.Time, sheet),
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	d.New.Resolved = sheet.Resolved
 	d.Change = changeOf(&d.Old, &d.New)
+	r.countStatement(d)
+	return r.report(d)
+}
+
+// resolved gives names their meaning of now, as a gateway would: not where they may have moved.
+func (r *Replay) resolved(ctx context.Context, e *event, s *session, sheet *statement.Sheet, moved bool) (*statement.Sheet, error) {
+	if r.cfg.Resolve == nil || moved {
+		return sheet, nil
+	}
+	return r.cfg.Resolve(ctx, e.Database, sheet, s.searchPath)
+}
+
+func (r *Replay) countStatement(d *Difference) {
 	r.counts.Statements[d.Change]++
-	if e.Resolved && !sheet.Resolved {
+	switch {
+	case d.New.Resolved:
+		r.counts.ByCatalog++
+	case d.Old.Resolved:
 		r.counts.ByText++
 	}
-	return r.report(d)
+	if d.OtherMeaning {
+		r.counts.OtherMeaning++
+	}
 }
 
 // text is that of a statement: in its line, or in one before.

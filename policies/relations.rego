@@ -78,6 +78,16 @@ reasons contains sprintf("table %s has rules, and is not granted to %s by its na
 	not behind(relation, verb)
 }
 
+# A foreign table shows what is elsewhere, which may be a table of this very database, by another's rights: nobody here knows what.
+reasons contains sprintf("foreign table %s is not granted to %s by its name", [names.written(relation), input.identity.user]) if {
+	relation := input.statement.statements[_].relations[_]
+	relation.kind == "foreign table"
+	some verb in verbs(relation)
+	verb != "lookup"
+	not by_name(relation, verb)
+	not behind(relation, verb)
+}
+
 reasons contains sprintf("table %s is in no schema of the search path", [relation.name]) if {
 	relation := input.statement.statements[_].relations[_]
 	relation.schema == ""

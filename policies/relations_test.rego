@@ -198,6 +198,20 @@ test_locked_behind_a_view if {
 	count(writes) == 0
 }
 
+test_foreign_table if {
+	known := {"kind": "foreign table"}
+	resolved("analyst@example.com", "elsewhere", ["select"], known) == {
+		"foreign table app.elsewhere is not granted to analyst@example.com by its name",
+	}
+	named := resolved("analyst@example.com", "elsewhere", ["select"], known) with data.access as granting({"elsewhere": ["select"]})
+	count(named) == 0
+	seen := object.union(known, {"through": [view("open")]})
+	through := resolved("analyst@example.com", "elsewhere", ["select"], seen) with data.access as granting({"open": ["select"]})
+	count(through) == 0
+	count(resolved("analyst@example.com", "elsewhere", ["lookup"], known)) == 0
+	count(resolved("analyst@example.com", "elsewhere", ["select"], {"kind": "table"})) == 0
+}
+
 test_part_of_a_withheld_table if {
 	known := {"ancestors": [view("secrets")]}
 	resolved("analyst@example.com", "secrets_2024", ["select"], known) == {

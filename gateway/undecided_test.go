@@ -35,10 +35,7 @@ func (p *latePolicy) Statement(ctx context.Context, in *authz.StatementInput) (*
 }
 
 // lateAnalyzer has no worker free.
-type lateAnalyzer struct {
-	fakeAnalyzer
-	err error
-}
+type lateAnalyzer struct{ err error }
 
 func (a lateAnalyzer) Analyze(context.Context, string) (*statement.Sheet, error) { return nil, a.err }
 

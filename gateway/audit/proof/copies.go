@@ -1,7 +1,7 @@
 package proof
 
 import (
-	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,26 +9,29 @@ import (
 	"strings"
 )
 
-const (
-	// maxCopyLine bounds a line of a file with checkpoints: those of a log have up to 1024 hashes.
-	maxCopyLine = 1 << 20
-	// maxNoteLines is more than a checkpoint has, with signatures of others added to it.
-	maxNoteLines = 64
-)
+// maxNoteLines is more than a checkpoint has, with signatures of others added to it.
+const maxNoteLines = 64
 
-// ReadCopies reads the checkpoints that were kept elsewhere and verifies each: notes as they are, one behind the other, and lines that
-// hold a JSON object with a note, such as those of a log or of syslog. Other lines are none of ours. The error is io.ErrUnexpectedEOF
-// when there is no checkpoint.
+// ReadCopies reads the checkpoints that were kept elsewhere and verifies each: notes as they are, one behind the other, lines that
+// hold a JSON object with a note, such as those of a log or of syslog, and requests of OTLP in JSON, as the OpenTelemetry Collector keeps
+// them in a file, whose records have such lines as bodies. Other lines are none of ours. The error is io.ErrUnexpectedEOF when there is
+// no checkpoint.
 func ReadCopies(r io.Reader, keys *Verifiers) ([]Checkpoint, error) {
 	c := copies{keys: keys}
-	scanner := bufio.NewScanner(r)
-	scanner.Buffer(nil, maxCopyLine)
-	for scanner.Scan() {
-		if err := c.line(scanner.Text()); err != nil {
+	lines := NewLines(r)
+	for {
+		line, err := lines.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := c.line(string(bytes.TrimSuffix(line, []byte{'\r'}))); err != nil {
 			return nil, err
 		}
 	}
-	if err := errors.Join(scanner.Err(), c.flush()); err != nil {
+	if err := c.flush(); err != nil {
 		return nil, err
 	}
 	if len(c.found) == 0 {
@@ -45,9 +48,13 @@ type copies struct {
 }
 
 func (c *copies) line(line string) error {
-	if inLine, ok := noteIn(line); ok {
-		_, err := c.take(inLine)
-		return err
+	if notes := notesIn(line); len(notes) > 0 {
+		for _, inLine := range notes {
+			if _, err := c.take(inLine); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if n := len(c.note); n > 0 && signatureLine(c.note[n-1]) && !signatureLine(line) {
 		if err := c.flush(); err != nil {
@@ -87,17 +94,39 @@ func (c *copies) take(signed string) (bool, error) {
 
 func signatureLine(line string) bool { return strings.HasPrefix(line, "— ") }
 
-// noteIn returns the note in the JSON object that a line ends with.
-func noteIn(line string) (string, bool) {
+// notesIn returns the note in the JSON object that a line ends with, or the notes in the bodies of the log records there. Bodies only:
+// what else is in a record may be what somebody has written in a statement.
+func notesIn(line string) (notes []string) {
 	i := strings.IndexByte(line, '{')
 	if i < 0 {
-		return "", false
+		return nil
 	}
 	var object struct {
-		Note string `json:"note"`
+		Note         string `json:"note"`
+		ResourceLogs []struct {
+			ScopeLogs []struct {
+				LogRecords []struct {
+					Body struct {
+						StringValue string `json:"stringValue"`
+					} `json:"body"`
+				} `json:"logRecords"`
+			} `json:"scopeLogs"`
+		} `json:"resourceLogs"`
 	}
-	if json.Unmarshal([]byte(line[i:]), &object) != nil || object.Note == "" {
-		return "", false
+	if json.Unmarshal([]byte(line[i:]), &object) != nil {
+		return nil
 	}
-	return object.Note, true
+	if object.Note != "" {
+		return []string{object.Note}
+	}
+	for _, resource := range object.ResourceLogs {
+		for _, scope := range resource.ScopeLogs {
+			for _, record := range scope.LogRecords {
+				if m, ok := parseMark([]byte(record.Body.StringValue)); ok {
+					notes = append(notes, m.note)
+				}
+			}
+		}
+	}
+	return notes
 }

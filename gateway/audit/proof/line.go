@@ -134,6 +134,9 @@ func behindSchema(rest []byte) (behind []byte, ok bool) {
 	return rest, ended && ok && major == schemaMajor
 }
 
+// ParseStart reads the line that a file begins with: the tree before it. ok is false when the line is none.
+func ParseStart(line []byte) (t Tree, ok bool) { return parseStart(line) }
+
 // parseMark reads a checkpoint; ok is false when the line is none.
 func parseMark(line []byte) (m mark, ok bool) {
 	rest, ok := behindTime(line)

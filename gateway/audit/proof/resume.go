@@ -38,7 +38,7 @@ func Resume(r io.Reader) (s State, err error) {
 		}
 		v.line(line)
 		if v.at.Line == 1 {
-			s.Began = timeOf(line)
+			s.Began = TimeOf(line)
 		}
 		if len(v.report.Findings) > 0 {
 			f := v.report.Findings[0]
@@ -52,8 +52,8 @@ func Resume(r io.Reader) (s State, err error) {
 	return s, nil
 }
 
-// timeOf is the time that a line begins with; zero: it does not.
-func timeOf(line []byte) time.Time {
+// TimeOf is the time that a line begins with; zero: it does not.
+func TimeOf(line []byte) time.Time {
 	if _, ok := behindTime(line); !ok {
 		return time.Time{}
 	}

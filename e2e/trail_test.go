@@ -204,6 +204,123 @@ func frozen(t *testing.T, dir string) (freeze, thaw func()) {
 	return command("fsfreeze", "-f", dir), command("fsfreeze", "-u", dir)
 }
 
+// failing makes a small file system in dir that can be made to fail: the kernel then makes it read-only, as it does when a disk fails, and
+// keeps it so. repair mounts it anew, from a copy: what is open is still the one that failed.
+func failing(t *testing.T, dir string) (fail, repair func()) {
+	t.Helper()
+	command := func(name string, args ...string) string {
+		t.Helper()
+		out, err := exec.Command(name, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %s: %v\n%s", name, args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	images := t.TempDir()
+	image, second := filepath.Join(images, "image"), filepath.Join(images, "second")
+	if err := errors.Join(os.WriteFile(image, nil, 0o600), os.Truncate(image, 16<<20)); err != nil {
+		t.Fatal(err)
+	}
+	command("mkfs.ext4", "-q", image)
+	command("mount", "-o", "loop,errors=remount-ro", image, dir) // this test needs root
+	t.Cleanup(func() { command("umount", "-l", dir) })
+	device := command("findmnt", "-n", "-o", "SOURCE", dir)
+	fail = func() {
+		t.Helper()
+		command("sync", "-f", dir)
+		if err := os.WriteFile(filepath.Join("/sys/fs/ext4", filepath.Base(device), "trigger_fs_error"), []byte("test"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fail, func() {
+		t.Helper()
+		command("umount", "-l", dir)
+		command("cp", image, second)
+		if out, err := exec.Command("e2fsck", "-fy", second).CombinedOutput(); err != nil && exec.Command("e2fsck", "-fn", second).Run() != nil {
+			t.Fatalf("e2fsck: %v\n%s", err, out)
+		}
+		command("mount", "-o", "loop", second, dir)
+	}
+}
+
+// TestAuditReadOnly: the audit log's file system becomes read-only. Nothing runs, the gateway lives, and goes on by itself when the file
+// system was repaired and mounted again.
+func TestAuditReadOnly(t *testing.T) {
+	dir := t.TempDir()
+	fail, repair := failing(t, dir)
+	audit, keys := filepath.Join(dir, "audit.log"), t.TempDir()
+	public := signing(t, keys)
+	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{
+		Dir: t.TempDir(), Binary: shared.binary, Edit: func(c *stack.GatewayConfig) {
+			c.Audit.File, c.Audit.KeyFile = audit, filepath.Join(keys, "audit.key")
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	conn := login{gateway: g, account: stack.Service}.connect(t)
+	execute(t, conn, "SELECT 'before'")
+	eventually(t, 10*time.Second, func() error { // nothing more is written after it
+		content, err := os.ReadFile(audit)
+		lines := strings.Split(strings.TrimSuffix(string(content), "\n"), "\n")
+		if err == nil && !strings.Contains(lines[len(lines)-1], `"type":"checkpoint"`) {
+			err = errors.New("there is no checkpoint yet")
+		}
+		return err
+	})
+	fail()
+	ran := 0 // what the journal has accepted before that was known
+	for ; ran < 1000; ran++ {
+		if _, err = conn.Exec(t.Context(), fmt.Sprintf("SELECT 'read-only %d.'", ran), pgx.QueryExecModeSimpleProtocol); err != nil {
+			break
+		}
+	}
+	if got := sqlstate(t, err); got != "58030" {
+		t.Fatalf("SQLSTATE %q, want 58030: %v", got, err)
+	}
+	if _, err := (login{gateway: g, account: stack.Service}).open(t); err == nil {
+		t.Error("a session may begin that cannot be recorded")
+	}
+	if status, body := ask(t, g, http.MethodGet, "/readyz", ""); status != http.StatusServiceUnavailable || !strings.Contains(body, "read-only file system") {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if status, _ := ask(t, g, http.MethodGet, "/healthz", ""); status != http.StatusOK {
+		t.Errorf("/healthz: %d", status)
+	}
+	if strings.Contains(backendLog(t), fmt.Sprintf("read-only %d.", ran)) {
+		t.Error("a statement ran that was not recorded")
+	}
+	repair()
+	eventually(t, 20*time.Second, func() error {
+		_, err := conn.Exec(t.Context(), "SELECT 'after'", pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+	if status, body := ask(t, g, http.MethodGet, "/readyz", ""); status != http.StatusOK {
+		t.Errorf("/readyz: %d %s", status, body)
+	}
+	if err := g.Stop(); err != nil {
+		t.Error(err)
+	}
+	content, err := os.ReadFile(audit)
+	if err != nil || strings.Count(string(content), `"cause":"write"`) != 1 || strings.Contains(string(content), `"lost":0`) {
+		t.Errorf("no log_repair says what was lost: %v", err)
+	}
+	for n := range ran {
+		if !strings.Contains(string(content), fmt.Sprintf("read-only %d.", n)) {
+			t.Errorf("statement %d ran and is not recorded", n)
+		}
+	}
+	proved(t, public, audit)
+	if err := g.Start(t.Context()); err != nil { // for the cleanup, which stops it
+		t.Error(err)
+	}
+}
+
 // TestAuditHangs: a disk that does not answer. What runs in the two seconds until that is known is in the log in the end; then every
 // client hears so, and nothing runs; the gateway lives, and goes on by itself.
 func TestAuditHangs(t *testing.T) {

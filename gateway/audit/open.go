@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -98,6 +99,9 @@ func (l *Log) restore() error {
 	if err == nil {
 		_, err = io.Copy(file, io.NewSectionReader(removed, 0, l.size))
 	}
+	if err == nil && l.strict { // what was accepted was on the disk
+		err = errors.Join(file.Sync(), syncDirectory(l.path))
+	}
 	if err != nil {
 		return errors.Join(err, file.Truncate(0), file.Close())
 	}
@@ -122,6 +126,20 @@ func nameless(open sink) bool {
 	}
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink == 0
+}
+
+// replaced says whether the log's name is that of another file now.
+func (l *Log) replaced() bool {
+	file, ok := l.file.(*os.File)
+	if !ok || !l.regular {
+		return false
+	}
+	named, err := os.Lstat(l.path)
+	if err != nil {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && !os.SameFile(info, named)
 }
 
 // reopen goes over to the file that has the name now, and returns the one before, for its end: to sync it takes longer than others should
@@ -209,6 +227,15 @@ func stateOf(file *os.File, info fs.FileInfo) (s proof.State, err error) {
 		return s, fmt.Errorf("%s does not fit its checkpoints (%w): see what sallyport audit verify says, and move it away", file.Name(), err)
 	}
 	return s, nil
+}
+
+// syncDirectory has the names beside path on the disk when it returns.
+func syncDirectory(path string) error {
+	directory, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(directory.Sync(), directory.Close())
 }
 
 // openFile opens what has the log's name, and checks what it is.

@@ -215,6 +215,9 @@ func pack(ctx context.Context, name string) error {
 	if err := os.Rename(name+packing, name+packed); err != nil {
 		return err
 	}
+	if err := syncDirectory(name); err != nil {
+		return err
+	}
 	return os.Remove(name)
 }
 

@@ -129,6 +129,13 @@ func (l *Log) tend(now time.Time) (old, texts sink, err error) {
 	if l.gone && l.heal() != nil {
 		return nil, texts, nil // Healthy says why
 	}
+	if l.err != nil && l.replaced() { // a file system that failed was mounted anew: what is open is still the one that failed
+		old, err = l.reopen()
+		if texts == nil {
+			texts = l.leaveTexts()
+		}
+		return old, texts, err
+	}
 	_ = l.finish() // that the log cannot be written was said by the write
 	if !l.due(now) {
 		return nil, texts, nil
@@ -206,5 +213,11 @@ func (l *Log) begin() error {
 		return fmt.Errorf("begin a file: %w", err)
 	}
 	l.start, l.seal.earlier = l.size, len(l.seal.unsealed)
+	if !l.regular {
+		return nil
+	}
+	if err := syncDirectory(l.path); err != nil { // or a crashed machine has what is synced, and no name for it
+		return fmt.Errorf("begin a file: %w", err)
+	}
 	return nil
 }

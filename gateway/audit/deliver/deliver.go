@@ -30,7 +30,7 @@ type receiver interface {
 
 // Config configures a Sender.
 type Config struct {
-	// Name is what the receiver is called in logs and metrics: "syslog", "http".
+	// Name is what the receiver is called in logs and metrics: "syslog", "http", "put".
 	Name string
 	// Observe, which may be nil, is told how each attempt ended.
 	Observe func(name string, err error)

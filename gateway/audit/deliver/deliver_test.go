@@ -235,6 +235,52 @@ func TestPost(t *testing.T) {
 	}
 }
 
+// TestPut: each checkpoint is an object, and nobody sees what is signed in the URL.
+func TestPut(t *testing.T) {
+	objects := make(map[string]string)
+	status := http.StatusOK
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		content, _ := io.ReadAll(r.Body)
+		if status == http.StatusOK {
+			objects[r.Method+" "+r.URL.String()] = string(content)
+		}
+		w.WriteHeader(status)
+	}))
+	defer web.Close()
+	roots := x509.NewCertPool()
+	roots.AddCert(web.Certificate())
+	path := filepath.Join(t.TempDir(), "url")
+	hold := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(web.URL + "/bucket/{size}?X-Signature=hidden\n")
+	s, err := NewPut(Config{Name: "put"}, path, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+	flush(t, s, err)
+	client := s.to.(*put).client
+	client.CloseIdleConnections()
+	if diff := cmp.Diff(map[string]string{"PUT /bucket/7?X-Signature=hidden": sample.Note}, objects); diff != "" {
+		t.Error(diff)
+	}
+	wantCopy(t, objects["PUT /bucket/7?X-Signature=hidden"])
+	status = http.StatusForbidden
+	for name, text := range map[string]string{
+		"refused": web.URL + "/?X=hidden", "not reached": "https://127.0.0.1:1/?X=hidden", "in the clear": "http://127.0.0.1/?X=hidden", "none": "hidden", "broken": "https://h/%zz?hidden",
+	} {
+		hold(text)
+		s.Send(sample)
+		if s.Flush(t.Context()) || strings.Contains(s.Err().Error(), "hidden") {
+			t.Errorf("%s: %v", name, s.Err())
+		}
+		client.CloseIdleConnections()
+	}
+	if len(objects) != 1 {
+		t.Errorf("%v", objects)
+	}
+}
+
 func TestAddresses(t *testing.T) {
 	for _, address := range []string{"", "log", "udp://host:1", "tcp://host", "tcp://host:1/path", "tls://me@host:1", "://"} {
 		if _, err := NewSyslog(Config{}, address, nil); !errors.Is(err, errAddress) {

@@ -36,11 +36,14 @@ func NewPost(cfg Config, address, tokenFile string, config *tls.Config) (*Sender
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil {
 		return nil, fmt.Errorf("%q %w: write https://host/path", address, errAddress)
 	}
-	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: true}
-	return newSender(cfg, &post{address, tokenFile, &http.Client{
-		Transport:     transport,
+	return newSender(cfg, &post{address, tokenFile, newClient(config)}), nil
+}
+
+func newClient(config *tls.Config) *http.Client {
+	return &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: 1, ForceAttemptHTTP2: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("redirects are not followed") },
-	}}), nil
+	}
 }
 
 func (p *post) send(ctx context.Context, c audit.Checkpoint) error {
@@ -56,7 +59,12 @@ func (p *post) send(ctx context.Context, c audit.Checkpoint) error {
 		}
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	response, err := p.client.Do(request)
+	return do(p.client, request)
+}
+
+// do sends a request, and is nil when the answer is 2xx.
+func do(client *http.Client, request *http.Request) error {
+	response, err := client.Do(request)
 	if err != nil {
 		return err
 	}

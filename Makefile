@@ -23,6 +23,10 @@ VAULT := $(if $(shell command -v vault),,bin/vaultdev)
 bin/vaultdev: e2e/vaultdev/go.mod e2e/vaultdev/go.sum $(wildcard e2e/vaultdev/*.go)
 	cd e2e/vaultdev && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
 
+# The OpenTelemetry Collector's receiver, which the audit log is followed to in tests.
+bin/otlpdev: e2e/otlpdev/go.mod e2e/otlpdev/go.sum $(wildcard e2e/otlpdev/*.go)
+	cd e2e/otlpdev && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
+
 NODE_MODULES = e2e/clients/node/node_modules/.package-lock.json
 
 $(NODE_MODULES): e2e/clients/node/package.json e2e/clients/node/package-lock.json
@@ -39,8 +43,8 @@ bin/oauth: $(NODE_MODULES)
 
 # Unit tests to end-to-end tests, against the real parts.
 .PHONY: test
-test: bin/vaultdev $(NODE_MODULES)
-	@.ci/require cc postgresql psql python java curl oauth
+test: bin/vaultdev bin/otlpdev $(NODE_MODULES)
+	@.ci/require cc postgresql psql python java curl oauth rsyslog nats
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 
 .PHONY: lint

@@ -28,6 +28,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/audit":         {"gateway/audit/proof"},
 		"gateway/audit/deliver": {"gateway/audit", "gateway/audit/proof"},
 		"gateway/audit/proof":   nil,
+		"gateway/audit/tail":    {"gateway/audit/proof"},
 		"gateway/metrics":       nil,
 		"gateway/replay":        {"authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/audit/proof"},
 		"gateway/admin":         nil,

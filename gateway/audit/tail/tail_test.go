@@ -1,0 +1,226 @@
+package tail
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// scripted answers with the errors it was given, one after the other, then with none.
+type scripted struct {
+	mu    sync.Mutex
+	errs  []error
+	most  int // records; 0: any number
+	kept  []string
+	tries []time.Time
+	hang  chan struct{} // not nil: send returns when it is closed, or ctx ends
+}
+
+func (s *scripted) close() {}
+
+func (s *scripted) send(ctx context.Context, records []Record) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tries = append(s.tries, time.Now())
+	if s.hang != nil {
+		select {
+		case <-s.hang:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if s.most > 0 && (len(records) > s.most || strings.Contains(string(records[0].Line), "large")) {
+		return errTooLarge
+	}
+	if len(s.errs) > 0 {
+		err := s.errs[0]
+		s.errs = s.errs[1:]
+		if err != nil {
+			return err
+		}
+	}
+	for _, r := range records {
+		s.kept = append(s.kept, string(r.Line))
+	}
+	return nil
+}
+
+// written makes a log of lines in a directory of its own, and a Tail of it.
+func written(t *testing.T, to receiver, text string) (*Tail, string) {
+	t.Helper()
+	path := t.TempDir() + "/audit.log"
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return newTail(Config{Name: "x", Log: path}, to), path
+}
+
+// TestRetries: a receiver that fails is tried again, later each time, never given up, and when it asks to be left alone it is.
+func TestRetries(t *testing.T) {
+	down := errors.New("down")
+	to := &scripted{errs: []error{down, down, down, down, down, down, down, down, answered(503, "503", 5*time.Minute), answered(503, "503", time.Hour), nil, down}}
+	tl, path := written(t, to, "{\"a\":1}\n")
+	tl.Open(openDirectory(t))
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { _ = tl.Run(ctx) })
+		time.Sleep(time.Hour)
+		if s := tl.Status(); s.Taken != 1 || s.Problem() != nil || s.Failures[ClassNetwork] != 8 || s.Failures[ClassBusy] != 2 {
+			t.Errorf("%+v", s)
+		}
+		file, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = file.WriteString("{\"b\":2}\n")
+		if err := errors.Join(err, file.Close()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		stop()
+		group.Wait()
+	})
+	tl.Finish(t.Context())
+	if diff := cmp.Diff([]string{`{"a":1}`, `{"b":2}`}, to.kept); diff != "" {
+		t.Error(diff)
+	}
+	for i, want := range []time.Duration{
+		time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second, time.Minute, time.Minute,
+		5 * time.Minute, maxRetryAfter, 0, time.Second,
+	} {
+		waited := to.tries[i+1].Sub(to.tries[i])
+		switch low, high := want/2, want*3/2; {
+		case i == 8 || i == 9:
+			if waited != want {
+				t.Errorf("after attempt %d it waited %s, want %s", i+1, waited, want)
+			}
+		case i != 10 && (waited < low || waited > high):
+			t.Errorf("after attempt %d it waited %s, want %s to %s", i+1, waited, low, high)
+		}
+	}
+}
+
+// TestTooLarge: a batch is sent in parts, and a line that is too large alone holds up none of those behind it.
+func TestTooLarge(t *testing.T) {
+	to := &scripted{most: 2, errs: []error{nil, errors.New("down")}}
+	tl, _ := written(t, to, "1\n2\n3\nlarge\n5\n6\n7\n")
+	tl.Open(openDirectory(t))
+	for range 2 { // it fails once
+		tl.step(t.Context())
+	}
+	tl.Finish(t.Context())
+	if diff := cmp.Diff([]string{"1", "2", "3", "5", "6", "7"}, once(to.kept)); diff != "" {
+		t.Error(diff)
+	}
+	if s := tl.Status(); s.Lost != 1 || s.Taken != 7 || s.Delivered != 7 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// TestCursorCannotBeKept: the receiver gets everything, somebody is told, and it ends by itself.
+func TestCursorCannotBeKept(t *testing.T) {
+	to := &scripted{}
+	tl, _ := written(t, to, "1\n")
+	d := openDirectory(t)
+	path := d.path
+	tl.Open(d)
+	d.path = path + "/gone"
+	tl.step(t.Context())
+	if s := tl.Status(); s.Class != ClassCursor || s.Failures[ClassCursor] != 1 || s.Taken != 1 || s.Problem() == nil {
+		t.Errorf("%+v", s)
+	}
+	d.path = path
+	tl.Finish(t.Context())
+	if s := tl.Status(); s.Problem() != nil {
+		t.Errorf("%+v", s)
+	}
+	if got, err := d.load("x"); err != nil || got.tree.Size() != 1 {
+		t.Errorf("kept %+v, %v", got, err)
+	}
+}
+
+// TestHangs: a receiver that takes the connection and never answers delays nobody but itself. It is behind, and says so.
+func TestHangs(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close() // connections are taken by the kernel, and by nobody else
+	_, config := newAuthority(t)
+	tr := newTrail(t)
+	tl, err := NewSyslog(Config{Name: "syslog", Log: tr.path}, "tls://"+listener.Addr().String(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := elapsed(tr)
+	tr.append(1)
+	r := run(tl, openDirectory(t))
+	conn, err := listener.Accept() // it is sending now
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	beside := elapsed(tr)
+	if beside > 10*alone+time.Second { // a second is what waiting for it even once would take thirty of
+		t.Errorf("%d events took %s, and %s beside a receiver that hangs", burst, alone, beside)
+	}
+	tl.Head(int64(tr.n))
+	if s := tl.Status(); s.Taken != 0 || s.Behind != int64(tr.n) || s.BehindTime == 0 {
+		t.Errorf("%+v", s)
+	}
+	r.crash()
+}
+
+const burst = 2000
+
+func elapsed(tr *trail) time.Duration {
+	begin := time.Now()
+	tr.append(burst)
+	return time.Since(begin)
+}
+
+// TestBehind: a receiver that is a minute behind has a problem although nothing fails.
+func TestBehind(t *testing.T) {
+	old := `{"time":"` + time.Now().Add(-2*tolerated).UTC().Format("2006-01-02T15:04:05.000000Z") + `"}`
+	to := &scripted{hang: make(chan struct{})}
+	tl, _ := written(t, to, old+"\n")
+	r := run(tl, openDirectory(t))
+	eventually(t, "it is behind", func() bool { s := tl.Status(); return s.Problem() != nil })
+	if s := tl.Status(); s.Err != nil || s.Behind != 1 || !strings.Contains(s.Problem().Error(), "1 events and 2m") {
+		t.Errorf("%+v: %v", s, s.Problem())
+	}
+	close(to.hang)
+	eventually(t, "it is not", func() bool { s := tl.Status(); return s.Problem() == nil && s.Behind == 0 && s.BehindTime == 0 })
+	r.finish(t)
+}
+
+func TestAddresses(t *testing.T) {
+	_, config := newAuthority(t)
+	for _, address := range []string{"", "log", "tcp://host:1", "tls://host", "tls://host:1/path", "tls://me@host:1", "://"} {
+		if _, err := NewSyslog(Config{}, address, config); !errors.Is(err, errAddress) {
+			t.Errorf("syslog %q: %v", address, err)
+		}
+	}
+	for _, address := range []string{"", "host/path", "ftp://host/", "https://me:it@host/", "https:///path"} {
+		if _, err := NewWebhook(Config{}, HTTP{URL: address}); !errors.Is(err, errAddress) {
+			t.Errorf("webhook %q: %v", address, err)
+		}
+		if _, err := NewOTLP(Config{}, HTTP{URL: address}, ""); !errors.Is(err, errAddress) {
+			t.Errorf("otlp %q: %v", address, err)
+		}
+	}
+	for _, address := range []string{"", "host:4222", "http://host:1", "tls://me:it@host:1", "nats://host/path"} {
+		if _, err := NewNATS(Config{}, NATS{URL: address}); !errors.Is(err, errAddress) {
+			t.Errorf("nats %q: %v", address, err)
+		}
+	}
+}

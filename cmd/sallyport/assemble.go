@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/audit/deliver"
+	"github.com/sallyport/sallyport/gateway/audit/tail"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
@@ -27,6 +28,8 @@ type process struct {
 	metrics *metrics.Metrics
 	audit   *audit.Log
 	senders []*deliver.Sender // of the audit log's checkpoints
+	tails   []*tail.Tail      // of the audit log
+	cursors *tail.Directory   // of the tails; nil: there are none
 
 	certificate      *tlsutil.Reloader
 	adminCertificate *tlsutil.Reloader // nil: none
@@ -53,10 +56,10 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if err = p.assembleAudit(); err != nil {
 		return nil, err
 	}
-	opened := p.audit // p is nil again when an error is returned
+	opened := p // p is nil again when an error is returned
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, opened.Close())
+			err = errors.Join(err, opened.audit.Close(), opened.closeCursors())
 		}
 	}()
 	if err := p.assembleTLS(); err != nil {

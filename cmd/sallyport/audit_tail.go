@@ -38,14 +38,14 @@ func auditTail(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := tail(ctx, files, *count, *follow, stdout); err != nil {
+	if err := printTail(ctx, files, *count, *follow, stdout); err != nil {
 		fmt.Fprintf(stderr, "sallyport audit tail: %v\n", err)
 		return exitFailure
 	}
 	return exitOK
 }
 
-func tail(ctx context.Context, files []string, count int, follow bool, stdout io.Writer) error {
+func printTail(ctx context.Context, files []string, count int, follow bool, stdout io.Writer) error {
 	show := func(e *recorded) error {
 		_, err := fmt.Fprintln(stdout, e)
 		return err

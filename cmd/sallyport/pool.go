@@ -23,6 +23,7 @@ func (p *process) sources() metrics.Sources {
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },
 		Catalogs:           p.catalogs.numbers,
+		Tails:              p.following,
 		PolicyChecked:      func() float64 { return float64(p.policy.Status().CheckedAt.Unix()) },
 	}
 }

@@ -138,6 +138,7 @@ type AuditConfig struct {
 	Journal string         `yaml:"journal,omitempty"`
 	KeyFile string         `yaml:"key_file,omitempty"`
 	Rotate  map[string]any `yaml:"rotate,omitempty"`
+	Tails   map[string]any `yaml:"tails,omitempty"`
 }
 
 // LogConfig is how much the gateway tells.

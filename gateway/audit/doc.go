@@ -174,5 +174,10 @@
 // is proved otherwise. All of a file is of one major version: a gateway does not go on with a file of another one, and the commands that
 // read logs refuse those that are later than they are themselves.
 //
+// # Elsewhere
+//
+// Package tail reads the files as they are written and sends every line to other machines, package deliver the checkpoints alone. Nobody
+// who appends waits for them. A line's place among the leaves, with its hash, is its id there. The texts beside the log stay where they are.
+//
 // Strings other than text are cut at 1024 bytes, shown by "…"; lists at 256 entries, shown by "+n more".
 package audit

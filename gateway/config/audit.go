@@ -20,13 +20,15 @@ type Audit struct {
 	audit.Config        // without Logger, Key and OnCheckpoint
 	KeyFile      string // with the key that signs checkpoints; "": none does
 	Checkpoints  Checkpoints
+	Tails        Tails
 }
 
 // Checkpoints says where checkpoints are sent.
 type Checkpoints struct {
 	Syslog    string // a local socket, tcp://host:port or tls://host:port; "": none
 	HTTP      string // a URL; "": none
-	CAFile    string // of both receivers; "": the system's
+	PutURL    string // a file with a URL; "": none
+	CAFile    string // of all receivers; "": the system's
 	TokenFile string // of HTTP; "": it asks for none
 }
 
@@ -44,6 +46,7 @@ func (c *Config) readAudit(s *section) {
 	c.readsSecret("audit.key_file", c.Audit.KeyFile)
 	c.readRotation(s.section("rotate"))
 	c.readCheckpoints(s.section("checkpoints"))
+	c.readTails(s.section("tails"))
 	s.done()
 }
 
@@ -95,7 +98,7 @@ func (c *Config) readRotation(s *section) {
 
 func (c *Config) readCheckpoints(s *section) {
 	to := &c.Audit.Checkpoints
-	*to = Checkpoints{Syslog: s.text("syslog", ""), HTTP: s.text("http", ""), CAFile: s.file("ca_file", ""), TokenFile: s.file("token_file", "")}
+	*to = Checkpoints{Syslog: s.text("syslog", ""), HTTP: s.text("http", ""), PutURL: s.file("put_url_file", ""), CAFile: s.file("ca_file", ""), TokenFile: s.file("token_file", "")}
 	if to.Syslog != "" {
 		if _, err := deliver.NewSyslog(deliver.Config{}, to.Syslog, nil); err != nil {
 			s.at("syslog").problem("%v", err)
@@ -105,6 +108,7 @@ func (c *Config) readCheckpoints(s *section) {
 		checkReceiver(s.at("http"), to.HTTP, to.TokenFile != "")
 	}
 	c.reads("audit.checkpoints.ca_file", to.CAFile)
+	c.readsSecret("audit.checkpoints.put_url_file", to.PutURL)
 	c.readsSecret("audit.checkpoints.token_file", to.TokenFile)
 	s.done()
 }
@@ -147,6 +151,9 @@ func (c *Config) Senders(logger *slog.Logger, observe func(receiver string, err 
 	}
 	if to.HTTP != "" {
 		add(deliver.NewPost(deliver.Config{Name: "http", Observe: observe, Logger: logger}, to.HTTP, to.TokenFile, secured))
+	}
+	if to.PutURL != "" {
+		add(deliver.NewPut(deliver.Config{Name: "put", Observe: observe, Logger: logger}, to.PutURL, secured))
 	}
 	if err := errors.Join(failures...); err != nil {
 		return nil, c.problems("audit.checkpoints", fmt.Errorf("configure receivers: %w", err))

@@ -63,6 +63,7 @@ func (c *Config) parts() []part {
 		{"audit.journal", c.checkJournal},
 		{"audit.key_file", func(*Report) error { _, err := c.SigningKey(); return err }},
 		{"audit.checkpoints.", func(*Report) error { _, err := c.Senders(nil, nil); return err }},
+		{"audit.tails.", func(*Report) error { _, err := c.Followers(nil, ""); return err }},
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
 		{"authentication.issuers", func(*Report) error {
 			verifiers, err := c.Issuers()

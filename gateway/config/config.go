@@ -4,8 +4,8 @@
 // errors, and all come at once, each with its line and what to do.
 //
 // The environment names files only, never secrets themselves: SALLYPORT_TLS_KEY_FILE, SALLYPORT_ADMIN_TOKEN_FILE,
-// SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_AUDIT_KEY_FILE, SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and
-// SALLYPORT_VAULT_SECRET_ID_FILE take the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
+// SALLYPORT_SCRAM_MOCK_SECRET_FILE, SALLYPORT_AUDIT_KEY_FILE, SALLYPORT_AUDIT_OTLP_TOKEN_FILE, SALLYPORT_AUDIT_WEBHOOK_TOKEN_FILE,
+// SALLYPORT_VAULT_TOKEN_FILE, SALLYPORT_VAULT_ROLE_ID_FILE and SALLYPORT_VAULT_SECRET_ID_FILE take the place of the keys they are named after. An empty one is not set; an unknown SALLYPORT_ variable is an error.
 // The variables of Vault's own clients fill in for keys of the section vault that the file leaves out; VAULT_TOKEN is the one secret among them.
 package config
 
@@ -172,7 +172,8 @@ func read(path string) ([]byte, error) {
 // variables are the environment variables that Load knows.
 var variables = [...]string{
 	"SALLYPORT_TLS_KEY_FILE", "SALLYPORT_ADMIN_TOKEN_FILE", "SALLYPORT_SCRAM_MOCK_SECRET_FILE",
-	"SALLYPORT_AUDIT_KEY_FILE", "SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
+	"SALLYPORT_AUDIT_KEY_FILE", "SALLYPORT_AUDIT_OTLP_TOKEN_FILE", "SALLYPORT_AUDIT_WEBHOOK_TOKEN_FILE",
+	"SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
 }
 
 // environment keeps the variables that are ours. One that is misspelt would leave another secret in use than was meant.

@@ -60,7 +60,7 @@ type Metrics struct {
 	databasesObserved *prometheus.GaugeVec
 
 	AuditFailures     prometheus.Counter // events that could not be written
-	AuditDeliveries   Pairs              // receiver: syslog, http; result: ok, failed
+	AuditDeliveries   Pairs              // receiver: syslog, http, put; result: ok, failed
 	CertificateExpiry prometheus.Gauge   // unix time
 	CertificateErrors prometheus.Counter // failed reloads of the certificate
 
@@ -135,7 +135,7 @@ func (m *Metrics) operation(f factory) {
 	m.ConfigurationReloadFailures = f.counter("configuration_reload_failures_total", "Configurations that were refused; the one before stays in force.")
 	m.AuditFailures = f.counter("audit_append_failures_total", "Audit events that could not be written.")
 	m.AuditDeliveries = f.pairs("audit_checkpoint_deliveries_total", "Checkpoints of the audit log that were sent to other machines.",
-		"receiver", []string{"syslog", "http"}, "result", []string{"ok", "failed"})
+		"receiver", []string{"syslog", "http", "put"}, "result", []string{"ok", "failed"})
 	m.CertificateExpiry = f.gauge("certificate_expiry_timestamp_seconds", "When the certificate that clients see expires.")
 	m.CertificateErrors = f.counter("certificate_reload_failures_total", "Certificates that were refused; the one before stays in use.")
 	m.UserlistReloadFailures = f.counter("userlist_reload_failures_total", "Userlists that were refused; the one before stays in use.")
@@ -167,6 +167,7 @@ type Sources struct {
 	PolicyChecked      func() float64 // unix time when the policy in force was last found to be the newest
 
 	Catalogs func() []Catalog // of the databases that have one
+	Tails    func() []Tail    // of the receivers that follow the audit log
 }
 
 // Watch registers the sources. It is called once.
@@ -177,7 +178,7 @@ func (m *Metrics) Watch(s Sources) {
 	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
 	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)
 	f.gaugeFunc("policy_checked_timestamp_seconds", "When the policy in force was last found to be the newest.", s.PolicyChecked)
-	f.registry.MustRegister(newCatalogs(s.Catalogs))
+	f.registry.MustRegister(newCatalogs(s.Catalogs), newTails(s.Tails))
 }
 
 // PolicyRevision says which policy is in force. Only the current one is a time series.

@@ -58,7 +58,7 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 	n := 0.0
 	count := func() float64 { n++; return n }
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs})
+	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs, Tails: noTails})
 	scrape(t, m)
 	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
 		t.Errorf("got %s, want 2", got)
@@ -67,11 +67,38 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 
 func noCatalogs() []Catalog { return nil }
 
+func noTails() []Tail { return nil }
+
+func TestTails(t *testing.T) {
+	m := New()
+	zero := func() float64 { return 0 }
+	m.Watch(Sources{zero, zero, zero, zero, zero, noCatalogs, func() []Tail {
+		return []Tail{{
+			Receiver: "syslog", Delivered: 7, Lost: 2, Behind: 5, BehindTime: 90 * time.Second,
+			Failing: "tls", Failures: map[string]uint64{"tls": 3, "network": 1},
+		}}
+	}})
+	series := scrape(t, m)
+	for name, want := range map[string]string{
+		`sallyport_audit_tail_delivered_events_total{receiver="syslog"}`:     "7",
+		`sallyport_audit_tail_lost_events_total{receiver="syslog"}`:          "2",
+		`sallyport_audit_tail_lag_events{receiver="syslog"}`:                 "5",
+		`sallyport_audit_tail_lag_seconds{receiver="syslog"}`:                "90",
+		`sallyport_audit_tail_failures_total{class="tls",receiver="syslog"}`: "3",
+		`sallyport_audit_tail_failing{class="tls",receiver="syslog"}`:        "1",
+		`sallyport_audit_tail_failing{class="network",receiver="syslog"}`:    "0",
+	} {
+		if got := series[name]; got != want {
+			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+}
+
 func TestCatalogsAreThoseOfNow(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
 	known := []Catalog{{Database: "app"}, {Database: "other", Generation: 7, Confirmed: time.Now().Add(-time.Minute), Opaque: 2, Read: 3, Unchanged: 40, Failed: 5}}
-	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }})
+	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }, noTails})
 	series := scrape(t, m)
 	for name, want := range map[string]string{
 		`sallyport_catalog_generation{database="app"}`:                           "0",
@@ -113,7 +140,8 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	m := New("idle")
 	zero := func() float64 { return 0 }
 	one := func() []Catalog { return []Catalog{{Database: "app"}} }
-	m.Watch(Sources{zero, zero, zero, zero, zero, one})
+	follower := func() []Tail { return []Tail{{Receiver: "nats", Failures: map[string]uint64{"tls": 1}}} }
+	m.Watch(Sources{zero, zero, zero, zero, zero, one, follower})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -112,6 +112,9 @@ type prefixed struct {
 	prefix []byte
 }
 
+// NetConn is what TLS is on once the prefix is read.
+func (p *prefixed) NetConn() net.Conn { return p.Conn }
+
 func (p *prefixed) Read(b []byte) (int, error) {
 	if len(p.prefix) == 0 {
 		return p.Conn.Read(b)

@@ -32,7 +32,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/metrics":       nil,
 		"gateway/replay":        {"authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/audit/proof"},
 		"gateway/admin":         nil,
-		"gateway/backend":       nil,
+		"gateway/backend":       {"gateway/wire"},
 		"gateway/catalog":       {"authz/recent", "authz/statement"},
 		"gateway/credentials":   nil,
 		"gateway": {

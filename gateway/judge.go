@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
-	"os"
 	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
@@ -58,26 +57,26 @@ func newJudge(r *relay) *judge {
 // run relays until the client ends, breaks the protocol, or the relay ends.
 func (j *judge) run(ctx context.Context) error {
 	for {
-		if err := j.pipe.Fill(); err != nil {
-			if errors.Is(err, os.ErrDeadlineExceeded) && j.sleepAgain() {
-				if err := j.sendHeldSync(); err != nil {
-					return err
-				}
-				continue
-			}
+		woken, err := j.pipe.Run(func() error { return j.dispose(ctx) })
+		if !woken || !j.sleepAgain() {
 			return err
 		}
-		if j.hasEnded() {
-			return errEnded
-		}
-		j.active()
-		if err := j.step(ctx); err != nil {
-			return err
-		}
-		if err := j.flush(); err != nil {
+		if err := j.sendHeldSync(); err != nil {
 			return err
 		}
 	}
+}
+
+// dispose judges what was read, and forwards what may be.
+func (j *judge) dispose(ctx context.Context) error {
+	if j.hasEnded() {
+		return errEnded
+	}
+	j.active()
+	if err := j.step(ctx); err != nil {
+		return err
+	}
+	return j.flush()
 }
 
 // sleepAgain is the judge's answer to being woken. It says whether to go on.

@@ -85,6 +85,7 @@ type relay struct {
 	mu       sync.Mutex
 	ending   *sessionError // why the session must end; the first one wins
 	draining *sessionError // why it must end when it is idle
+	posted   atomic.Bool   // one of them is set: to be asked for every message
 
 	cancelMu   sync.Mutex // held while a cancel request is on its way
 	cancelling atomic.Bool
@@ -200,6 +201,7 @@ func (r *relay) end(cause *sessionError) {
 	if r.ending == nil {
 		r.ending = cause
 	}
+	r.posted.Store(true)
 	r.mu.Unlock()
 	r.queue.end()
 	_ = r.backend.SetReadDeadline(past)
@@ -216,23 +218,23 @@ func (r *relay) endWhenIdle(cause *sessionError) {
 	if r.draining == nil || cause.reason == ReasonTerminate {
 		r.draining = cause
 	}
+	r.posted.Store(true)
 	r.mu.Unlock()
 	_ = r.backend.SetReadDeadline(past)
 }
 
 // hasEnded says whether the session must end at once.
 func (r *relay) hasEnded() bool {
+	if !r.posted.Load() {
+		return false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ending != nil
 }
 
 // isEnding says whether the session must end, now or when it is idle.
-func (r *relay) isEnding() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ending != nil || r.draining != nil
-}
+func (r *relay) isEnding() bool { return r.posted.Load() }
 
 // takeEnding is the reporter's question what was posted to it. It rearms the waking.
 func (r *relay) takeEnding() *sessionError {

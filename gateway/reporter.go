@@ -40,28 +40,28 @@ func (r *reporter) run() error {
 // answers relays what the backend says.
 func (r *reporter) answers() error {
 	for {
-		err := r.pipe.Fill()
-		if errors.Is(err, os.ErrDeadlineExceeded) {
+		woken, err := r.pipe.Run(r.dispose)
+		if woken {
 			err = r.woken()
-			if err == nil {
-				continue
-			}
 		}
 		if err != nil {
 			return r.backendError(err)
 		}
-		if err := r.step(); err != nil {
-			return err
-		}
-		if err := r.flush(); err != nil {
-			return err
-		}
-		if r.isEnding() {
-			if err := r.woken(); err != nil {
-				return err
-			}
-		}
 	}
+}
+
+// dispose passes on what was read, and listens to what was posted.
+func (r *reporter) dispose() error {
+	if err := r.step(); err != nil {
+		return err
+	}
+	if err := r.flush(); err != nil {
+		return err
+	}
+	if r.isEnding() {
+		return r.woken()
+	}
+	return nil
 }
 
 // backendError explains the end of the backend's stream.

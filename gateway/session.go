@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/credentials"
+	"github.com/sallyport/sallyport/gateway/wire"
 )
 
 // session is one client connection from its first byte to its last. It owns the client's connection, the backend session and the
@@ -61,7 +62,7 @@ func newSession(server *Server, config *Config, conn net.Conn) *session {
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	id := hex.EncodeToString(random[:])
 	return &session{
-		server: server, config: config, id: id, conn: conn, client: conn.RemoteAddr(), started: time.Now(),
+		server: server, config: config, id: id, conn: wire.NewSocket(conn), client: conn.RemoteAddr(), started: time.Now(),
 		logger: config.Logger.With("session", id),
 	}
 }

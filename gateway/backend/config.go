@@ -50,7 +50,7 @@ type Config struct {
 	UserTimeout    time.Duration // TCP_USER_TIMEOUT of the default dialer; 0: five minutes
 
 	// Dial replaces the default dialer, which sets keepalive and UserTimeout. The connection it returns is what Session.Conn's
-	// NetConn gives back.
+	// NetConn gives back, one of TCP as a wire.Socket.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 

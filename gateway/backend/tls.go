@@ -8,6 +8,8 @@ import (
 	"net"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+
+	"github.com/sallyport/sallyport/gateway/wire"
 )
 
 // startTLS asks for TLS and verifies who answers
@@ -48,7 +50,7 @@ func startTLS(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn
 
 // handshake is given a configuration by Config.tlsConfig, never another.
 func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
-	secured := tls.Client(conn, config)
+	secured := tls.Client(wire.NewSocket(conn), config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS handshake: %w", err)
 	}

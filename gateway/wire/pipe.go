@@ -2,12 +2,11 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 )
-
-// bufferSize holds one TLS record (RFC 8446, 5.1: 2^14 bytes of plaintext), the most that one read of a tls.Conn returns.
-const bufferSize = 16 << 10
 
 // LengthError reports a message whose length is impossible or beyond its limit.
 type LengthError struct {
@@ -25,17 +24,20 @@ func (e *LengthError) Error() string {
 
 // Pipe moves messages from a source to a destination. It belongs to one goroutine.
 //
-// The caller alternates [Pipe.Fill] with steps over what was read: [Pipe.Next] shows the message at the head, and exactly one of
-// Accept and Drop disposes of it. [Pipe.Flush] writes what was accepted; [Pipe.Inject] writes something of the caller's own in order.
+// [Pipe.Run] reads, and lets the caller step over what was read: [Pipe.Next] shows the message at the head, and exactly one of Accept and
+// Drop disposes of it. [Pipe.Flush] writes what was accepted; [Pipe.Inject] writes something of the caller's own in order.
 type Pipe struct {
-	src io.Reader
-	dst io.Writer
+	src    io.Reader
+	dst    io.Writer
+	socket *Socket // below src; nil: src is read as any other
 	// limit is the longest body allowed for a type; below 0 the type is unknown and the message refused as one of impossible length.
 	limit func(Type) int
 
-	buf  []byte
-	mark int // buf[mark:next] is accepted and not yet written
-	next int // buf[next:fill] is read and not yet disposed of
+	buf  []byte  // nil while there is nothing in it
+	loan *[]byte // buf, if it is borrowed
+	bulk bool    // the last read filled buf
+	mark int     // buf[mark:next] is accepted and not yet written
+	next int     // buf[next:fill] is read and not yet disposed of
 	fill int
 	pass int // body bytes of an accepted message that are still to be read
 	drop int // body bytes of a dropped message that are still to be read
@@ -45,8 +47,9 @@ type Pipe struct {
 }
 
 // NewPipe returns a pipe from src to dst. limit gives the longest body of a type in bytes; lengths are checked before anything is allocated.
+// If src is a [Socket], or TLS on one, that is served.
 func NewPipe(dst io.Writer, src io.Reader, limit func(Type) int) *Pipe {
-	return &Pipe{src: src, dst: dst, limit: limit, buf: make([]byte, bufferSize)}
+	return &Pipe{src: src, dst: dst, socket: socketOf(src), limit: limit}
 }
 
 // BytesRead counts what came from the source.
@@ -55,8 +58,75 @@ func (p *Pipe) BytesRead() uint64 { return p.read }
 // BytesWritten counts what went to the destination.
 func (p *Pipe) BytesWritten() uint64 { return p.written }
 
+// Run reads and waits, and calls dispose for what each read brought, until the source ends or dispose returns an error. dispose must flush
+// what it accepts. woken says that nothing has ended but the patience of the source's read deadline: Run may be called again.
+func (p *Pipe) Run(dispose func() error) (woken bool, err error) {
+	if p.socket != nil {
+		return p.serve(dispose)
+	}
+	for {
+		if err := p.Fill(); err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded), err
+		}
+		if err := dispose(); err != nil {
+			return false, err
+		}
+	}
+}
+
+// serve is Run on a Socket.
+func (p *Pipe) serve(dispose func() error) (woken bool, err error) {
+	var ended error
+	err = p.socket.serve(func() (done bool) {
+		ended = p.drain(dispose)
+		return ended != nil
+	})
+	if err != nil {
+		return errors.Is(err, os.ErrDeadlineExceeded), err
+	}
+	return false, ended
+}
+
+// drain disposes of everything that is there now. Who waits for more then keeps no buffer, unless something in it is not whole yet.
+func (p *Pipe) drain(dispose func() error) error {
+	for {
+		n, err := p.take()
+		if n > 0 {
+			if err := dispose(); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, errDrained) {
+			if p.next == p.fill {
+				p.release()
+			}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// take reads what is there now, as far as there is room for it.
+func (p *Pipe) take() (n int, err error) {
+	p.makeRoom()
+	for err == nil && p.fill < len(p.buf) {
+		var more int
+		more, err = p.src.Read(p.buf[p.fill:])
+		p.fill += more
+		n += more
+	}
+	p.bulk = err == nil
+	p.read += uint64(n) // #nosec G115 -- a count
+	return n, err
+}
+
 // Fill reads once from the source and waits if nothing is there. Everything accepted must have been flushed.
 func (p *Pipe) Fill() error {
+	if p.socket != nil {
+		return p.fillServed()
+	}
 	p.makeRoom()
 	n, err := p.src.Read(p.buf[p.fill:])
 	p.fill += n
@@ -67,10 +137,27 @@ func (p *Pipe) Fill() error {
 	return err
 }
 
+// fillServed is Fill on a Socket.
+func (p *Pipe) fillServed() error {
+	var n int
+	var err error
+	served := p.socket.serve(func() (done bool) {
+		n, err = p.take()
+		return n > 0 || !errors.Is(err, errDrained)
+	})
+	if served != nil {
+		return served
+	}
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
 func (p *Pipe) makeRoom() {
-	if p.next == p.fill && len(p.buf) > bufferSize {
-		p.buf = make([]byte, bufferSize) // one large message must not make the session large for life
+	if p.next == p.fill { // also what was large for one large message must not stay so for the session's life
 		p.mark, p.next, p.fill, p.want = 0, 0, 0, 0
+		p.renew()
 		return
 	}
 	room := p.buf
@@ -81,7 +168,35 @@ func (p *Pipe) makeRoom() {
 		p.fill = copy(room, p.buf[p.next:p.fill])
 		p.mark, p.next = 0, 0
 	}
+	if len(room) > len(p.buf) {
+		p.release()
+	}
 	p.buf, p.want = room, 0
+}
+
+// renew makes buf an empty one of the size that is wanted.
+func (p *Pipe) renew() {
+	size := bufferSize
+	if p.bulk {
+		size = bulkSize
+	}
+	if p.loan != nil && len(p.buf) == size {
+		return
+	}
+	p.release()
+	p.loan = borrow(p.bulk)
+	p.buf = (*p.loan)[:size]
+}
+
+// release gives up buf.
+func (p *Pipe) release() {
+	if p.loan != nil {
+		giveBack(p.loan)
+	}
+	p.buf, p.loan = nil, nil
+	if p.next == p.fill {
+		p.mark, p.next, p.fill = 0, 0, 0
+	}
 }
 
 // Next shows the message at the head: its type and the size of its body. ok is false when Fill must bring more first.

@@ -16,6 +16,9 @@ import (
 // drainPatience is longer than the gateway's own deadline for a drain.
 const drainPatience = 40 * time.Second
 
+// auditFile is in a directory of its own: where certificates and policies lie is watched, and each line would wake the watcher.
+const auditFile = "audit/audit.log"
+
 // GatewayOptions vary one gateway from the usual.
 type GatewayOptions struct {
 	// Dir receives its files. It exists and is private.
@@ -96,7 +99,7 @@ func (s *Services) prepare(ctx context.Context, o GatewayOptions) (*Gateway, err
 	in := func(name string) string { return filepath.Join(o.Dir, name) }
 	g := &Gateway{
 		CAFile: s.CAFile, AdminToken: rand.Text(), Config: in("sallyport.yaml"), Policies: in("policies"),
-		Audit: in("audit.log"), Log: in("sallyport.log"), binary: o.Binary, env: o.Env,
+		Audit: in(auditFile), Log: in("sallyport.log"), binary: o.Binary, env: o.Env,
 		ServicePassword: rand.Text(), LegacyPassword: rand.Text(),
 	}
 	var err error
@@ -151,9 +154,10 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 		"userlist.txt": service + legacy, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
 		filepath.Base(g.Config): string(text),
 	}
-	// A directory of its own: it is watched, and the audit log beside it would wake the watcher with every line.
-	if err := os.MkdirAll(filepath.Join(dir, "tls"), 0o700); err != nil {
-		return err
+	for _, name := range []string{"tls", filepath.Dir(auditFile)} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return err
+		}
 	}
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
@@ -206,7 +210,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			}),
 			Scratch: database("public", "scratch-catalog", map[string]string{"readwrite": "scratch-readwrite", "admin": "scratch-admin"}),
 		},
-		Audit: AuditConfig{File: "audit.log"},
+		Audit: AuditConfig{File: auditFile},
 		Log:   LogConfig{Level: "info", Format: "json"},
 	}
 }

@@ -189,11 +189,17 @@ type bench struct {
 	result  chan *sessionError
 }
 
-// start runs a relay. change may alter it first.
+// start runs a relay as in production. change may alter it first.
 func start(t *testing.T, change func(r *relay)) *bench {
 	t.Helper()
-	clientEnd, clientSide := tcpPair(t)
-	backendSide, backendEnd := tcpPair(t)
+	return startOn(t, securePair, change)
+}
+
+// startOn runs a relay between connections of a kind.
+func startOn(t *testing.T, pair transport, change func(r *relay)) *bench {
+	t.Helper()
+	clientEnd, clientSide := pair(t)
+	backendEnd, backendSide := pair(t)
 	b := &bench{
 		t: t, conn: clientEnd, client: pgproto3.NewFrontend(clientEnd, clientEnd), backend: newFakeBackend(backendEnd),
 		log: &fakeAudit{}, result: make(chan *sessionError, 1),

@@ -226,16 +226,23 @@ func TestRelayBoundsPortals(t *testing.T) {
 	b.end()
 }
 
-// check sends the exchange and compares answers, executions and trail.
+// check sends the exchange and compares answers, executions and trail, over every transport.
 func (x exchange) check(t *testing.T) {
 	t.Helper()
-	x.checkWith(t, nil)
+	for name, pair := range transports {
+		t.Run(name, func(t *testing.T) { x.checkOn(startOn(t, pair, nil)) })
+	}
 }
 
 // checkWith does it in a session that change has altered.
 func (x exchange) checkWith(t *testing.T, change func(r *relay)) {
 	t.Helper()
-	b := start(t, change)
+	x.checkOn(start(t, change))
+}
+
+func (x exchange) checkOn(b *bench) {
+	t := b.t
+	t.Helper()
 	b.send(x.send...)
 	got := b.receive(x.ready)
 	if diff := cmp.Diff(x.want, strings.Join(got, " ")); diff != "" {

@@ -35,6 +35,7 @@ func borrow(bulk bool) *[]byte {
 
 // giveBack ends a loan. Nobody may look at the buffer any more.
 func giveBack(b *[]byte) {
+	scrub(*b)
 	if len(*b) == bufferSize {
 		buffers.Put(b)
 		return

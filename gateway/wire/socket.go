@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Socket is a TCP connection below TLS that can be read without asking twice. A Read of a net.Conn asks the kernel, hears that nothing
@@ -179,7 +181,12 @@ func (s *Socket) armSweep() {
 func (s *Socket) lookForEnd() {
 	s.armed.Store(false)
 	ended := false
-	_ = s.raw.Control(func(fd uintptr) { ended = rawEnded(fd) })
+	_ = s.raw.Control(func(fd uintptr) {
+		var b [1]byte
+		n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // #nosec -- a descriptor fits
+		waiting := errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR)
+		ended = n <= 0 && !waiting
+	})
 	if ended {
 		_ = s.SetReadDeadline(past)
 	}

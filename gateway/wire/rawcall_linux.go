@@ -1,19 +1,18 @@
+//go:build linux && !race
+
 package wire
 
 import (
-	"errors"
 	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // The descriptors are non-blocking. A call that cannot block need not be told to the scheduler, which costs more than the call: it would
 // give the processor away for its time.
 
-func rawRead(fd uintptr, p []byte) (int, error) { return rawCall(unix.SYS_READ, fd, p) }
+func rawRead(fd uintptr, p []byte) (int, error) { return rawCall(syscall.SYS_READ, fd, p) }
 
-func rawWrite(fd uintptr, p []byte) (int, error) { return rawCall(unix.SYS_WRITE, fd, p) }
+func rawWrite(fd uintptr, p []byte) (int, error) { return rawCall(syscall.SYS_WRITE, fd, p) }
 
 func rawCall(trap, fd uintptr, p []byte) (int, error) {
 	for {
@@ -26,11 +25,4 @@ func rawCall(trap, fd uintptr, p []byte) (int, error) {
 			return 0, errno
 		}
 	}
-}
-
-// rawEnded says whether the connection has ended and nothing is left to read before that.
-func rawEnded(fd uintptr) bool {
-	var b [1]byte
-	n, _, err := unix.Recvfrom(int(fd), b[:], unix.MSG_PEEK|unix.MSG_DONTWAIT) // #nosec -- a descriptor fits
-	return n == 0 && err == nil || err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
 }

@@ -37,6 +37,8 @@ func serverConfig() *tls.Config {
 		CipherSuites:           aeadSuites(),
 		NextProtos:             []string{ALPN},
 		SessionTicketsDisabled: true,
+		// It begins with records of one segment each, for pages that are shown as they come. Messages are taken whole.
+		DynamicRecordSizingDisabled: true,
 	}
 }
 

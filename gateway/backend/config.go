@@ -114,6 +114,7 @@ func (c *Config) tlsConfig() *tls.Config {
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 	config.Renegotiation = tls.RenegotiateNever
+	config.DynamicRecordSizingDisabled = true // it begins with records of one segment each: more of everything, for nothing here
 	if len(config.NextProtos) == 0 {
 		config.NextProtos = []string{"postgresql"} // PostgreSQL 17 and later answer it on the negotiated path too
 	}

@@ -30,6 +30,7 @@ type Pipe struct {
 	src    io.Reader
 	dst    io.Writer
 	socket *Socket // below src; nil: src is read as any other
+	into   *Socket // below dst; nil: dst is written as any other
 	// limit is the longest body allowed for a type; below 0 the type is unknown and the message refused as one of impossible length.
 	limit func(Type) int
 
@@ -49,7 +50,7 @@ type Pipe struct {
 // NewPipe returns a pipe from src to dst. limit gives the longest body of a type in bytes; lengths are checked before anything is allocated.
 // If src is a [Socket], or TLS on one, that is served.
 func NewPipe(dst io.Writer, src io.Reader, limit func(Type) int) *Pipe {
-	return &Pipe{src: src, dst: dst, socket: socketOf(src), limit: limit}
+	return &Pipe{src: src, dst: dst, socket: socketOf(src), into: socketOf(dst), limit: limit}
 }
 
 // BytesRead counts what came from the source.
@@ -287,7 +288,24 @@ func (p *Pipe) Flush() error {
 	return p.write(b)
 }
 
+// write writes b, and what makes several records as one all the same.
 func (p *Pipe) write(b []byte) error {
+	for p.into != nil && len(b) > bufferSize {
+		some := b[:min(len(b), bulkSize)]
+		p.into.cork()
+		n, err := p.dst.Write(some)
+		if uncorked := p.into.uncork(); err == nil {
+			err = uncorked
+		}
+		if err != nil {
+			return err
+		}
+		p.written += uint64(n) // #nosec G115 -- a count
+		b = b[len(some):]
+	}
+	if len(b) == 0 {
+		return nil
+	}
 	n, err := p.dst.Write(b)
 	p.written += uint64(n) // #nosec G115 -- a count
 	return err

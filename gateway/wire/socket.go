@@ -38,6 +38,9 @@ type Socket struct {
 	rest      []byte // to be written
 	writeErr  error
 	writeSome func(fd uintptr) bool // the method, bound once
+	corked    *[]byte               // borrowed: Writes are gathered in corked[:held]
+	held      int
+	broken    error // what was gathered could not be written: nothing can be any more
 
 	serving atomic.Int32 // callbacks may be running: Close would wait for them
 	armed   atomic.Bool  // sweep will run
@@ -198,7 +201,47 @@ var past = time.Unix(1, 0)
 func (s *Socket) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.write(p)
+	switch {
+	case s.broken != nil:
+		return 0, s.broken
+	case s.corked == nil:
+		return s.write(p)
+	case s.held+len(p) > len(*s.corked):
+		if err := s.writeHeld(); err != nil {
+			return 0, err
+		}
+		if len(p) > len(*s.corked) {
+			return s.write(p)
+		}
+	}
+	s.held += copy((*s.corked)[s.held:], p)
+	return len(p), nil
+}
+
+// cork gathers what is written from now on: TLS writes each record by itself.
+func (s *Socket) cork() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.corked = borrow(true)
+}
+
+// uncork writes what was gathered.
+func (s *Socket) uncork() error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err := s.writeHeld()
+	giveBack(s.corked)
+	s.corked = nil
+	return err
+}
+
+// writeHeld is final when it fails, as it is for TLS, which believes it written.
+func (s *Socket) writeHeld() error {
+	if s.broken == nil {
+		_, s.broken = s.write((*s.corked)[:s.held])
+	}
+	s.held = 0
+	return s.broken
 }
 
 func (s *Socket) write(p []byte) (int, error) {

@@ -288,3 +288,37 @@ func BenchmarkPipe(b *testing.B) {
 		})
 	}
 }
+
+// TestSocketGathersRecords: what makes several records is one write, and an error of that write is final.
+func TestSocketGathersRecords(t *testing.T) {
+	far, near := tcpPair(t)
+	near.cork()
+	for range 3 {
+		if n, err := near.Write(make([]byte, bufferSize)); n != bufferSize || err != nil {
+			t.Fatalf("Write() = %d, %v", n, err)
+		}
+	}
+	_ = far.SetReadDeadline(past)
+	if n, err := far.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d bytes are written before all is gathered, %v", n, err)
+	}
+	_ = far.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if err := near.uncork(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := io.ReadFull(far, make([]byte, 3*bufferSize)); err != nil {
+		t.Errorf("%d bytes came, %v", n, err)
+	}
+	_ = near.SetWriteDeadline(past)
+	near.cork()
+	if _, err := near.Write([]byte("lost")); err != nil {
+		t.Fatal(err)
+	}
+	if err := near.uncork(); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("uncork() = %v, want the deadline", err)
+	}
+	_ = near.SetWriteDeadline(time.Time{})
+	if _, err := near.Write([]byte("more")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Write() = %v after something was lost, want that error again", err)
+	}
+}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -32,12 +31,11 @@ type clock struct {
 	lease  credentials.Lease
 	timers []*time.Timer
 	over   bool
-	ended  chan struct{} // closed by stop
 }
 
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
-	c := &clock{session: s, relay: r, lease: lease, ended: make(chan struct{})}
+	c := &clock{session: s, relay: r, lease: lease}
 	c.margin = min(leaseMargin, time.Until(lease.Expires)/4)
 	life := s.config.Timeouts.Session
 	if g.MaxSession > 0 {
@@ -49,9 +47,6 @@ func startClock(s *session, r *relay, id authn.Identity, g grant, lease credenti
 	}
 	if !lease.Expires.IsZero() {
 		c.after(c.renewal(), c.renew)
-	}
-	if lost := lease.Lost(); lost != nil {
-		go c.watch(lost)
 	}
 	idle := s.config.Timeouts.Idle
 	if g.IdleTimeout > 0 {
@@ -76,18 +71,8 @@ func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
-	close(c.ended)
 	for _, t := range c.timers {
 		t.Stop()
-	}
-}
-
-// watch ends the session when the gateway's own Vault token has ended, and all its leases with it.
-func (c *clock) watch(lost <-chan struct{}) {
-	select {
-	case <-lost:
-		c.relay.end(fail(ReasonLeaseExpired, errors.New("the gateway's Vault token has ended")))
-	case <-c.ended:
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 // libpq/pqcomm.c, five bytes for the shortest): a judge that waits at a full queue has then always something coming.
 const maxOutstanding = 4096
 
+// fewOutstanding are as many as most sessions ever have.
+const fewOutstanding = 16
+
 // maxHeldTexts bounds the bytes of messages whose texts the queue keeps alive: the backend buffers 1600 answers to Parse, and each of
 // those may be a megabyte here.
 const maxHeldTexts = 16 << 20
@@ -43,7 +46,7 @@ type queue struct {
 	mu    sync.Mutex
 	moved sync.Cond // anything below changed in a way somebody may wait for
 
-	ring  []entry // len is a power of two
+	ring  []entry // len is a power of two, or 0 before anything was pushed
 	first int
 	count int
 	texts int // of all entries
@@ -62,7 +65,7 @@ type queue struct {
 }
 
 func newQueue() *queue {
-	q := &queue{ring: make([]entry, 16), status: wire.Idle}
+	q := &queue{status: wire.Idle}
 	q.moved.L = &q.mu
 	return q
 }
@@ -106,7 +109,7 @@ func (q *queue) isFull() bool { return q.count == maxOutstanding || q.texts > ma
 
 func (q *queue) append(e entry) {
 	if q.count == len(q.ring) {
-		larger := make([]entry, 2*len(q.ring))
+		larger := make([]entry, max(fewOutstanding, 2*len(q.ring)))
 		for i := range q.count {
 			larger[i] = *q.at(i)
 		}

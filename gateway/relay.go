@@ -71,8 +71,9 @@ type relay struct {
 	logger   *slog.Logger
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
 
-	hour  *hourly       // what the identity's sessions are delivered together; nil: no limit
-	pace  *rate.Limiter // what they may ask for; nil: no limit
+	lost  <-chan struct{} // closed when the gateway's own Vault token has ended, and all its leases with it; nil: never
+	hour  *hourly         // what the identity's sessions are delivered together; nil: no limit
+	pace  *rate.Limiter   // what they may ask for; nil: no limit
 	queue *queue
 	names *names
 	spare spareRuns
@@ -121,6 +122,10 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 // join waits for one direction, stops the other, and says why the session ended.
 func (r *relay) join(judged, reported chan error) *sessionError {
 	select {
+	case <-r.lost:
+		r.lost = nil
+		r.end(fail(ReasonLeaseExpired, errors.New("the gateway's Vault token has ended")))
+		return r.join(judged, reported)
 	case err := <-judged:
 		cause := clientEnd(err)
 		if !r.lastAnswers(cause, reported) {

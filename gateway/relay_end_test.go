@@ -339,3 +339,18 @@ func TestRelayDataNobodyAskedFor(t *testing.T) {
 		})
 	}
 }
+
+// TestRelayEndsWithTheVaultToken: the roles of all its leases are being dropped.
+func TestRelayEndsWithTheVaultToken(t *testing.T) {
+	lost := make(chan struct{})
+	b := start(t, func(r *relay) { r.lost = lost })
+	b.send(query("select"))
+	b.receive(1)
+	close(lost)
+	if got, want := strings.Join(b.rest(), " "), "FATAL 57P01"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if cause := b.cause(); cause.reason != ReasonLeaseExpired {
+		t.Errorf("ended by %v", cause)
+	}
+}

@@ -82,32 +82,43 @@ func (s *session) run(ctx context.Context) {
 	s.finish(ctx, cause, moved)
 }
 
+// phases waits for hours in the last of them, as a rule. What the others need is off the stack by then.
 func (s *session) phases(ctx context.Context) (moved totals, err error) {
-	var a *admitted
-	if err := s.phase(ctx, s.config.Timeouts.Admission, func(ctx context.Context) (err error) { a, err = s.admit(ctx); return err }); err != nil {
+	r, c, err := s.establish(ctx)
+	if err != nil {
 		return moved, err
 	}
+	return s.relay(ctx, r, c)
+}
+
+// establish goes through the phases before the relay.
+func (s *session) establish(ctx context.Context) (*relay, *clock, error) {
+	var a *admitted
+	if err := s.phase(ctx, s.config.Timeouts.Admission, func(ctx context.Context) (err error) { a, err = s.admit(ctx); return err }); err != nil {
+		return nil, nil, err
+	}
 	if err := s.begin(a); err != nil {
-		return moved, err
+		return nil, nil, err
 	}
 	var p proof
 	if err := s.phase(ctx, s.config.Timeouts.Authentication, func(ctx context.Context) (err error) { p, err = s.authenticate(ctx, a); return err }); err != nil {
-		return moved, err
+		return nil, nil, err
 	}
 	if err := s.server.enter(s); err != nil {
-		return moved, err
+		return nil, nil, err
 	}
 	var g grant
 	var o *opened
 	if err := s.phase(ctx, s.config.Timeouts.Connect, func(ctx context.Context) (err error) { g, o, err = s.connect(ctx, a, p); return err }); err != nil {
 		s.recordRefusal(p.identity, g, false)
-		return moved, err
+		return nil, nil, err
 	}
 	s.server.keys.issue(s, a.startup.protocol)
 	if err := s.phase(ctx, s.config.Timeouts.Write, func(context.Context) error { return s.greet(a, o, s.key) }); err != nil {
-		return moved, err
+		return nil, nil, err
 	}
-	return s.relay(ctx, a, p.identity, g, o)
+	r := s.newRelay(a, p.identity, g, o)
+	return r, startClock(s, r, p.identity, g, o.lease), nil
 }
 
 // phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does the server's end.
@@ -158,8 +169,8 @@ func (s *session) begin(a *admitted) error {
 	return nil
 }
 
-// relay runs the session's last phase.
-func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g grant, o *opened) (totals, error) {
+// newRelay makes the session's last phase.
+func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *relay {
 	input := authz.StatementInput{Version: authz.ContractVersion, Action: "statement", Identity: policyIdentity(id), Session: s.policySession(a)}
 	input.Session.Role, input.Session.Observe = g.Role, g.Observe
 	input.Session.SearchPath = g.database.searchPath()
@@ -168,10 +179,16 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID, backendHost: o.session.Host,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: newNames(),
-		catalog: g.database.catalog(),
+		catalog: g.database.catalog(), lost: o.lease.Lost(),
 	}
 	g.shadow.relays(input)
 	s.publish(id, g, o)
+	return r
+}
+
+// relay runs the session's last phase. It stops the clock.
+func (s *session) relay(ctx context.Context, r *relay, c *clock) (totals, error) {
+	defer c.stop()
 	s.live.Store(r)
 	defer s.live.Store(nil)
 	if s.server.isDraining() {
@@ -179,8 +196,6 @@ func (s *session) relay(ctx context.Context, a *admitted, id authn.Identity, g g
 	}
 	s.config.Metrics.SessionsActive.Inc()
 	defer s.config.Metrics.SessionsActive.Dec()
-	c := startClock(s, r, id, g, o.lease)
-	defer c.stop()
 	cause, moved := r.run(ctx)
 	return moved, cause
 }

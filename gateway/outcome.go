@@ -102,8 +102,12 @@ func (r *reporter) spareFinished() {
 
 // writeOutcome writes a run's outcome event. When it cannot be written the session ends.
 func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
+	command := event.Command
+	if command != string(run.tags) { // it is often the last one's again, and then nothing is copied
+		command = string(run.tags)
+	}
 	*event = audit.Outcome{
-		Session: r.id, Number: run.number, Status: run.status, Command: string(run.tags), SQLSTATE: run.sqlstate,
+		Session: r.id, Number: run.number, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
 		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged, WaitDuration: run.waited,
 	}
 	if !run.forwarded {

@@ -126,18 +126,23 @@ func (q *queue) at(i int) *entry { return &q.ring[(q.first+i)&(len(q.ring)-1)] }
 func (q *queue) head() (entry, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	return q.peek()
+}
+
+func (q *queue) peek() (entry, bool) {
 	if q.count == 0 {
 		return entry{}, false
 	}
 	return *q.at(0), true
 }
 
-// pop takes the head off: it was answered.
-func (q *queue) pop() {
+// pop takes the head off, which was answered, and returns the next.
+func (q *queue) pop() (entry, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.take()
 	q.moved.Broadcast()
+	return q.peek()
 }
 
 func (q *queue) take() entry {

@@ -232,8 +232,8 @@ func (r *reporter) expect(t wire.Type) error {
 
 // pop takes the answered entry off the queue.
 func (r *reporter) pop() {
-	r.queue.pop()
-	r.head, r.known = entry{}, false
+	r.head, r.known = r.queue.pop()
+	r.completions = 0
 }
 
 // answered takes an entry of the type off the queue, if it is the head: RowDescription also comes inside a Query.

@@ -7,17 +7,37 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit"
 )
 
+// boundRuns are what portals are bound to. Most portals are the unnamed one, of which each pipeline has another: it needs no map.
+type boundRuns struct {
+	unnamed *run
+	named   map[string]*run // nil: nothing yet
+}
+
+// replace binds a portal to a run, nil for none, and returns what it was bound to.
+func (b *boundRuns) replace(name string, with *run) (was *run) {
+	if name == "" {
+		was, b.unnamed = b.unnamed, with
+		return was
+	}
+	was = b.named[name]
+	switch {
+	case with == nil:
+		delete(b.named, name)
+	case b.named == nil:
+		b.named = map[string]*run{name: with}
+	default:
+		b.named[name] = with
+	}
+	return was
+}
+
 // rebind notes what portals are bound to now; run is nil if they were closed. What they were bound to before is not executed any more.
 func (r *reporter) rebind(ops []nameOp, run *run) error {
 	for _, op := range ops {
 		switch op.kind {
 		case setPortal, dropPortal:
-			if err := r.reportUnexecuted(r.bound[op.name]); err != nil {
+			if err := r.reportUnexecuted(r.bound.replace(op.name, run)); err != nil {
 				return err
-			}
-			delete(r.bound, op.name)
-			if run != nil {
-				r.bound[op.name] = run
 			}
 		case dropPortals:
 			if err := r.reportBound(); err != nil {
@@ -41,12 +61,15 @@ func (r *reporter) reportSkipped(e entry, failed bool) error {
 
 // reportBound writes the outcomes of what was bound and never executed.
 func (r *reporter) reportBound() error {
-	for _, run := range r.bound {
+	if err := r.reportUnexecuted(r.bound.replace("", nil)); err != nil {
+		return err
+	}
+	for _, run := range r.bound.named {
 		if err := r.reportUnexecuted(run); err != nil {
 			return err
 		}
 	}
-	clear(r.bound)
+	clear(r.bound.named)
 	return nil
 }
 

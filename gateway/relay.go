@@ -105,7 +105,7 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 	defer stop()
 	j := newJudge(r)
 	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)
-	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend), bound: map[string]*run{}}
+	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
 	r.active()
 
 	judged := make(chan error, 1)

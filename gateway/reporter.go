@@ -21,9 +21,9 @@ type reporter struct {
 
 	head        entry // the queue's head, while known
 	known       bool
-	completions int             // CommandCompletes of the Query at the head
-	bound       map[string]*run // by portal: what was bound in this pipeline
-	fatal       string          // SQLSTATE of a FATAL that the backend sent; it closes next
+	completions int       // CommandCompletes of the Query at the head
+	bound       boundRuns // what was bound in this pipeline
+	fatal       string    // SQLSTATE of a FATAL that the backend sent; it closes next
 	outcome     audit.Outcome
 	interrupt   chan struct{} // closed when a cancel of our own has been delivered; nil: there is none
 	finished    []*run        // those whose outcomes were written since the last ReadyForQuery

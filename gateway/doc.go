@@ -41,6 +41,10 @@
 // What a statement or portal name means is known by names.go: committed when the backend has said so, pending within a pipeline,
 // settling between a Sync and its ReadyForQuery.
 //
+// Each of the two spends its life within one call of syscall.RawConn.Read (wire.Socket), so what they do while they hold a message they
+// do in its callback. The descriptor stays open until they leave it: deadlines wake whoever waits there for the network, and Close tells
+// the other side at once.
+//
 // # Who closes what
 //
 // The connection that Serve accepts belongs to its session from then on, and so do the backend's connection and the lease; finish.go

@@ -354,3 +354,16 @@ func TestRelayEndsWithTheVaultToken(t *testing.T) {
 		t.Errorf("ended by %v", cause)
 	}
 }
+
+// TestRelayEndsWhenTheClientDoesNotRead: what it was sent and does not take is in everybody's way, in the backend's first.
+func TestRelayEndsWhenTheClientDoesNotRead(t *testing.T) {
+	for name, pair := range transports {
+		t.Run(name, func(t *testing.T) {
+			b := startOn(t, pair, func(r *relay) { r.timeouts.Write = 1500 * time.Millisecond })
+			b.send(query("rows 1000000")) // more than the kernel keeps for anybody
+			if cause := b.cause(); cause.reason != ReasonNotReading {
+				t.Errorf("ended by %v", cause)
+			}
+		})
+	}
+}

@@ -21,7 +21,7 @@ const (
 	freshShare = 4
 )
 
-// ahead issues credentials before they are needed, so that a login does not wait for Vault. Each is used once, by one session, and
+// ahead issues credentials before they are needed, so that a login does not wait for it. Each is used once, by one session, and
 // revoked if nobody takes it in time. A role gets the first when it is used for the first time.
 type ahead struct {
 	size   int // of each role's stock; 0: nothing is issued ahead
@@ -38,7 +38,7 @@ type ahead struct {
 	over   bool
 }
 
-// stock is what is ready for one Vault role.
+// stock is what is ready for one role.
 type stock struct {
 	ready   []waiting // the oldest first
 	coming  int
@@ -165,7 +165,7 @@ func (a *ahead) restock(ctx context.Context, role string) {
 	switch {
 	case err != nil:
 		if s.backoff == 0 && ctx.Err() == nil {
-			a.log.Warn("credential not issued ahead; logins wait for Vault meanwhile", "vault_role", role, "error", err)
+			a.log.Warn("credential not issued ahead; logins wait for theirs meanwhile", "role", role, "error", err)
 		}
 		s.postpone(now)
 	case a.over:
@@ -206,14 +206,19 @@ func (a *ahead) notify() {
 	}
 }
 
-// Take is Issue for a session that waits: it gets a credential that was issued ahead if there is one.
-func (v *Vault) Take(ctx context.Context, role string) (Lease, error) {
-	if lease, ok := v.ahead.take(role); ok {
+// obtain is issue for a session that waits: it gets a credential that was issued ahead if there is one.
+func (a *ahead) obtain(ctx context.Context, role string) (Lease, error) {
+	if lease, ok := a.take(role); ok {
 		return lease, nil
 	}
-	lease, err := v.Issue(ctx, role)
+	lease, err := a.issue(ctx, role)
 	if err == nil {
-		v.ahead.used(role)
+		a.used(role)
 	}
 	return lease, err
+}
+
+// Take is Issue for a session that waits: it gets a credential that was issued ahead if there is one.
+func (v *Vault) Take(ctx context.Context, role string) (Lease, error) {
+	return v.ahead.obtain(ctx, role)
 }

@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -17,10 +18,10 @@ type Kind uint8
 
 // The kinds.
 const (
-	// Unavailable: Vault was not reached, is sealed or overloaded, has lost our token, could not reach its database, or our patience
-	// ended.
+	// Unavailable: the source was not reached, is sealed or overloaded, has lost our token, could not reach its database, or our
+	// patience ended.
 	Unavailable Kind = iota + 1
-	// Refused: Vault will say the same until somebody changes its policy or the role.
+	// Refused: it will say the same until somebody changes its policy or the role.
 	Refused
 )
 
@@ -35,8 +36,9 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// Error is why Vault did not do what was asked. It holds no secret.
+// Error is why a source of credentials did not do what was asked. It holds no secret.
 type Error struct {
+	Source Source // "": Vault
 	Kind   Kind
 	Op     string // "issue", "renew", "revoke", "log in" …
 	Status int    // Vault's HTTP status, or 0
@@ -45,10 +47,11 @@ type Error struct {
 
 // Error is one line.
 func (e *Error) Error() string {
+	source := cmp.Or(e.Source, SourceVault)
 	if e.Status != 0 {
-		return fmt.Sprintf("%s: vault %s (HTTP status %d): %v", e.Op, e.Kind, e.Status, e.Err)
+		return fmt.Sprintf("%s: %s %s (HTTP status %d): %v", e.Op, source, e.Kind, e.Status, e.Err)
 	}
-	return fmt.Sprintf("%s: vault %s: %v", e.Op, e.Kind, e.Err)
+	return fmt.Sprintf("%s: %s %s: %v", e.Op, source, e.Kind, e.Err)
 }
 
 // Unwrap gives the cause.

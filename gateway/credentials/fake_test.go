@@ -255,7 +255,7 @@ func bubble(t *testing.T, cfg func(*testing.T) VaultConfig, fake *fakeVault, bod
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		v := newVault(cfg(t).withDefaults(), slog.New(slog.NewJSONHandler(fake, &slog.HandlerOptions{Level: slog.LevelDebug})), fake)
-		if err := v.openJournal(); err != nil {
+		if err := v.ledger.openJournal(v.cfg.JournalFile); err != nil {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -269,8 +269,8 @@ func bubble(t *testing.T, cfg func(*testing.T) VaultConfig, fake *fakeVault, bod
 		body(t, v)
 		cancel()
 		running.Wait()
-		if v.journal != nil {
-			_ = v.journal.close()
+		if v.ledger.journal != nil {
+			_ = v.ledger.journal.close()
 		}
 	})
 	for _, secret := range []string{"hvs.", secretID, password, "/lease-"} {

@@ -70,7 +70,7 @@ func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error)
 	if secret == nil { // what the library makes of a 404: nothing is mounted there
 		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("nothing there")}
 	}
-	lease := Lease{ID: secret.LeaseID, Renewable: secret.Renewable, ttl: seconds(secret.LeaseDuration), parent: l}
+	lease := Lease{Source: SourceVault, ID: secret.LeaseID, Renewable: secret.Renewable, ttl: seconds(secret.LeaseDuration), parent: l}
 	lease.Username, _ = secret.Data["username"].(string)
 	lease.Password, _ = secret.Data["password"].(string)
 	lease.Expires = started.Add(lease.ttl)
@@ -80,7 +80,7 @@ func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error)
 		}
 		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
 	}
-	if err := v.remember(role, lease, started); err != nil {
+	if err := v.ledger.remember(role, lease, started); err != nil {
 		v.revoker.Revoke(lease)
 		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: err}
 	}

@@ -201,7 +201,7 @@ func TestJournalFails(t *testing.T) {
 		return cfg
 	}
 	bubble(t, journaled, fake, func(t *testing.T, v *Vault) {
-		if err := v.journal.close(); err != nil { // as a disk that is gone
+		if err := v.ledger.journal.close(); err != nil { // as a disk that is gone
 			t.Fatal(err)
 		}
 		if _, err := v.Issue(t.Context(), "app"); kindOfError(t, err) != Unavailable {

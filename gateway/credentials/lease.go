@@ -13,13 +13,24 @@ import (
 // leaseHashBytes of SHA-256 tell leases apart; a lease id ends in 24 random characters, so the hash gives nothing away.
 const leaseHashBytes = 16
 
+// Source is where a credential comes from.
+type Source string
+
+// The sources.
+const (
+	SourceVault  Source = "vault"
+	SourceMinted Source = "minted" // the gateway makes a role itself, see Minted
+	SourceStatic Source = "static" // a database user that sessions share, see Static
+)
+
 // Lease is a credential and the time for which it holds. However it is printed, logged or marshalled, neither the password nor the
 // lease id appears, as long as it is not an unexported field of something else: fmt calls no methods there.
 type Lease struct {
-	ID         string
+	Source     Source
+	ID         string // "": there is nothing to revoke
 	Username   string
 	Password   string
-	Expires    time.Time // counted from before the request, so never later than Vault's own end
+	Expires    time.Time // counted from before the request, so never later than the real end; zero: it has none
 	Renewable  bool
 	MaxExpires time.Time // renewals reach no further; zero: not known yet
 

@@ -20,8 +20,7 @@ type Vault struct {
 	http    *http.Client
 	revoker *Revoker
 	ahead   *ahead
-	journal *journal      // nil: none is kept
-	left    []Entry       // what an earlier gateway has left open
+	ledger  ledger
 	poke    chan struct{} // one place: look after the login now
 
 	requests sync.WaitGroup // issues whose caller may have gone
@@ -50,7 +49,7 @@ func NewVault(cfg VaultConfig, log *slog.Logger) (*Vault, error) {
 	if _, err := v.client(""); err != nil { // a VAULT_* variable that cannot be parsed makes the library refuse
 		return nil, fmt.Errorf("configure vault: %w", err)
 	}
-	if err := v.openJournal(); err != nil {
+	if err := v.ledger.openJournal(cfg.JournalFile); err != nil {
 		return nil, fmt.Errorf("configure vault: %w", err)
 	}
 	return v, nil
@@ -63,8 +62,9 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 		http:    &http.Client{Transport: bounded{transport}},
 		poke:    make(chan struct{}, 1),
 		changed: make(chan struct{}),
+		ledger:  ledger{log: log},
 	}
-	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, Settled: v.settled, AttemptTimeout: 2 * cfg.Timeout}, log)
+	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, Settled: v.ledger.settled, AttemptTimeout: 2 * cfg.Timeout}, log)
 	v.ahead = newAhead(cfg.Ahead, v.Issue, func(lease Lease) { v.revoker.Revoke(lease) }, log)
 	return v
 }
@@ -72,7 +72,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 // Run logs in, keeps the login, issues ahead, and revokes what the Revoker is given, until ctx ends; then it returns nil. Leases that
 // are still waiting are no longer revoked after that: call Drain before.
 func (v *Vault) Run(ctx context.Context) error {
-	v.sweep()
+	v.ledger.sweep(v.revoker)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return v.keepLogin(ctx) })
 	group.Go(func() error { return v.revoker.Run(ctx) })
@@ -106,16 +106,21 @@ func (v *Vault) Wait(ctx context.Context) error {
 // Drain revokes what was issued ahead, and returns when nothing is being issued any more, also to those who did not wait for it, and nothing has to be revoked, or with an
 // error that says what is left when ctx ends. Nobody issues anything meanwhile.
 func (v *Vault) Drain(ctx context.Context) error {
-	v.ahead.stop()
+	return drain(ctx, v.ahead, v.revoker, v.requests.Wait)
+}
+
+// drain stops what is issued ahead, and waits for it, for what else is being issued, and for the revocations.
+func drain(ctx context.Context, a *ahead, r *Revoker, issued func()) error {
+	a.stop()
 	answered := make(chan struct{})
 	go func() { // ends with the requests, which have a timeout each
 		defer close(answered)
-		v.ahead.requests.Wait()
-		v.requests.Wait()
+		a.requests.Wait()
+		issued()
 	}()
 	select {
 	case <-answered:
-		return v.revoker.Drain(ctx)
+		return r.Drain(ctx)
 	case <-ctx.Done():
 		return fmt.Errorf("drain revocations: credentials are still being issued: %w", ctx.Err())
 	}
@@ -144,10 +149,7 @@ func (v *Vault) Close(ctx context.Context) error {
 		}
 	}
 	v.http.CloseIdleConnections()
-	if v.journal != nil {
-		errs = append(errs, v.journal.close())
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, v.ledger.closeJournal())...)
 }
 
 // login returns the current login.

@@ -1,0 +1,58 @@
+package credentials
+
+import (
+	"log/slog"
+	"time"
+)
+
+// ledger keeps the journal of a source of credentials, if there is one.
+type ledger struct {
+	journal *journal // nil: none is kept
+	left    []Entry  // what an earlier gateway has left open
+	log     *slog.Logger
+}
+
+func (l *ledger) openJournal(path string) (err error) {
+	if path != "" {
+		l.journal, l.left, err = openJournal(path)
+	}
+	return err
+}
+
+// remember has the lease in the journal before its credential is used.
+func (l *ledger) remember(role string, lease Lease, issued time.Time) error {
+	if l.journal == nil {
+		return nil
+	}
+	return l.journal.opened(Entry{ID: lease.ID, Role: role, Username: lease.Username, Issued: issued.UTC(), Expires: lease.Expires.UTC()})
+}
+
+// settled is told by the Revoker. A journal that cannot be written makes the next gateway revoke once more, which does no harm; what is
+// issued from now on notices.
+func (l *ledger) settled(lease Lease) {
+	if l.journal == nil {
+		return
+	}
+	if err := l.journal.ended(lease.IDHash()); err != nil {
+		l.log.Error("lease journal cannot be written", "error", err)
+	}
+}
+
+// sweep revokes what an earlier gateway has left: it was killed, or stopped before everything was revoked. Nobody knows how often
+// these leases were renewed, so they are pursued as ones that do not say when they end.
+func (l *ledger) sweep(revoker *Revoker) {
+	if len(l.left) > 0 {
+		l.log.Warn("leases of an earlier run are revoked", "leases", len(l.left))
+	}
+	for _, e := range l.left {
+		revoker.Revoke(Lease{ID: e.ID, Username: e.Username})
+	}
+	l.left = nil
+}
+
+func (l *ledger) closeJournal() error {
+	if l.journal == nil {
+		return nil
+	}
+	return l.journal.close()
+}

@@ -14,19 +14,19 @@ import (
 // catalogApplication is how PostgreSQL's own log and pg_stat_activity tell a catalog's session from those of clients.
 const catalogApplication = "sallyport catalog"
 
-// leases is what a catalog's session needs of *credentials.Vault.
+// leases is what a catalog's session needs of a source of credentials.
 type leases interface {
 	Issue(ctx context.Context, role string) (credentials.Lease, error)
 	Renew(ctx context.Context, lease credentials.Lease) (credentials.Lease, error)
 }
 
 // CatalogSessions opens the sessions that the catalog of one database is read over. They are opened like those of clients: with a role that
-// Vault makes for each, over verified TLS. The role needs nothing but to connect: every role may read PostgreSQL's catalogs.
+// is made for each, over verified TLS. The role needs nothing but to connect: every role may read PostgreSQL's catalogs.
 type CatalogSessions struct {
 	Backend     backend.Config
-	VaultRole   string
+	VaultRole   string // or the group, or the account
 	Credentials leases
-	Revoker     *credentials.Revoker
+	Revoker     *credentials.Revoker // of leases with an id
 	Logger      *slog.Logger
 }
 
@@ -43,7 +43,7 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: catalogApplication},
 	})
 	if err != nil {
-		s.Revoker.Revoke(lease)
+		s.revoke(lease)
 		return nil, err
 	}
 	o.config.Address = o.session.Address // a cancel must reach this very server
@@ -52,14 +52,24 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 		Keep: func(ctx context.Context) error { return s.keep(ctx, o) },
 		Close: func(idle bool) {
 			s.close(o, idle)
-			s.Revoker.Revoke(o.lease)
+			s.revoke(o.lease)
 		},
 	}, nil
+}
+
+func (s CatalogSessions) revoke(lease credentials.Lease) {
+	if lease.ID != "" {
+		s.Revoker.Revoke(lease)
+	}
 }
 
 // keep renews the lease until ctx ends, or the session has to make room for another because the lease does. Nobody looks at the lease
 // meanwhile.
 func (s CatalogSessions) keep(ctx context.Context, o *opened) error {
+	if o.lease.Expires.IsZero() {
+		<-ctx.Done()
+		return nil
+	}
 	margin := min(leaseMargin, time.Until(o.lease.Expires)/4)
 	for {
 		timer := time.NewTimer(max(renewal(o.lease, margin), 0))

@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,33 +32,39 @@ import (
 // Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Shadow, Limits, Timeouts
 // and Logger. The parts are the caller's: it runs and closes them, after the server.
 type Config struct {
-	Serving     func() *tlsutil.Serving        // the certificate that a client who comes now is served
-	Rules       authn.Rules                    // who authenticates how
-	SCRAM       *scram.Server                  // for password users, and for everybody nobody knows
-	MD5         *md5.Server                    // nil: no rule asks for it
-	Issuers     map[string]*oidc.Verifier      // by the name that rules use
-	OAuth       map[string]*oauthbearer.Server // of the issuers, by the same names
-	Mapper      *certificate.Mapper            // of client certificates; nil: no rule asks for one
-	Throttle    *throttle.Throttle             // of failed logins; nil: nobody waits
-	Proxies     []netip.Prefix                 // who must say by a PROXY header who the client is; they can claim any address
-	Policy      *authz.Engine
-	Shadow      *Shadow // a second policy, which decides nothing; nil: none
-	Statements  *statement.Pool
-	Credentials *credentials.Vault
-	Revoker     *credentials.Revoker
-	Databases   map[string]Database // by the name that clients use
-	Audit       *audit.Log
-	Metrics     *metrics.Metrics
-	Limits      Limits
-	Timeouts    Timeouts
-	Logger      *slog.Logger
+	Serving    func() *tlsutil.Serving        // the certificate that a client who comes now is served
+	Rules      authn.Rules                    // who authenticates how
+	SCRAM      *scram.Server                  // for password users, and for everybody nobody knows
+	MD5        *md5.Server                    // nil: no rule asks for it
+	Issuers    map[string]*oidc.Verifier      // by the name that rules use
+	OAuth      map[string]*oauthbearer.Server // of the issuers, by the same names
+	Mapper     *certificate.Mapper            // of client certificates; nil: no rule asks for one
+	Throttle   *throttle.Throttle             // of failed logins; nil: nobody waits
+	Proxies    []netip.Prefix                 // who must say by a PROXY header who the client is; they can claim any address
+	Policy     *authz.Engine
+	Shadow     *Shadow // a second policy, which decides nothing; nil: none
+	Statements *statement.Pool
+	Databases  map[string]Database // by the name that clients use
+	Audit      *audit.Log
+	Metrics    *metrics.Metrics
+	Limits     Limits
+	Timeouts   Timeouts
+	Logger     *slog.Logger
+}
+
+// issuer is a source of credentials: *credentials.Vault, *credentials.Minted or *credentials.Static.
+type issuer interface {
+	Take(ctx context.Context, role string) (credentials.Lease, error)
+	Renew(ctx context.Context, lease credentials.Lease) (credentials.Lease, error)
+	Revoker() *credentials.Revoker // where leases with an id go in the end
 }
 
 // Database is one database that clients may ask for.
 type Database struct {
-	Backend    backend.Config    // where it is
-	SearchPath []string          // the schemas in which unqualified names are found; pg_temp always comes last
-	VaultRoles map[string]string // the role a connect decision gives → the Vault role that issues its credential
+	Backend     backend.Config    // where it is
+	SearchPath  []string          // the schemas in which unqualified names are found; pg_temp always comes last
+	Credentials issuer            // where its sessions get theirs; nil: all pass their own through
+	VaultRoles  map[string]string // the role a connect decision gives → what Credentials is asked for: a Vault role, a group, an account
 
 	// ObserveOnly lets statements through that nothing but policy denies, and records them as observed. For a policy that is on trial.
 	ObserveOnly bool
@@ -89,8 +97,10 @@ func (c Config) checked() (Config, error) {
 	require(c.SCRAM != nil, "SCRAM server")
 	require(c.Policy != nil, "policy")
 	require(c.Statements != nil, "statement workers")
-	require(c.Credentials != nil && c.Revoker != nil, "source of credentials")
 	require(len(c.Databases) > 0, "database")
+	for name, database := range c.Databases {
+		require(database.Credentials != nil || len(database.VaultRoles) == 0, "source of credentials of "+strconv.Quote(name))
+	}
 	require(c.Audit != nil, "audit log")
 	require(c.Metrics != nil, "metrics")
 	if c.Logger == nil {

@@ -103,12 +103,12 @@ func (o *opened) cancel(ctx context.Context) error {
 	return backend.Cancel(ctx, o.config, o.session.PID, o.session.Key)
 }
 
-// revoke gives the lease back. What Vault does not answer at once goes on without the session, and has an event of its own.
+// revoke gives the lease back. What is not done at once goes on without the session, and has an event of its own.
 func (s *session) revoke() audit.RevocationState {
 	if s.lease == nil {
 		return audit.RevocationNone
 	}
-	revoked := s.config.Revoker.Revoke(*s.lease)
+	revoked := s.revoker.Revoke(*s.lease)
 	grace := time.NewTimer(revocationGrace)
 	defer grace.Stop()
 	select {

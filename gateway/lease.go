@@ -24,6 +24,7 @@ const (
 // when nothing happens in it for too long. It renews the lease meanwhile. Its timers hold no goroutine while they wait.
 type clock struct {
 	session *session
+	issuer  issuer // of the lease
 	relay   *relay
 	margin  time.Duration
 
@@ -35,7 +36,7 @@ type clock struct {
 
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
-	c := &clock{session: s, relay: r, lease: lease}
+	c := &clock{session: s, relay: r, issuer: g.database.Credentials, lease: lease}
 	c.margin = min(leaseMargin, time.Until(lease.Expires)/4)
 	life := s.config.Timeouts.Session
 	if g.MaxSession > 0 {
@@ -105,7 +106,7 @@ func (c *clock) renew() {
 	if lease.Renewable {
 		ctx, cancel := context.WithTimeout(context.Background(), min(renewTime, time.Until(lease.Expires)-c.margin))
 		defer cancel()
-		renewed, err := c.session.config.Credentials.Renew(ctx, lease)
+		renewed, err := c.issuer.Renew(ctx, lease)
 		if err != nil {
 			c.session.logger.Warn("lease could not be renewed; the session lives until it ends", "error", err, "lease_expires", lease.Expires)
 		} else {

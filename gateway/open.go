@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -47,13 +48,15 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 		return nil, err
 	}
 	began := time.Now()
-	lease, err := s.config.Credentials.Take(ctx, g.vaultRole)
+	lease, err := g.database.Credentials.Take(ctx, g.vaultRole)
 	s.config.Metrics.CredentialIssueDuration.Observe(time.Since(began).Seconds())
 	if err != nil {
 		return nil, s.noCredential(err)
 	}
-	s.lease = &lease
-	g.backendRole, g.leaseHash = lease.Username, lease.IDHash()
+	g.backendRole = lease.Username
+	if lease.ID != "" {
+		s.lease, s.revoker, g.leaseHash = &lease, g.database.Credentials.Revoker(), lease.IDHash()
+	}
 	password := backend.Password(lease.Password)
 	defer clear(password)
 	o, err := s.openBackend(ctx, *g, password, parameters)
@@ -91,10 +94,7 @@ func (s *session) openBackend(ctx context.Context, g grant, credential backend.C
 
 // recordConnect writes what was decided and opened. Until that is done the client does not hear that it is in.
 func (s *session) recordConnect(id authn.Identity, g grant, o *opened) error {
-	credential := audit.CredentialVault
-	if g.leaseHash == "" {
-		credential = audit.CredentialClient
-	}
+	credential := audit.Credential(cmp.Or(string(o.lease.Source), string(audit.CredentialClient)))
 	return s.append(&audit.Connect{
 		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
@@ -104,18 +104,25 @@ func (s *session) recordConnect(id authn.Identity, g grant, o *opened) error {
 	})
 }
 
-// noCredential says that Vault gave nothing. The client learns whose fault it is, the log why.
+// credentialFaults say whose fault it is that there is no credential, by its source and by whether it was refused.
+var credentialFaults = map[credentials.Source]map[bool]string{
+	credentials.SourceVault: {false: "Vault is unavailable to the gateway.", true: "Vault is refusing to issue a credential to the gateway."},
+	credentials.SourceMinted: {
+		false: "The backend is unavailable to the gateway's provisioning role.",
+		true:  "The backend is refusing to let the gateway's provisioning role in, or to let it make a role.",
+	},
+	credentials.SourceStatic: {true: "The gateway cannot read the credential that is configured for this role."},
+}
+
+// noCredential says that the source of credentials gave nothing. The client learns whose fault it is, the log why.
 func (s *session) noCredential(err error) error {
-	kind := "unavailable"
-	var refused *credentials.Error
-	if errors.As(err, &refused) && refused.Kind == credentials.Refused {
-		kind = "refused"
+	kind, source := credentials.Unavailable, credentials.SourceVault
+	if failure, ok := errors.AsType[*credentials.Error](err); ok {
+		kind, source = failure.Kind, cmp.Or(failure.Source, source)
 	}
-	s.config.Metrics.CredentialIssueFailures.Inc(kind)
+	s.config.Metrics.CredentialIssueFailures.Inc(kind.String())
 	return &sessionError{
-		reason: ReasonCredentials, err: err, detail: "Vault is " + map[string]string{
-			"unavailable": "unavailable to the gateway.", "refused": "refusing to issue a credential to the gateway.",
-		}[kind],
+		reason: ReasonCredentials, err: err, detail: credentialFaults[source][kind == credentials.Refused],
 		hint: "Try again later, or tell the gateway's operators; session " + s.id + ".",
 	}
 }

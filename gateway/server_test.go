@@ -40,7 +40,7 @@ func serverConfig(t *testing.T) Config {
 	t.Cleanup(func() { _ = log.Close() })
 	return Config{
 		Serving: servingOf(serverTLS), Rules: authn.Rules{{Method: authn.MethodSCRAM}}, SCRAM: passwords, Policy: &authz.Engine{}, Statements: &statement.Pool{},
-		Credentials: &credentials.Vault{}, Revoker: &credentials.Revoker{}, Databases: map[string]Database{"app": {}}, Audit: log,
+		Databases: map[string]Database{"app": {Credentials: &credentials.Vault{}}}, Audit: log,
 		Metrics: metrics.New(Labels()...),
 	}
 }

@@ -37,8 +37,9 @@ type session struct {
 
 	negotiated bool // the client has the answer to the version it asked for, if it needs one
 	admitted   *admitted
-	method     authn.Method       // of the rule that matched
-	lease      *credentials.Lease // nil: none was issued
+	method     authn.Method         // of the rule that matched
+	lease      *credentials.Lease   // nil: none was issued
+	revoker    *credentials.Revoker // the lease's
 	backend    *opened
 	key        cancelKey
 	guesses    guesses                 // under the lock of cancelKeys

@@ -62,8 +62,8 @@ func newSurroundings(t testing.TB) *surroundings {
 	t.Cleanup(func() { _ = log.Close() })
 	vault := startVault(t)
 	s.config = Config{
-		Serving: s.serve(t), Policy: newPolicy(t), Statements: &statement.Pool{}, Credentials: vault, Revoker: vault.Revoker(), Audit: log,
-		Databases: map[string]Database{"app": {Backend: startPostgres(t), VaultRoles: map[string]string{"readonly": "app-readonly"}}},
+		Serving: s.serve(t), Policy: newPolicy(t), Statements: &statement.Pool{}, Audit: log,
+		Databases: map[string]Database{"app": {Credentials: vault, Backend: startPostgres(t), VaultRoles: map[string]string{"readonly": "app-readonly"}}},
 		Metrics:   metrics.New(Labels()...),
 	}
 	s.authenticators(t)

@@ -15,7 +15,6 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit/deliver"
 	"github.com/sallyport/sallyport/gateway/audit/tail"
 	"github.com/sallyport/sallyport/gateway/config"
-	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -37,7 +36,7 @@ type process struct {
 	policy           *authz.Engine
 	shadow           *authz.Engine // the second policy; nil: none
 	comparing        *gateway.Shadow
-	vault            *credentials.Vault
+	issuers          *issuers
 	catalogs         *catalogs
 	users            users
 	throttle         throttled
@@ -71,8 +70,8 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if err = p.assemblePolicy(); err != nil {
 		return nil, err
 	}
-	if p.vault, err = credentials.NewVault(c.Vault, logger); err != nil {
-		return nil, c.Problem("vault", err)
+	if p.issuers, err = newIssuers(c, logger); err != nil {
+		return nil, err
 	}
 	served, list, plan, err := p.serverConfig(c)
 	if err != nil {
@@ -81,6 +80,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.server, err = gateway.New(served); err != nil {
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
+	p.issuers.use(c, served.Databases)
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
 		return nil, err
@@ -148,6 +148,10 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 	if err := errors.Join(c.CheckRules(), err, throttleErr, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
 		return gateway.Config{}, nil, nil, err
 	}
+	if err := p.issuers.fits(p.config, c); err != nil {
+		return gateway.Config{}, nil, nil, err
+	}
+	p.issuers.supply(c, databases)
 	plan, err := p.planCatalogs(c, databases)
 	if err != nil {
 		return gateway.Config{}, nil, nil, err
@@ -157,26 +161,24 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		p.logger.Warn("configuration", "warning", warning.Error())
 	}
 	return gateway.Config{
-		Serving:     p.certificate.Serving,
-		Rules:       c.Authentication.Rules,
-		SCRAM:       passwords.SCRAM,
-		MD5:         passwords.MD5,
-		Issuers:     issuers,
-		OAuth:       oauth,
-		Mapper:      mapper,
-		Throttle:    throttler,
-		Proxies:     c.ProxyProtocol.Trusted,
-		Policy:      p.policy,
-		Shadow:      p.comparing,
-		Statements:  p.statements,
-		Credentials: p.vault,
-		Revoker:     p.vault.Revoker(),
-		Databases:   databases,
-		Audit:       p.audit,
-		Metrics:     p.metrics,
-		Limits:      c.Limits,
-		Timeouts:    c.Timeouts,
-		Logger:      p.logger,
+		Serving:    p.certificate.Serving,
+		Rules:      c.Authentication.Rules,
+		SCRAM:      passwords.SCRAM,
+		MD5:        passwords.MD5,
+		Issuers:    issuers,
+		OAuth:      oauth,
+		Mapper:     mapper,
+		Throttle:   throttler,
+		Proxies:    c.ProxyProtocol.Trusted,
+		Policy:     p.policy,
+		Shadow:     p.comparing,
+		Statements: p.statements,
+		Databases:  databases,
+		Audit:      p.audit,
+		Metrics:    p.metrics,
+		Limits:     c.Limits,
+		Timeouts:   c.Timeouts,
+		Logger:     p.logger,
 	}, passwords.Users, plan, nil
 }
 

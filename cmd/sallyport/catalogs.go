@@ -73,6 +73,7 @@ func (p *process) planCatalogs(c *config.Config, databases map[string]gateway.Da
 		}
 		of := p.catalogs.find(whereabouts{name, section.Host, section.Port, section.Name})
 		database, logger := databases[name], p.logger.With("database", name)
+		issuer := p.issuers.of(name, section)
 		want := plannedCatalog{
 			of: of, settings: catalogSettings{*section.Catalog, section.TLS},
 			config: catalog.Config{
@@ -80,7 +81,7 @@ func (p *process) planCatalogs(c *config.Config, databases map[string]gateway.Da
 				Analyze: p.statements.Analyze, Poll: section.Catalog.Poll, MaxAge: section.Catalog.MaxAge, Logger: logger,
 			},
 			sessions: &gateway.CatalogSessions{
-				Backend: database.Backend, VaultRole: section.Catalog.VaultRole, Credentials: p.vault, Revoker: p.vault.Revoker(), Logger: logger,
+				Backend: database.Backend, VaultRole: section.Catalog.VaultRole, Credentials: issuer, Revoker: issuer.Revoker(), Logger: logger,
 			},
 		}
 		if of.Catalog == nil {
@@ -131,7 +132,7 @@ func (cs *catalogs) use(plan []plannedCatalog) error {
 }
 
 // Run runs all of them, and those that are added, until ctx ends or end is called. ready returns when the parts that they need are there.
-func (cs *catalogs) Run(ctx context.Context, ready func(context.Context) error) error {
+func (cs *catalogs) Run(ctx context.Context, ready func(ctx context.Context, database string) error) error {
 	defer close(cs.ended)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -141,7 +142,7 @@ func (cs *catalogs) Run(ctx context.Context, ready func(context.Context) error) 
 	for {
 		for _, known := range cs.next() {
 			running.Go(func() {
-				if ready(ctx) == nil {
+				if ready(ctx, known.at.name) == nil {
 					_ = known.Run(ctx) // ends with ctx, without an error
 				}
 			})

@@ -118,7 +118,7 @@ func TestCatalogsRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() { done <- cs.Run(t.Context(), func(context.Context) error { return nil }) }()
+	go func() { done <- cs.Run(t.Context(), func(context.Context, string) error { return nil }) }()
 	if name := <-opened; name != "first" {
 		t.Errorf("%s was opened", name)
 	}

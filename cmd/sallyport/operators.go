@@ -42,10 +42,10 @@ func (p *process) killed(k admin.Kill) error {
 // ready is what /readyz asks. The first checks say whether clients can be served, the advisory ones whether something newer was
 // refused, and what the audit log proves.
 func (p *process) ready() []admin.Check {
-	checks := []admin.Check{
-		checkOf("serving", p.serving()),
-		checkOf("vault", p.vault.Ready()),
-		{Name: "policy", OK: true, Message: "revision " + p.policy.Status().Revision}, // without one nothing starts
+	checks := append([]admin.Check{checkOf("serving", p.serving())}, p.issuers.checks()...)
+	checks = append(
+		checks,
+		admin.Check{Name: "policy", OK: true, Message: "revision " + p.policy.Status().Revision}, // without one nothing starts
 		checkOf("statements", p.statements.Ready()),
 		checkOf("audit", p.audit.Healthy()),
 		checkOf("certificate", p.certificateValid(time.Now())),
@@ -55,7 +55,7 @@ func (p *process) ready() []admin.Check {
 		advisory("certificate_reload", p.certificate.Err()),
 		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
-	}
+	)
 	checks = append(checks, p.tailChecks()...)
 	checks = append(checks, p.catalogs.checks()...)
 	if p.shadow != nil {

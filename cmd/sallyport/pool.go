@@ -18,7 +18,7 @@ func (p *process) poolConfig() statement.Config {
 // sources are what the statement workers and the revoker count themselves.
 func (p *process) sources() metrics.Sources {
 	return metrics.Sources{
-		RevocationsPending: func() float64 { return float64(p.vault.Revoker().Pending()) },
+		RevocationsPending: func() float64 { return float64(p.issuers.pending()) },
 		WorkerRestarts:     func() float64 { return float64(p.statements.Stats().Killed) },
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },

@@ -62,6 +62,7 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 	if err := p.server.Reload(served); err != nil {
 		return next, err
 	}
+	p.issuers.use(next, served.Databases)
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
 		return next, err

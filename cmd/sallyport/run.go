@@ -80,7 +80,7 @@ func (p *process) start(ctx context.Context, group *errgroup.Group, clients, ope
 		group.Go(func() error { return p.shadow.Run(ctx) })
 		group.Go(func() error { return p.comparing.Run(ctx) })
 	}
-	group.Go(func() error { return p.vault.Run(ctx) })
+	p.issuers.run(ctx, group)
 	group.Go(func() error { return p.users.Run(ctx) })
 	group.Go(func() error { return p.catalogs.Run(ctx, p.readyForCatalogs) })
 	group.Go(func() error {
@@ -148,25 +148,25 @@ func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 	}
 }
 
-// readyForCatalogs returns when there are a Vault login and a worker. Without them the first attempts would fail, and be logged, at each start.
-func (p *process) readyForCatalogs(ctx context.Context) error {
-	return errors.Join(p.vault.Wait(ctx), p.statements.Wait(ctx))
+// readyForCatalogs returns when a database's credentials can be issued and there is a worker. Without them the first attempts would fail, and be logged, at each start.
+func (p *process) readyForCatalogs(ctx context.Context, database string) error {
+	return errors.Join(p.issuers.waitFor(ctx, database), p.statements.Wait(ctx))
 }
 
 func (p *process) drainRevocations() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	if err := p.vault.Drain(ctx); err != nil {
+	if err := p.issuers.together(func(s source) error { return s.Drain(ctx) }); err != nil {
 		p.logger.Error("credentials were not revoked; they end by themselves", "error", err)
 	}
 }
 
-// logout gives back the gateway's own Vault token and records the end.
+// logout gives back the gateway's own Vault token, closes the provisioning roles' connections, and records the end.
 func (p *process) logout() error {
 	ctx, cancel := context.WithTimeout(context.Background(), logoutTime)
 	defer cancel()
-	if err := p.vault.Close(ctx); err != nil {
-		p.logger.Warn("the gateway's own Vault token was not revoked", "error", err)
+	if err := p.issuers.together(func(s source) error { return s.Close(ctx) }); err != nil {
+		p.logger.Warn("the gateway's own Vault token was not revoked, or a connection not closed", "error", err)
 	}
 	p.logger.Info("stopped")
 	if err := p.audit.Append(&audit.ConfigurationChange{Action: "stop", Version: buildVersion(), File: p.config.File, Digest: p.digest}); err != nil {

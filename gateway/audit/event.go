@@ -81,7 +81,9 @@ type Credential string
 
 // The credentials.
 const (
-	CredentialVault  Credential = "vault"  // issued for the session, with a lease
+	CredentialVault  Credential = "vault"  // issued by Vault for the session, with a lease
+	CredentialMinted Credential = "minted" // made by the gateway's provisioning role for the session, with a lease
+	CredentialStatic Credential = "static" // of a database user that sessions share: there is no lease
 	CredentialClient Credential = "client" // the client's own: there is no lease
 )
 

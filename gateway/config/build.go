@@ -180,15 +180,16 @@ func (c *Config) Backends() (map[string]gateway.Database, error) {
 // Warnings tell of what does what it says and had better not, of rules that some databases have no use for, and of databases without a
 // catalog.
 func (c *Config) Warnings() Problems {
-	var problems Problems
+	problems := c.credentialWarnings()
 	for _, warning := range c.Authentication.Rules.Warnings() {
 		problems = append(problems, c.Problem("authentication.rules", errors.New(warning)))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
 		db := c.Databases[name]
 		if db.Catalog == nil {
+			key, _ := catalogRole(db.Credentials)
 			problems = append(problems, c.Problem("databases."+name, errors.New("has no catalog: statements are judged by the names that are "+
-				"written, not by what stands behind them, such as views and partitions; set catalog.vault_role")))
+				"written, not by what stands behind them, such as views and partitions; set catalog."+key)))
 		}
 		path := "databases." + name + ".authentication"
 		if db.Authentication == backend.MethodMD5 {

@@ -8,7 +8,7 @@ import (
 
 // Catalog says how a database's catalog is read.
 type Catalog struct {
-	VaultRole string
+	VaultRole string // of its session; or the group, or the account
 	Poll      time.Duration
 	MaxAge    time.Duration
 }
@@ -22,17 +22,22 @@ const (
 )
 
 // readCatalog is nil when a database has none.
-func readCatalog(database *section) *Catalog {
+func readCatalog(database *section, db Database) *Catalog {
 	if !database.has("catalog") {
 		database.known["catalog"] = true
 		return nil
 	}
 	s := database.section("catalog")
+	key, what := catalogRole(db.Credentials)
 	c := &Catalog{
-		VaultRole: s.required("vault_role", "the Vault role of the gateway's own session, which needs nothing but to connect"),
+		VaultRole: s.required(key, what),
 		Poll:      s.duration("poll", catalog.DefaultPoll, minCatalogPoll, maxCatalogPoll),
 	}
 	c.MaxAge = s.duration("max_age", max(catalog.DefaultMaxAge, catalog.MinPolls*c.Poll), catalog.MinPolls*c.Poll, maxCatalogAge)
+	s.checkName(key, c.VaultRole)
+	if _, ok := db.Static[c.VaultRole]; !ok && db.Static != nil && c.VaultRole != "" {
+		s.at(key).problem("is %q, which is not one of static.accounts", c.VaultRole)
+	}
 	s.done()
 	return c
 }

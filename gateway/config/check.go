@@ -72,8 +72,11 @@ func (c *Config) parts() []part {
 		}},
 		{"authentication.certificates", func(*Report) error { _, err := c.Mapper(); return err }},
 		{"policy.", c.checkPolicy},
-		{"vault.", c.checkVault},
+		{"databases.", c.checkStatic},
 		{"databases.", func(*Report) error { _, err := c.Backends(); return err }},
+	}
+	if c.vault {
+		parts = append(parts, part{"vault.", c.checkVault})
 	}
 	if c.Authentication.Userlist != "" || c.Authentication.MockSecretFile != "" {
 		parts = append(parts, part{"authentication.", c.checkSCRAM})

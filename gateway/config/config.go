@@ -58,6 +58,7 @@ type Config struct {
 	Timeouts       gateway.Timeouts
 	Log            Log
 
+	vault bool   // there is a section vault
 	files []file // that are read or written at start
 	lines map[string]int
 }
@@ -120,12 +121,16 @@ type Database struct {
 	Name       string
 	TLS        tlsutil.ClientFiles
 	SearchPath []string
-	VaultRoles map[string]string // from the policy's roles; may be empty when clients pass their own credentials through
+	VaultRoles map[string]string // from the policy's roles, or the groups or accounts; may be empty when clients pass their own credentials through
 	Observe    bool              // enforcement: observe
 
 	Authentication backend.Method // what the backend may ask for
 
 	Catalog *Catalog // nil: names are judged as written
+
+	Credentials credentials.Source
+	Minted      *Minted                        // nil: they are not, or no session needs one
+	Static      map[string]credentials.Account // by the policy's roles; nil: they are not
 }
 
 // Statements configures the parser's workers.
@@ -231,7 +236,10 @@ func (c *Config) read(s *section) {
 	c.readAdmin(s.section("admin"))
 	c.readAuthentication(s.section("authentication"))
 	c.readPolicy(s.section("policy"))
-	c.readVault(s.section("vault"))
+	s.known["vault"] = true
+	if c.vault = s.has("vault"); c.vault {
+		c.readVault(s.section("vault"))
+	}
 	c.readDatabases(s)
 	c.readAudit(s.section("audit"))
 	c.readStatements(s.section("statements"))

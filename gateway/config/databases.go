@@ -54,17 +54,14 @@ func (c *Config) readDatabase(key string, s *section) Database {
 		Port:       s.number("port", 5432, 1, 65535),
 		Name:       s.text("name", key),
 		SearchPath: s.texts("search_path"),
-		VaultRoles: s.words("vault_roles"),
 		Observe:    s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe",
 
 		Authentication: backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...)),
-		Catalog:        readCatalog(s),
 	}
+	c.readCredentials(key, &db, s, c.vault)
+	db.Catalog = readCatalog(s, db)
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)
-	}
-	if len(db.VaultRoles) == 0 && !c.passesThrough(key) {
-		s.missing("vault_roles", "which Vault role each of the policy's roles gets, for example {readonly: app-readonly}")
 	}
 	s.checkSearchPath(db.SearchPath)
 	t := s.section("tls")

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/credentials"
+)
+
+// Bounds of what minted roles hold for. A role of a few seconds costs the backend more than its sessions do.
+const (
+	defaultMintedTTL    = 15 * time.Minute
+	minMintedTTL        = 5 * time.Second
+	maxMintedTTL        = 24 * time.Hour
+	defaultMaxMintedTTL = 12 * time.Hour
+	maxMaxMintedTTL     = 30 * 24 * time.Hour
+	// maxProvisioning bounds the connections that no session has.
+	defaultProvisioning = 2
+	maxProvisioning     = 16
+)
+
+// Minted says how the gateway makes the roles of a database's sessions itself.
+type Minted struct {
+	User, PasswordFile string // the provisioning role's
+	Owner              string
+	TTL, MaxTTL        time.Duration
+	Ahead, Connections int
+	JournalFile        string // "": none is kept
+}
+
+// sourceKeys are the keys of a database that are for one source of credentials.
+var sourceKeys = map[string]credentials.Source{
+	"vault_roles": credentials.SourceVault, "minted": credentials.SourceMinted, "static": credentials.SourceStatic,
+}
+
+// readCredentials reads where a database's credentials come from. vault says whether there is the section of that name.
+func (c *Config) readCredentials(key string, db *Database, s *section, vault bool) {
+	otherwise := credentials.SourceMinted
+	if vault {
+		otherwise = credentials.SourceVault
+	}
+	db.Credentials = credentials.Source(s.oneOf("credentials", string(otherwise), "vault", "minted", "static"))
+	for _, name := range slices.Sorted(maps.Keys(sourceKeys)) {
+		s.known[name] = true
+		if of := sourceKeys[name]; s.has(name) && of != db.Credentials {
+			s.at(name).problem("is for credentials: %s, but this database's are %s: remove it, or set credentials: %s", of, db.Credentials, of)
+		}
+	}
+	optional := c.passesThrough(key) && !s.has("catalog")
+	switch db.Credentials {
+	case credentials.SourceVault:
+		if !vault && s.has("credentials") {
+			s.at("credentials").problem("is vault, but there is no section vault: add it")
+		}
+		db.VaultRoles = s.words("vault_roles")
+		if len(db.VaultRoles) == 0 && !c.passesThrough(key) {
+			s.missing("vault_roles", "which Vault role each of the policy's roles gets, for example {readonly: app-readonly}")
+		}
+	case credentials.SourceMinted:
+		if s.has("minted") {
+			c.readMinted(db, s.section("minted"))
+		} else if !optional {
+			s.missing("minted", "the provisioning role with which the gateway makes its sessions' roles, or the section vault")
+		}
+	case credentials.SourceStatic:
+		if s.has("static") {
+			c.readStatic(db, s.section("static"))
+		} else if !optional {
+			s.missing("static", "the database user and its password file for each of the policy's roles")
+		}
+	}
+}
+
+func (c *Config) readMinted(db *Database, s *section) {
+	m := &Minted{
+		User:         s.required("user", "the name of the provisioning role"),
+		PasswordFile: s.requiredFile("password_file", "", "the file with the provisioning role's password"),
+		Owner:        s.required("owner", "the role that gets what sessions leave behind, for example app_owner"),
+		TTL:          s.duration("ttl", defaultMintedTTL, minMintedTTL, maxMintedTTL),
+		Ahead:        s.number("ahead", defaultAhead, 0, maxAhead),
+		Connections:  s.number("connections", defaultProvisioning, 1, maxProvisioning),
+		JournalFile:  s.file("journal_file", ""),
+	}
+	m.MaxTTL = s.duration("max_ttl", max(defaultMaxMintedTTL, m.TTL), m.TTL, maxMaxMintedTTL)
+	db.Minted, db.VaultRoles = m, s.words("groups")
+	if len(db.VaultRoles) == 0 {
+		s.missing("groups", "which database role the sessions of each of the policy's roles are members of, for example {readonly: app_readonly}")
+	}
+	for role, group := range db.VaultRoles {
+		s.checkName("groups."+role, group)
+	}
+	s.checkName("user", m.User)
+	s.checkName("owner", m.Owner)
+	c.readsSecret(s.pathOf("password_file"), m.PasswordFile)
+	c.writes(s.pathOf("journal_file"), m.JournalFile)
+	c.onlyJournal(s, m.JournalFile)
+	s.done()
+}
+
+// onlyJournal refuses a journal that another source of credentials keeps.
+func (c *Config) onlyJournal(s *section, name string) {
+	for _, f := range c.files[:max(0, len(c.files)-1)] {
+		if f.use == useWrite && f.name == name && name != "" {
+			s.at("journal_file").problem("is %s's, too: name another file", f.path)
+		}
+	}
+}
+
+// checkName refuses what PostgreSQL would cut.
+func (s *section) checkName(key, name string) {
+	if len(name) > maxNameBytes {
+		s.d.problem(s.line, s.pathOf(key), "must have 1 to %d bytes", maxNameBytes)
+	}
+}
+
+func (c *Config) readStatic(db *Database, s *section) {
+	db.Static, db.VaultRoles = make(map[string]credentials.Account), make(map[string]string)
+	names, accounts := s.sections("accounts")
+	for _, name := range names {
+		a := accounts[name]
+		account := credentials.Account{
+			User:         a.required("user", "the name of a database user"),
+			PasswordFile: a.requiredFile("password_file", "", "the file with the user's password"),
+		}
+		a.checkName("user", account.User)
+		c.reads(a.pathOf("password_file"), account.PasswordFile) // its mode is more than a warning
+		a.done()
+		db.Static[name], db.VaultRoles[name] = account, name
+	}
+	if len(names) == 0 {
+		s.missing("accounts", "the database user of each of the policy's roles, for example {readonly: {user: app_reader, password_file: reader.password}}")
+	}
+	s.done()
+}
+
+// catalogRole is the key of a catalog that says what its session's credential is for, and what the key is to be.
+func catalogRole(source credentials.Source) (key, what string) {
+	switch source {
+	case credentials.SourceMinted:
+		return "group", "the database role that the gateway's own session is a member of, which needs nothing but to connect"
+	case credentials.SourceStatic:
+		return "account", "which of static.accounts the gateway's own session uses"
+	}
+	return "vault_role", "the Vault role of the gateway's own session, which needs nothing but to connect"
+}
+
+// UsesVault says whether any database's credentials come from Vault.
+func (c *Config) UsesVault() bool {
+	for _, db := range c.Databases {
+		if db.Credentials == credentials.SourceVault {
+			return true
+		}
+	}
+	return false
+}
+
+// MintedGroups are the groups that a database's roles are made in.
+func (db Database) MintedGroups() []string {
+	groups := slices.Collect(maps.Values(db.VaultRoles))
+	if db.Catalog != nil {
+		groups = append(groups, db.Catalog.VaultRole)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups)
+}
+
+// credentialWarnings tell of sections without use, and of sessions that share a database user.
+func (c *Config) credentialWarnings() (problems Problems) {
+	if c.vault && !c.UsesVault() {
+		problems = append(problems, c.Problem("vault", errors.New("is not used: the credentials of no database come from it")))
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
+		if db := c.Databases[name]; len(db.Static) > 0 {
+			problems = append(problems, c.Problem("databases."+name+".static", fmt.Errorf("%s, and their passwords stay good until "+
+				"somebody changes them: use minted or vault, where each session has a role of its own", db.Sharing())))
+		}
+	}
+	return problems
+}
+
+// Sharing says which database users sessions share; it is "" when they have roles of their own.
+func (db Database) Sharing() string {
+	if len(db.Static) == 0 {
+		return ""
+	}
+	users := make(map[string]bool)
+	for _, account := range db.Static {
+		users[account.User] = true
+	}
+	return "sessions share the database users " + strings.Join(slices.Sorted(maps.Keys(users)), ", ")
+}
+
+// checkStatic finds out whether the passwords of static accounts can be read.
+func (c *Config) checkStatic(*Report) error {
+	var problems Problems
+	for name, db := range c.Databases {
+		problems = append(problems, c.each("databases."+name+".static", credentials.NewStatic(db.Static).Ready())...)
+	}
+	return problems.err()
+}

@@ -18,7 +18,7 @@ const envFile = "demo.env"
 // variables are the contract with scripts.
 func (d *demo) variables() [][2]string {
 	s, g := d.services, d.gateway
-	return [][2]string{
+	variables := [][2]string{
 		{"PGHOST", "localhost"},
 		{"PGPORT", strconv.Itoa(g.Port)},
 		{"PGDATABASE", stack.App},
@@ -41,8 +41,6 @@ func (d *demo) variables() [][2]string {
 		{"PGSSLKEY_FILE", s.BatchKey},
 		{"BACKEND_DSN", s.Postgres.DSN(stack.App)},
 		{"BACKEND_LOG", s.Postgres.Log},
-		{"VAULT_ADDR", s.Vault.Address},
-		{"VAULT_TOKEN", s.Vault.Token},
 		{"OIDC_ISSUER", s.OpenID.Issuer()},
 		{"OIDC_CLIENT_ID", openid.ClientID},
 		{"OIDC_CA_FILE", s.CAFile},
@@ -53,6 +51,10 @@ func (d *demo) variables() [][2]string {
 		{"GATEWAY_PID", strconv.Itoa(g.PID())},
 		{"GATEWAY_LOG", g.Log},
 	}
+	if s.Vault != nil {
+		variables = append(variables, [2]string{"VAULT_ADDR", s.Vault.Address}, [2]string{"VAULT_TOKEN", s.Vault.Token})
+	}
+	return variables
 }
 
 // writeEnv makes the file appear at once: it holds secrets, and scripts wait for it.
@@ -77,11 +79,15 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 // describe prints what is running and what to try.
 func (d *demo) describe(out io.Writer) {
 	s, g := d.services, d.gateway
+	vault := "none: the gateway makes the roles of its sessions itself"
+	if s.Vault != nil {
+		vault = s.Vault.Address
+	}
 	for _, line := range [][2]string{
 		{"Sallyport", fmt.Sprintf("localhost:%d, databases app and scratch", g.Port)},
 		{"admin", g.AdminURL},
 		{"PostgreSQL", fmt.Sprintf("127.0.0.1:%d (%s)", s.Postgres.Port, s.Postgres.Bin)},
-		{"Vault", s.Vault.Address},
+		{"Vault", vault},
 		{"OpenID provider", fmt.Sprintf("%s (everyone's password is %q)", s.OpenID.Issuer(), stack.Password)},
 		{"files", d.dir},
 	} {

@@ -5,7 +5,8 @@
 //	demo        start, write .demo/demo.env, print what to try
 //	demo down   end a demo that was started elsewhere
 //
-// DEMO_PORT is the port of the gateway (6432), PG_BIN the directory of another
+// With VAULT=off there is no Vault: the gateway makes the roles of its sessions
+// itself. DEMO_PORT is the port of the gateway (6432), PG_BIN the directory of another
 // PostgreSQL's programs.
 package main
 

@@ -35,7 +35,11 @@ func up(ctx context.Context, root, dir string, out io.Writer) (err error) {
 	}
 	defer lock.Close()
 	began := time.Now()
-	fmt.Fprintln(out, "Starting PostgreSQL, Vault, an OpenID provider and Sallyport …")
+	parts := "PostgreSQL, Vault, an OpenID provider"
+	if withoutVault() {
+		parts = "PostgreSQL, an OpenID provider"
+	}
+	fmt.Fprintf(out, "Starting %s and Sallyport …\n", parts)
 	d, err := assemble(ctx, root, dir, port)
 	if err != nil {
 		return err // the logs stay, to be looked at
@@ -77,6 +81,21 @@ func clientPort() (int, error) {
 	return int(port), listener.Close()
 }
 
+// withoutVault says whether the gateway is to make the roles of its sessions itself.
+func withoutVault() bool { return os.Getenv("VAULT") == "off" }
+
+// issueAhead has credentials lie ready, as they do by default.
+func issueAhead(c *stack.GatewayConfig) {
+	for _, database := range c.Databases {
+		if database.Minted != nil {
+			database.Minted.Ahead = 2
+		}
+	}
+	if !withoutVault() {
+		c.Vault.Ahead = 2
+	}
+}
+
 // demo is what is running.
 type demo struct {
 	dir      string
@@ -89,6 +108,7 @@ func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err err
 	d := &demo{dir: dir, tokens: make(map[string]string)}
 	d.services, err = stack.Start(ctx, stack.Config{
 		Root: root, Dir: dir, PostgresPort: postgresPort, VaultPort: vaultPort, OpenIDPort: openIDPort,
+		WithoutVault: withoutVault(),
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +119,7 @@ func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err err
 		}
 	}()
 	d.gateway, err = d.services.StartGateway(ctx, stack.GatewayOptions{
-		Dir: dir, Port: port, AdminPort: adminPort, Edit: func(c *stack.GatewayConfig) { c.Vault.Ahead = 2 },
+		Dir: dir, Port: port, AdminPort: adminPort, Edit: issueAhead,
 	})
 	if err != nil {
 		return nil, err

@@ -140,9 +140,11 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 	if err != nil {
 		return err
 	}
-	roleID, secretID, err := s.Vault.AppRole(ctx)
-	if err != nil {
-		return err
+	var roleID, secretID string
+	if s.Vault != nil {
+		if roleID, secretID, err = s.Vault.AppRole(ctx); err != nil {
+			return err
+		}
 	}
 	text, err := yaml.Marshal(config)
 	if err != nil {
@@ -151,7 +153,7 @@ func (s *Services) writeFiles(ctx context.Context, dir string, g *Gateway, confi
 	files := map[string]string{
 		"tls/server.crt": string(certificate), "tls/server.key": string(key), "tls/clients-ca.crt": string(s.Clients.CertPEM()),
 		"admin.token": g.AdminToken + "\n", "mock.secret": rand.Text() + "\n",
-		"userlist.txt": service + legacy, "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
+		"userlist.txt": service + legacy, "provisioning.password": s.Postgres.ProvisioningPassword + "\n", "vault.role-id": roleID + "\n", "vault.secret-id": secretID + "\n",
 		filepath.Base(g.Config): string(text),
 	}
 	for _, name := range []string{"tls", filepath.Dir(auditFile)} {
@@ -179,7 +181,7 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			TLS: BackendTLS{CAFile: s.CAFile, Certificate: s.ClientCertificate, Key: s.ClientKey},
 		}
 	}
-	return GatewayConfig{
+	config := GatewayConfig{
 		Listen: address(port),
 		TLS:    TLSConfig{Certificate: "tls/server.crt", Key: "tls/server.key", ClientCA: "tls/clients-ca.crt"},
 		Admin:  AdminConfig{Listen: address(adminPort), TokenFile: "admin.token"},
@@ -200,10 +202,6 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 			},
 		},
 		Policy: PolicyConfig{Directory: "policies"},
-		Vault: VaultConfig{
-			Address: s.Vault.Address, Mount: Mount, JournalFile: "leases",
-			Auth: VaultAuth{Method: "approle", RoleIDFile: "vault.role-id", SecretIDFile: "vault.secret-id"},
-		},
 		Databases: map[string]DatabaseConfig{
 			App: database("app", "app-catalog", map[string]string{
 				"readonly": "app-readonly", "readwrite": "app-readwrite", "admin": "app-admin",
@@ -213,4 +211,13 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 		Audit: AuditConfig{File: auditFile},
 		Log:   LogConfig{Level: "info", Format: "json"},
 	}
+	if s.Vault == nil {
+		config.Mint()
+		return config
+	}
+	config.Vault = VaultConfig{
+		Address: s.Vault.Address, Mount: Mount, JournalFile: "leases",
+		Auth: VaultAuth{Method: "approle", RoleIDFile: "vault.role-id", SecretIDFile: "vault.secret-id"},
+	}
+	return config
 }

@@ -9,7 +9,7 @@ type GatewayConfig struct {
 	Admin          AdminConfig               `yaml:"admin"`
 	Authentication AuthenticationConfig      `yaml:"authentication"`
 	Policy         PolicyConfig              `yaml:"policy"`
-	Vault          VaultConfig               `yaml:"vault"`
+	Vault          VaultConfig               `yaml:"vault,omitempty"`
 	Databases      map[string]DatabaseConfig `yaml:"databases"`
 	Audit          AuditConfig               `yaml:"audit"`
 	Limits         map[string]int            `yaml:"limits,omitempty"`
@@ -105,21 +105,68 @@ type VaultAuth struct {
 
 // DatabaseConfig is one database behind the gateway.
 type DatabaseConfig struct {
-	Host       string            `yaml:"host"`
-	Port       int               `yaml:"port"`
-	Name       string            `yaml:"name,omitempty"`
-	Method     string            `yaml:"authentication,omitempty"` // what the backend may ask for
-	TLS        BackendTLS        `yaml:"tls"`
-	SearchPath []string          `yaml:"search_path,flow"`
-	VaultRoles map[string]string `yaml:"vault_roles"`
-	Catalog    *CatalogConfig    `yaml:"catalog,omitempty"`
+	Host        string            `yaml:"host"`
+	Port        int               `yaml:"port"`
+	Name        string            `yaml:"name,omitempty"`
+	Method      string            `yaml:"authentication,omitempty"` // what the backend may ask for
+	TLS         BackendTLS        `yaml:"tls"`
+	SearchPath  []string          `yaml:"search_path,flow"`
+	VaultRoles  map[string]string `yaml:"vault_roles,omitempty"`
+	Credentials string            `yaml:"credentials,omitempty"`
+	Minted      *MintedConfig     `yaml:"minted,omitempty"`
+	Static      *StaticConfig     `yaml:"static,omitempty"`
+	Catalog     *CatalogConfig    `yaml:"catalog,omitempty"`
 
 	Enforcement string `yaml:"enforcement,omitempty"`
 }
 
+// MintedConfig is how the gateway makes roles without Vault.
+type MintedConfig struct {
+	User         string            `yaml:"user"`
+	PasswordFile string            `yaml:"password_file"`
+	Owner        string            `yaml:"owner"`
+	Groups       map[string]string `yaml:"groups"`
+	Ahead        int               `yaml:"ahead"` // 0: tests count roles
+	TTL          string            `yaml:"ttl,omitempty"`
+	JournalFile  string            `yaml:"journal_file,omitempty"`
+}
+
+// StaticConfig names database users that sessions share.
+type StaticConfig struct {
+	Accounts map[string]AccountConfig `yaml:"accounts"`
+}
+
+// AccountConfig is one of them.
+type AccountConfig struct {
+	User         string `yaml:"user"`
+	PasswordFile string `yaml:"password_file"`
+}
+
+// Mint has all credentials made by the gateway itself. There are no
+// superusers then: who would be one is a member of the database's owner.
+func (c *GatewayConfig) Mint() {
+	c.Vault = VaultConfig{}
+	for name, database := range c.Databases {
+		database.VaultRoles = nil
+		database.Minted = &MintedConfig{
+			User: provisioner, PasswordFile: "provisioning.password", Owner: name + "_owner", JournalFile: "leases." + name,
+			Groups: map[string]string{"readwrite": name + "_readwrite", "admin": name + "_owner"},
+		}
+		if name == App {
+			database.Minted.Groups["readonly"] = "app_readonly"
+		}
+		if database.Catalog != nil {
+			database.Catalog = &CatalogConfig{Group: name + "_catalog"}
+		}
+		c.Databases[name] = database
+	}
+}
+
 // CatalogConfig is how the gateway learns what names mean.
 type CatalogConfig struct {
-	VaultRole string `yaml:"vault_role"`
+	VaultRole string `yaml:"vault_role,omitempty"`
+	Group     string `yaml:"group,omitempty"`
+	Account   string `yaml:"account,omitempty"`
 	Poll      string `yaml:"poll,omitempty"`
 	MaxAge    string `yaml:"max_age,omitempty"`
 }

@@ -28,6 +28,9 @@ var appSQL string
 //go:embed sql/scratch.sql
 var scratchSQL string
 
+// provisioner is the role with which gateways make roles themselves.
+const provisioner = "sallyport"
+
 const (
 	clusterPrefix = "sallyport-pg-"
 	leftoverLink  = "postgres.data"
@@ -53,8 +56,11 @@ type Postgres struct {
 
 	password      string // of the superuser postgres
 	vaultPassword string
-	caFile        string // of its certificate
-	base          string // removed with everything in it
+	// ProvisioningPassword is of the role with which gateways make roles
+	// themselves.
+	ProvisioningPassword string
+	caFile               string // of its certificate
+	base                 string // removed with everything in it
 	// maxConnections is PostgreSQL's setting.
 	maxConnections int
 	process        *process
@@ -84,7 +90,7 @@ func startPostgres(ctx context.Context, bin, log string, port, maxConnections in
 	}
 	pg := &Postgres{
 		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile, maxConnections: maxConnections,
-		password: rand.Text(), vaultPassword: rand.Text(),
+		password: rand.Text(), vaultPassword: rand.Text(), ProvisioningPassword: rand.Text(),
 	}
 	defer func() {
 		if err != nil {
@@ -267,7 +273,9 @@ func (pg *Postgres) settings() string {
 func (pg *Postgres) fill(ctx context.Context) error {
 	// Statement by statement: CREATE DATABASE cannot run in a transaction
 	// block, and several statements in one message are one.
-	cluster := strings.ReplaceAll(clusterSQL, ":vault_password", "'"+pg.vaultPassword+"'")
+	cluster := strings.NewReplacer(
+		":vault_password", "'"+pg.vaultPassword+"'", ":provisioning_password", "'"+pg.ProvisioningPassword+"'",
+	).Replace(clusterSQL)
 	if err := pg.execute(ctx, "postgres", strings.SplitAfter(cluster, ";\n")...); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ type Config struct {
 	// CredentialTTL is how long Vault's credentials live unless renewed; 0 is 15 minutes.
 	CredentialTTL                       time.Duration
 	PostgresPort, VaultPort, OpenIDPort int
+	// WithoutVault starts no Vault: gateways make the roles of their sessions
+	// themselves.
+	WithoutVault bool
 	// MaxConnections is PostgreSQL's; 0 is 300.
 	MaxConnections int
 }
@@ -39,7 +42,7 @@ type Config struct {
 // Services are the running parts around the gateway.
 type Services struct {
 	Postgres *Postgres
-	Vault    *Vault
+	Vault    *Vault // nil without
 	OpenID   *openid.Provider
 
 	// CAFile issued the certificates of PostgreSQL and of the gateway.
@@ -75,10 +78,15 @@ func Start(ctx context.Context, cfg Config) (_ *Services, err error) {
 	// The context of a group ends with it, the services do not: they are given ctx.
 	var group errgroup.Group
 	group.Go(func() (err error) { s.Postgres, err = s.startPostgres(ctx, cfg, files); return })
-	group.Go(func() (err error) { s.Vault, err = s.startVault(ctx, cfg); return })
+	if !cfg.WithoutVault {
+		group.Go(func() (err error) { s.Vault, err = s.startVault(ctx, cfg); return })
+	}
 	group.Go(func() (err error) { s.OpenID, err = s.startOpenID(cfg.OpenIDPort); return })
 	if err := group.Wait(); err != nil {
 		return nil, err
+	}
+	if cfg.WithoutVault {
+		return s, nil
 	}
 	if err := s.Vault.configure(ctx, s.Postgres, cfg.CredentialTTL); err != nil {
 		return nil, fmt.Errorf("configure Vault: %w", err)

@@ -126,11 +126,14 @@ func (s *serving) stopped() error {
 }
 
 func TestNewSaysWhatIsMissing(t *testing.T) {
-	_, err := New(Config{})
-	for _, what := range []string{"certificate", "rule", "SCRAM", "policy", "statement", "credentials", "database", "audit", "metrics"} {
+	_, err := New(Config{Databases: map[string]Database{"app": {VaultRoles: map[string]string{"readonly": "app-readonly"}}}})
+	for _, what := range []string{"certificate", "rule", "SCRAM", "policy", "statement", "credentials of \"app\"", "audit", "metrics"} {
 		if err == nil || !strings.Contains(err.Error(), what) {
 			t.Errorf("%v does not mention %s", err, what)
 		}
+	}
+	if _, err := New(Config{}); err == nil || !strings.Contains(err.Error(), "no database") {
+		t.Errorf("%v does not mention the databases", err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
@@ -88,7 +90,7 @@ func (c *Config) readMinted(db *Database, s *section) {
 	m.MaxTTL = s.duration("max_ttl", max(defaultMaxMintedTTL, m.TTL), m.TTL, maxMaxMintedTTL)
 	db.Minted, db.VaultRoles = m, s.words("groups")
 	if len(db.VaultRoles) == 0 {
-		s.missing("groups", "which database role the sessions of each of the policy's roles are members of, for example {readonly: app_readonly}")
+		s.empty("groups", "which database role the sessions of each of the policy's roles are members of, for example {readonly: app_readonly}")
 	}
 	for role, group := range db.VaultRoles {
 		s.checkName("groups."+role, group)
@@ -107,6 +109,16 @@ func (c *Config) onlyJournal(s *section, name string) {
 		if f.use == useWrite && f.name == name && name != "" {
 			s.at("journal_file").problem("is %s's, too: name another file", f.path)
 		}
+	}
+}
+
+// empty reports a mapping that is missing, or has nothing in it.
+func (s *section) empty(key, what string) {
+	if s.missing(key, what); !s.has(key) {
+		return
+	}
+	if v := s.at(key); v.node.Kind == yaml.MappingNode && len(v.node.Content) == 0 {
+		v.problem("is empty: set %s", what)
 	}
 }
 
@@ -132,7 +144,7 @@ func (c *Config) readStatic(db *Database, s *section) {
 		db.Static[name], db.VaultRoles[name] = account, name
 	}
 	if len(names) == 0 {
-		s.missing("accounts", "the database user of each of the policy's roles, for example {readonly: {user: app_reader, password_file: reader.password}}")
+		s.empty("accounts", "the database user of each of the policy's roles, for example {readonly: {user: app_reader, password_file: reader.password}}")
 	}
 	s.done()
 }

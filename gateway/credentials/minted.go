@@ -183,7 +183,7 @@ func mintedName(group string, now time.Time) string {
 }
 
 // minted are the names that mintedName makes, for PostgreSQL as for us: nothing else is ever dropped.
-var minted = regexp.MustCompile(`^s-[a-z0-9_]{1,24}-[a-z2-7]{16}-[0-9]{10,11}$`)
+var minted = regexp.MustCompile(`^s-[a-z0-9_]{1,24}-[a-z2-7]{16}-[0-9]{9,11}$`)
 
 // Renew gives the role as much time as it had at first, up to MaxExpires. Errors are *Error; the old end remains valid then.
 func (m *Minted) Renew(ctx context.Context, lease Lease) (Lease, error) {

@@ -11,7 +11,7 @@
 //	  │  SCRAM, or a token            │
 //	  │◄─────────────────────────────►│ authenticate.go ── authn.Identity
 //	  │                               │ authorize.go ────────────────────► policy: may it connect, as what
-//	  │                               │ open.go ─────────────────────────► Vault: a credential; backend: a session with it
+//	  │                               │ open.go ─────────────────────────► Vault or another issuer: a credential; backend: a session with it
 //	  │  AuthenticationOk … Ready     │ greet.go
 //	  │◄──────────────────────────────┤
 //	  │                               │ relay.go

@@ -30,9 +30,12 @@ func (p Provisioning) Open(ctx context.Context) (net.Conn, error) {
 	password := backend.Password(strings.TrimSpace(string(content)))
 	defer clear(password)
 	session, err := backend.Open(ctx, p.Backend, p.User, password, []backend.Parameter{
-		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: provisioningApplication},
+		{Name: "client_encoding", Value: "UTF8"},
+		{Name: "application_name", Value: provisioningApplication},
 		// What the role or the database has set does not count; what takes longer than the gateway waits does not go on without it.
-		{Name: "search_path", Value: "pg_catalog"}, {Name: "statement_timeout", Value: "9s"}, {Name: "lock_timeout", Value: "5s"},
+		{Name: "search_path", Value: "pg_catalog"},
+		{Name: "statement_timeout", Value: "9s"},
+		{Name: "lock_timeout", Value: "5s"},
 		{Name: "default_transaction_read_only", Value: "off"},
 	})
 	if err != nil {

@@ -34,13 +34,13 @@
 //	stated_reason?, requested_role?
 //	allow, reasons                the decision
 //	policy_revision               what decided
-//	role?, vault_role?            the role policy gave, the Vault role it maps to
+//	role?, vault_role?            the role policy gave, the Vault role (or group, or account) it maps to
 //	observe?                      true: everything is recorded, nothing denied
 //	obligations?                  what the session is obliged to: "max_rows=100", "read_only"
 //	enforcement?                  "observe": in this database statements that only policy denies are let through
 //	search_path?                  what unqualified names are resolved by; with a backend session only
 //	backend_host?, backend_database?, backend_role?, backend_pid?
-//	credential?                   what opened the backend session: "vault", or "client" for its own, which has no lease
+//	credential?                   what opened the backend session: "vault", "minted", "static" (shared, no lease), or "client" (its own, no lease)
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
 // statement: a statement is to be forwarded, or was denied

@@ -1,5 +1,6 @@
-// Package credentials issues, renews and revokes short-lived database credentials with Vault's database secrets engine
-// (https://developer.hashicorp.com/vault/docs/secrets/databases). One session has one [Lease], one lease has one role.
+// Package credentials issues, renews and revokes short-lived database credentials: [Vault] with its database secrets engine
+// (https://developer.hashicorp.com/vault/docs/secrets/databases), [Minted] with a role that may make roles. One session has one [Lease],
+// one lease has one role. [Static] has neither: it is for databases where nothing else can be had.
 //
 //	Vault.Run ── logs in, keeps the gateway's own token, revokes in the background
 //	   session ── Take ─ Renew … ─ Revoker().Revoke

@@ -72,7 +72,7 @@ func (c *Config) parts() []part {
 		}},
 		{"authentication.certificates", func(*Report) error { _, err := c.Mapper(); return err }},
 		{"policy.", c.checkPolicy},
-		{"databases.", c.checkStatic},
+		{"databases.", c.checkPasswords},
 		{"databases.", func(*Report) error { _, err := c.Backends(); return err }},
 	}
 	if c.vault {

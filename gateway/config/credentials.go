@@ -206,10 +206,14 @@ func (db Database) Sharing() string {
 	return "sessions share the database users " + strings.Join(slices.Sorted(maps.Keys(users)), ", ")
 }
 
-// checkStatic finds out whether the passwords of static accounts can be read.
-func (c *Config) checkStatic(*Report) error {
+// checkPasswords finds out whether the passwords of provisioning roles and static accounts can be read.
+func (c *Config) checkPasswords(*Report) error {
 	var problems Problems
 	for name, db := range c.Databases {
+		if db.Minted != nil {
+			_, err := readSecret(db.Minted.PasswordFile)
+			problems = append(problems, c.each("databases."+name+".minted.password_file", err)...)
+		}
 		problems = append(problems, c.each("databases."+name+".static", credentials.NewStatic(db.Static).Ready())...)
 	}
 	return problems.err()

@@ -1,0 +1,84 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/gateway/credentials"
+)
+
+// withCredentials is small without Vault.
+func withCredentials(database string) string {
+	return strings.NewReplacer(smallVault+"\n", "", "vault_roles: {readonly: ro}, catalog: {vault_role: looker}", database).Replace(small)
+}
+
+const smallMinted = "minted: {user: maker, password_file: token, owner: app_owner, groups: {readonly: app_readonly}}, catalog: {group: app_catalog}"
+
+func TestMinted(t *testing.T) {
+	c, err := load(t, withCredentials(smallMinted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := c.Databases["app"]
+	want := &Minted{User: "maker", PasswordFile: "token", Owner: "app_owner", TTL: 15 * time.Minute, MaxTTL: 12 * time.Hour, Ahead: 2, Connections: 2}
+	if diff := cmp.Diff(want, db.Minted); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"app_catalog", "app_readonly"}, db.MintedGroups()); diff != "" {
+		t.Error(diff)
+	}
+	if db.Credentials != credentials.SourceMinted || db.Catalog.VaultRole != "app_catalog" || c.UsesVault() {
+		t.Errorf("got %+v", db)
+	}
+}
+
+func TestCheckCredentials(t *testing.T) {
+	const static = "credentials: static, static: {accounts: {readonly: {user: reader, password_file: token}}}, catalog: {account: readonly}"
+	for name, test := range map[string]struct {
+		config   string
+		content  string
+		mode     os.FileMode
+		problem  string // a part of the only one; "": none
+		warnings []string
+	}{
+		"minted":                {withCredentials(smallMinted), "secret", 0o600, "", nil},
+		"minted, empty":         {withCredentials(smallMinted), "", 0o600, "databases.app.minted.password_file: token is empty", nil},
+		"minted, for everybody": {withCredentials(smallMinted), "secret", 0o604, "", []string{"chmod 0600"}},
+		"static":                {withCredentials(static), "secret", 0o600, "", []string{"sessions share the database users reader"}},
+		"static, for everybody": {withCredentials(static), "secret", 0o604, "chmod 0600", []string{"sessions share"}},
+		"vault is not used": {
+			strings.Replace(small, "vault_roles: {readonly: ro}, catalog: {vault_role: looker}", "credentials: minted, "+smallMinted, 1), "secret", 0o600, "",
+			[]string{"vault: is not used"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := load(t, test.config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			deploy(t)
+			if err := os.WriteFile("token", []byte(test.content), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chmod("token", test.mode); err != nil {
+				t.Fatal(err)
+			}
+			report := c.Check()
+			if (len(report.Problems) > 0) != (test.problem != "") || test.problem != "" && !strings.Contains(report.Problems.Error(), test.problem) {
+				t.Errorf("problems:\n%v", report.Problems)
+			}
+			if len(report.Warnings) != len(test.warnings) {
+				t.Errorf("warnings:\n%v", report.Warnings)
+			}
+			for i, want := range test.warnings {
+				if i < len(report.Warnings) && !strings.Contains(report.Warnings[i].Error(), want) {
+					t.Errorf("got %v, want %q", report.Warnings[i], want)
+				}
+			}
+		})
+	}
+}

@@ -269,6 +269,29 @@ func TestMintedPsql(t *testing.T) {
 	}
 }
 
+// TestMintedExplain: the tools of policies read a catalog without Vault, beside the gateway, and leave no role.
+func TestMintedExplain(t *testing.T) {
+	g := minting(t, nil)
+	admin := superuser(t, stack.App)
+	const roles = "SELECT coalesce(string_agg(rolname, ' ' ORDER BY rolname), '') FROM pg_roles WHERE rolname LIKE 's-app\\_catalog-%'"
+	catalogIsRead := func() error {
+		if _, body := ask(t, g, http.MethodGet, "/readyz", ""); !strings.Contains(body, `{"name":"catalog app","ok":true`) {
+			return fmt.Errorf("/readyz says %s", body)
+		}
+		return nil
+	}
+	eventually(t, 10*time.Second, catalogIsRead)
+	before := value(t, admin, roles)
+	out, status := sallyport(t, "policy", "explain", "--config", g.Config, "--as", stack.Analyst, "--method", "oidc", "--database", stack.App,
+		"SELECT * FROM order_totals")
+	if status != 0 || !strings.Contains(out, "names: looked up in the catalog of database app (PostgreSQL 1") {
+		t.Errorf("status %d:\n%s", status, out)
+	}
+	if after := value(t, admin, roles); before == "" || after != before {
+		t.Errorf("the roles were %s and are %s", before, after)
+	}
+}
+
 // TestStatic: sessions share a database user, and operators are told so.
 func TestStatic(t *testing.T) {
 	admin := superuser(t, stack.App)

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/catalog"
@@ -15,23 +17,31 @@ import (
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
-// catalogTime bounds the reading of a database's catalog: a login to Vault, a role, a session, and what is read over it.
+// catalogTime bounds the reading of a database's catalog: a login to Vault or as the provisioning role, a role, a session, and what is read over it.
 const catalogTime = time.Minute
 
 // loginTime bounds the first part of it.
 const loginTime = 10 * time.Second
 
 // databaseCatalogs read what the names in a configuration's databases mean now, as a gateway does: each over a session of its own, with the
-// catalog's role from Vault. None is opened before it is asked for.
+// catalog's credential. None is opened before it is asked for.
 type databaseCatalogs struct {
 	config  *config.Config
 	analyze catalog.Analyze
 
-	vault   *credentials.Vault // nil: nothing was asked for yet
-	backend map[string]gateway.Database
+	backend map[string]gateway.Database // nil: nothing was asked for yet
 	known   map[string]*catalog.Snapshot
-	stop    context.CancelFunc
-	ended   chan struct{}
+	issuers map[string]*runningIssuers // by database; Vault, which is one for all, by vaultIssuer
+}
+
+// vaultIssuer is no database's name.
+const vaultIssuer = ""
+
+// runningIssuers are the sources of one database's credentials.
+type runningIssuers struct {
+	*issuers
+	group errgroup.Group
+	stop  context.CancelFunc
 }
 
 // newDatabaseCatalogs is nil, and knows nothing, without a configuration.
@@ -39,7 +49,7 @@ func newDatabaseCatalogs(c *config.Config, analyze catalog.Analyze) *databaseCat
 	if c == nil {
 		return nil
 	}
-	return &databaseCatalogs{config: c, analyze: analyze, known: map[string]*catalog.Snapshot{}}
+	return &databaseCatalogs{config: c, analyze: analyze, known: map[string]*catalog.Snapshot{}, issuers: map[string]*runningIssuers{}}
 }
 
 // resolve gives the facts of a text what its names mean; as they are for a database that has no catalog.
@@ -70,12 +80,13 @@ func (d *databaseCatalogs) snapshot(ctx context.Context, database string) (*cata
 }
 
 func (d *databaseCatalogs) read(ctx context.Context, database string) (*catalog.Snapshot, error) {
-	if err := d.logIn(ctx); err != nil {
+	source, err := d.issuer(ctx, database)
+	if err != nil {
 		return nil, err
 	}
 	sessions := gateway.CatalogSessions{
-		Backend: d.backend[database].Backend, VaultRole: d.config.Databases[database].Catalog.VaultRole, Credentials: d.vault,
-		Revoker: d.vault.Revoker(), Logger: slog.New(slog.DiscardHandler),
+		Backend: d.backend[database].Backend, VaultRole: d.config.Databases[database].Catalog.VaultRole, Credentials: source,
+		Revoker: source.Revoker(), Logger: slog.New(slog.DiscardHandler),
 	}
 	known, err := catalog.New(catalog.Config{Open: sessions.Open, Analyze: d.analyze})
 	if err != nil {
@@ -90,43 +101,64 @@ func (d *databaseCatalogs) read(ctx context.Context, database string) (*catalog.
 	return snapshot, err
 }
 
-// logIn logs in to Vault, once.
-func (d *databaseCatalogs) logIn(ctx context.Context) (err error) {
-	if d.vault != nil {
-		return nil
+// issuer is where a database's credentials come from. It is started once.
+func (d *databaseCatalogs) issuer(ctx context.Context, database string) (_ issuer, err error) {
+	section := d.config.Databases[database]
+	key := database
+	if section.Credentials == credentials.SourceVault {
+		key = vaultIssuer
 	}
-	if d.backend, err = d.config.Backends(); err != nil {
-		return err
+	if known := d.issuers[key]; known != nil {
+		return known.of(database, section), nil
 	}
-	settings := d.config.Vault
-	settings.JournalFile, settings.Ahead = "", 0 // are the gateway's, which may be running
-	vault, err := credentials.NewVault(settings, slog.New(slog.DiscardHandler))
+	if d.backend == nil {
+		if d.backend, err = d.config.Backends(); err != nil {
+			return nil, err
+		}
+	}
+	settings := beside(d.config, database)
+	i, err := newIssuers(settings, slog.New(slog.DiscardHandler))
 	if err != nil {
-		return d.config.Problem("vault", err)
+		return nil, err
 	}
+	i.use(settings, d.backend)
 	running, stop := context.WithCancel(context.Background()) // its end must come after the revocations
-	d.vault, d.stop, d.ended = vault, stop, make(chan struct{})
-	go func() {
-		defer close(d.ended)
-		_ = vault.Run(running) // ends with its context, without an error
-	}()
+	started := &runningIssuers{issuers: i, stop: stop}
+	d.issuers[key] = started
+	i.run(running, &started.group)
 	ctx, cancel := context.WithTimeout(ctx, loginTime)
 	defer cancel()
-	if err := vault.Wait(ctx); err != nil {
-		return errors.Join(vault.Ready(), err)
+	if err := i.waitFor(ctx, database); err != nil {
+		return nil, errors.Join(i.together(source.Ready), err)
 	}
-	return nil
+	return i.of(database, section), nil
+}
+
+// beside is a configuration's part about one database, without what is the gateway's, which may be running: journals, and what lies ready.
+func beside(c *config.Config, database string) *config.Config {
+	part, section := *c, c.Databases[database]
+	part.Vault.JournalFile, part.Vault.Ahead = "", 0
+	if section.Minted != nil {
+		minted := *section.Minted
+		minted.JournalFile, minted.Ahead = "", 0
+		section.Minted = &minted
+	}
+	part.Databases = map[string]config.Database{database: section}
+	return &part
 }
 
 // close gives back what was issued, and the token.
 func (d *databaseCatalogs) close() error {
-	if d == nil || d.vault == nil {
+	if d == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
 	defer cancel()
-	err := d.vault.Drain(ctx)
-	d.stop()
-	<-d.ended
-	return errors.Join(err, d.vault.Close(ctx))
+	var errs []error
+	for _, i := range d.issuers {
+		errs = append(errs, i.together(func(s source) error { return s.Drain(ctx) }))
+		i.stop()
+		errs = append(errs, i.group.Wait(), i.together(func(s source) error { return s.Close(ctx) }))
+	}
+	return errors.Join(errs...)
 }

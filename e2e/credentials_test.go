@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -282,6 +283,34 @@ func TestLeasesAreSwept(t *testing.T) {
 	}
 	if err := checkLog(g.Log, "leases of an earlier run are revoked"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLeasesCommand: what is open is listed while the gateway runs, and a role that was left behind is found.
+func TestLeasesCommand(t *testing.T) {
+	role := backendRole(t, login{account: stack.Service}.connect(t))
+	list := func(arguments ...string) (string, int) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), shared.binary, append([]string{"leases", "--config", shared.gateway.Config}, arguments...)...)
+		output, err := command.CombinedOutput()
+		var ended *exec.ExitError
+		if err != nil && !errors.As(err, &ended) {
+			t.Fatal(err)
+		}
+		return string(output), command.ProcessState.ExitCode()
+	}
+	if output, status := list("--offline"); status != 0 || !strings.Contains(output, role) {
+		t.Errorf("status %d, want 0 and %s in\n%s", status, role, output)
+	}
+	if output, status := list(); status != 0 || !strings.Contains(output, "database app: ") || !strings.Contains(output, " 0 left behind") {
+		t.Errorf("status %d\n%s", status, output)
+	}
+	const left = "v-left-behind"
+	admin := superuser(t, stack.App)
+	execute(t, admin, `CREATE ROLE "`+left+`" LOGIN VALID UNTIL '2020-01-01'`)
+	defer execute(t, admin, `DROP ROLE "`+left+`"`)
+	if output, status := list(); status != 1 || !strings.Contains(output, left) || !strings.Contains(output, "2020-01-01") {
+		t.Errorf("status %d, want 1 and %s in\n%s", status, left, output)
 	}
 }
 

@@ -80,13 +80,9 @@ func (d *databaseCatalogs) snapshot(ctx context.Context, database string) (*cata
 }
 
 func (d *databaseCatalogs) read(ctx context.Context, database string) (*catalog.Snapshot, error) {
-	source, err := d.issuer(ctx, database)
+	sessions, err := d.sessions(ctx, database)
 	if err != nil {
 		return nil, err
-	}
-	sessions := gateway.CatalogSessions{
-		Backend: d.backend[database].Backend, VaultRole: d.config.Databases[database].Catalog.VaultRole, Credentials: source,
-		Revoker: source.Revoker(), Logger: slog.New(slog.DiscardHandler),
 	}
 	known, err := catalog.New(catalog.Config{Open: sessions.Open, Analyze: d.analyze})
 	if err != nil {
@@ -99,6 +95,18 @@ func (d *databaseCatalogs) read(ctx context.Context, database string) (*catalog.
 	stop()
 	run.Wait() // the session is closed, and its credential given to be revoked
 	return snapshot, err
+}
+
+// sessions are a database's, by its catalog's role.
+func (d *databaseCatalogs) sessions(ctx context.Context, database string) (gateway.CatalogSessions, error) {
+	source, err := d.issuer(ctx, database)
+	if err != nil {
+		return gateway.CatalogSessions{}, err
+	}
+	return gateway.CatalogSessions{
+		Backend: d.backend[database].Backend, VaultRole: d.config.Databases[database].Catalog.VaultRole, Credentials: source,
+		Revoker: source.Revoker(), Logger: slog.New(slog.DiscardHandler),
+	}, nil
 }
 
 // issuer is where a database's credentials come from. It is started once.

@@ -61,7 +61,8 @@
 //	relations                     "schema.name access,access (column,column)"
 //	fingerprint?                  of the statement's shape
 //	text?                         without passwords (see Redact), at most Config.MaxTextBytes; see The texts
-//	text_digest?                  SHA-256 of the whole text without passwords; none for a function_call
+//	text_digest?                  SHA-256 of the whole text without passwords; none for a function_call. In a text that is beside the log
+//	                              what is no UTF-8 was replaced by U+FFFD before
 //	text_truncated?, text_redacted?
 //	text_aside?                   the whole text is in the file beside this one
 //	normalized?                   the text with its constants replaced by $n; see The texts

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 )
 
@@ -50,10 +51,14 @@ func (b textBounds) text(sql string) Text {
 		b.line = DefaultMaxTextBytes
 	}
 	text, redacted, speaks := redact(sql)
+	keep := len(text) > b.line && len(text) <= b.whole
+	if keep && !utf8.ValidString(text) {
+		text = string([]rune(text)) // as JSON has it: the digest beside the log is of what stands there
+	}
 	kept := cut(text, b.line)
 	t := Text{text: kept, limit: b.line, some: true, truncated: len(kept) < len(text), redacted: redacted, speaks: speaks}
 	t.digest = sha256.Sum256(unsafe.Slice(unsafe.StringData(text), len(text))) // #nosec G103 -- which only reads it
-	if t.truncated && len(text) <= b.whole {
+	if keep {
 		t.whole = text
 	}
 	return t

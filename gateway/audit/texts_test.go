@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -495,4 +497,25 @@ func wantFound(t *testing.T, path string) (lines, omitted int) {
 		}
 	}
 	return lines, omitted
+}
+
+// TestTextsAsideAreWhatWasDigested: whoever verifies a text beside the log has no more than its line, whatever the client's encoding was.
+func TestTextsAsideAreWhatWasDigested(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := openTexts(t, path, Rotation{})
+	say(t, l, "SELECT 'caf\xe9 \xff\xfe, which is no UTF-8'")
+	data, err := os.ReadFile(path + Beside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var line struct {
+		Text   string `json:"text"`
+		Digest string `json:"text_digest"`
+	}
+	if err := json.Unmarshal(data, &line); err != nil {
+		t.Fatal(err)
+	}
+	if sum := sha256.Sum256([]byte(line.Text)); hex.EncodeToString(sum[:]) != line.Digest || line.Text == "" {
+		t.Errorf("%q has not the digest %s", line.Text, line.Digest)
+	}
 }

@@ -163,6 +163,9 @@ func (c *verifyCommand) print(r proof.Report, t *longTexts, signed bool) (good b
 	if !signed {
 		fmt.Fprintln(c.stderr, "warning: without --key no signature was verified: whoever changed the log may have made its checkpoints fit")
 	}
+	for _, torn := range r.TornBefore {
+		fmt.Fprintf(c.stderr, "warning: nothing proves %s, which is not complete: a disk was full, the gateway was killed, or somebody has written it\n", torn)
+	}
 	if r.Torn.Line > 0 {
 		fmt.Fprintf(c.stderr, "warning: %s is not complete: it is being written, or the gateway was killed\n", r.Torn)
 	}

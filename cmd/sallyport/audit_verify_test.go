@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,5 +73,33 @@ func logLongText(t *testing.T, path, text string) {
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestVerifyTorn: what is behind the last newline of a file is no event and has no proof, wherever the file stands.
+func TestVerifyTorn(t *testing.T) {
+	dir := t.TempDir()
+	path, older := filepath.Join(dir, "audit.log"), filepath.Join(dir, "audit.log.1")
+	logLongText(t, path, "SELECT 1")
+	l, err := audit.Open(audit.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Rename(path, older), l.Reopen(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	whole, err := os.ReadFile(older)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(older, append(whole, `{"time":"2026-03-02T09:14:07.000000Z","type":"statement","session":"forged"}`...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var out, complaints bytes.Buffer
+	if status := auditVerify([]string{older, path}, &out, &complaints); status != exitOK {
+		t.Errorf("status %d: %s", status, &complaints)
+	}
+	if want := "warning: nothing proves " + older + ":"; !strings.Contains(complaints.String(), want) {
+		t.Errorf("it says %q, want %q", &complaints, want)
 	}
 }

@@ -36,14 +36,15 @@ func (f Finding) String() string { return f.Place.String() + ": " + f.Problem }
 
 // Report is what a Verifier has seen.
 type Report struct {
-	From        int64 // the size of the tree before the first line
-	Size        int64 // and behind the last one
-	Events      int64 // that were read
-	Checkpoints int64 // that are good
-	Unsealed    int64 // events behind the last checkpoint: nothing proves them yet
-	UnsealedAt  Place // the first of them
-	Torn        Place // a last line that is not complete; no Line: none
-	Unchecked   int   // checkpoints kept elsewhere that are older than the first line
+	From        int64   // the size of the tree before the first line
+	Size        int64   // and behind the last one
+	Events      int64   // that were read
+	Checkpoints int64   // that are good
+	Unsealed    int64   // events behind the last checkpoint: nothing proves them yet
+	UnsealedAt  Place   // the first of them
+	Torn        Place   // a last line that is not complete; no Line: none
+	TornBefore  []Place // those of files before the last one: nothing proves them, nor ever will
+	Unchecked   int     // checkpoints kept elsewhere that are older than the first line
 	Findings    []Finding
 }
 
@@ -81,6 +82,9 @@ func (v *Verifier) OnEvent(f func(line []byte)) { v.event = f }
 
 // File reads the next file.
 func (v *Verifier) File(name string, r io.Reader) error {
+	if v.report.Torn.Line > 0 && len(v.report.TornBefore) < maxFindings {
+		v.report.TornBefore = append(v.report.TornBefore, v.report.Torn)
+	}
 	v.at, v.report.Torn = Place{File: name}, Place{}
 	lines := NewLines(r)
 	for {

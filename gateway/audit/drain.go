@@ -78,6 +78,14 @@ func (l *Log) drainOnce(j *journal) {
 	j.set(func() { j.busy = false })
 }
 
+// tendJournal has no more accepted into a journal that was removed, as logind does with what accounts have in /dev/shm when they log out
+// (RemoveIPC), or cleaners of temporary files: the next gateway would not find it.
+func (l *Log) tendJournal() {
+	if l.journal != nil && !l.journal.named() && l.journal.stop() {
+		l.logger.Error("the audit log's journal was removed: every event is written by itself until the gateway is started again", "file", l.journal.file.Name())
+	}
+}
+
 // overdue is called when a write takes longer than an event waits: until it has ended nobody else has to.
 func (l *Log) overdue(j *journal) {
 	j.set(func() {

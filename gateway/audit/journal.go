@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -35,7 +36,7 @@ const (
 	maxPath      = headerSize - atPath
 )
 
-// journalMagic is written last when a journal is made. The version is that of what is behind it.
+// journalMagic is written last when a journal is made, its first word by one store behind the rest. The version is that of what is behind it.
 const journalMagic = "sallyport journal 1\n"
 
 // journal holds lines that were accepted and are not in the file yet, in memory that outlives the process: a ring of bytes in a file of a
@@ -79,16 +80,20 @@ func newJournal(file *os.File, memory []byte, path string) *journal {
 	j := &journal{file: file, memory: memory, ring: memory[headerSize:], wake: make(chan struct{}, 1)}
 	copy(memory[atPath:headerSize], path[:min(len(path), maxPath)])
 	atomic.StoreUint64(j.word(atSize), uint64(len(j.ring)))
-	copy(memory[atMagic:atSize], journalMagic)
+	copy(memory[atMagic+8:atSize], journalMagic[8:])
+	atomic.StoreUint64(j.word(atMagic), binary.NativeEndian.Uint64([]byte(journalMagic)))
 	return j
 }
 
 // errForeignJournal: whatever is in it cannot be read, and must not be thrown away.
 var errForeignJournal = errors.New("was left by another version of sallyport: run that once more, or remove the file")
 
+// errNotOurs: it may be anything, and nobody can say whose.
+var errNotOurs = errors.New("belongs to another account or process")
+
 // leftJournal reads what a process has left; nil when it was killed before it had made the journal.
 func leftJournal(file *os.File, memory []byte) (*journal, error) {
-	if len(memory) < headerSize || bytes.Count(memory[atMagic:atSize], []byte{0}) == atSize-atMagic {
+	if unfinished(memory) {
 		return nil, nil
 	}
 	j := &journal{file: file, memory: memory, ring: memory[headerSize:], wake: make(chan struct{}, 1)}
@@ -102,6 +107,12 @@ func leftJournal(file *os.File, memory []byte) (*journal, error) {
 	}
 	j.tail.Store(tail)
 	return j, nil
+}
+
+// unfinished says of the beginning of a journal that whoever made it has not come to accept anything.
+func unfinished(beginning []byte) bool {
+	const word = 8
+	return len(beginning) < word || binary.NativeEndian.Uint64(beginning) == 0
 }
 
 // word is a number in the header.
@@ -207,8 +218,11 @@ func (j *journal) read(dst []byte, from, to uint64) []byte {
 // run has lines accepted from now on: somebody drains.
 func (j *journal) run() { j.set(func() { j.runs = true }) }
 
-// stop has none accepted any more.
-func (j *journal) stop() { j.set(func() { j.runs = false }) }
+// stop has none accepted any more, and says whether any were.
+func (j *journal) stop() (ran bool) {
+	j.set(func() { ran, j.runs = j.runs, false })
+	return ran
+}
 
 // halt has none accepted until the file takes something again.
 func (j *journal) halt() { j.set(func() { j.halted = true }) }
@@ -239,4 +253,11 @@ func (j *journal) idle() bool {
 	defer j.mu.Unlock()
 	j.asleep = j.halted || j.head == j.tail.Load()
 	return j.asleep
+}
+
+// named says whether the file has its name still, by which the next gateway will look for it.
+func (j *journal) named() bool {
+	info, err := os.Lstat(j.file.Name())
+	is, failed := j.file.Stat()
+	return err == nil && failed == nil && os.SameFile(info, is)
 }

@@ -3,9 +3,11 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +20,7 @@ func createJournal(dir, path string) (*journal, error) {
 	name := journalName(dir, path)
 	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s belongs to another account or process", name)
+		return nil, fmt.Errorf("%s %w", name, errNotOurs)
 	}
 	if err != nil {
 		return nil, err
@@ -53,19 +55,21 @@ func mapped(file *os.File, size int) ([]byte, error) {
 	return unix.Mmap(int(file.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED) // #nosec G115 -- a descriptor
 }
 
-// findJournal opens the journal that a gateway has left in dir; nil when there is none. One of another account, and one that is in use,
-// are none of this log.
+// findJournal opens the journal that a gateway has left in dir; nil when there is none. For what cannot be this log's it is errNotOurs.
 func findJournal(dir, path string) (*journal, error) {
 	file, err := os.OpenFile(journalName(dir, path), os.O_RDWR|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, nil // createJournal says what is there
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", errNotOurs, err)
 	}
 	size, ours := oursToRead(file)
-	if !ours || memoryBacked(dir) != nil || unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil { // #nosec G115 -- a descriptor
-		return nil, file.Close()
+	if !ours || memoryBacked(dir) != nil || lockLeft(file) != nil {
+		return nil, errors.Join(fmt.Errorf("%s %w", file.Name(), errNotOurs), file.Close())
 	}
-	if size < headerSize+journalSize { // it was never finished
-		return nil, errors.Join(os.Remove(file.Name()), file.Close())
+	if size < headerSize+journalSize {
+		return nil, errors.Join(removeUnfinished(file), file.Close())
 	}
 	memory, err := mapped(file, size)
 	if err != nil {
@@ -79,6 +83,31 @@ func findJournal(dir, path string) (*journal, error) {
 		return nil, errors.Join(os.Remove(file.Name()), unix.Munmap(memory), file.Close())
 	}
 	return j, nil
+}
+
+// lockLeft locks a journal. Whoever does that has the lock on the log: a process that has this one is about to end, and the kernel takes
+// its locks one after the other.
+func lockLeft(file *os.File) error {
+	const again = 5 * time.Millisecond
+	for began := time.Now(); ; time.Sleep(again) {
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) // #nosec G115 -- a descriptor
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Since(began) > maxWait {
+			return err
+		}
+	}
+}
+
+// removeUnfinished removes a journal that has not its size yet. One that has it no more is not this gateway's to throw away.
+func removeUnfinished(file *os.File) error {
+	var beginning [atSize]byte
+	n, err := file.ReadAt(beginning[:], 0)
+	switch {
+	case err != nil && !errors.Is(err, io.EOF):
+		return err
+	case !unfinished(beginning[:n]):
+		return fmt.Errorf("%s %w", file.Name(), errForeignJournal)
+	}
+	return os.Remove(file.Name())
 }
 
 // oursToRead says how large a file is that only this account can have written.
@@ -97,7 +126,7 @@ func (j *journal) close() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var err error
-	if j.head == j.tail.Load() {
+	if j.head == j.tail.Load() && j.named() {
 		err = os.Remove(j.file.Name())
 	}
 	j.runs = false

@@ -76,7 +76,7 @@ func TestJournalAccepts(t *testing.T) {
 		{"running", func() {}, line, true},
 		{"halted", j.halt, line, false},
 		{"resumed", j.resume, line, true},
-		{"stopped", j.stop, line, false},
+		{"stopped", func() { j.stop() }, line, false},
 		{"running again", j.run, line, true},
 		{"the longest line", func() {}, make([]byte, maxJournalLine), true},
 		{"a longer line", func() {}, make([]byte, maxJournalLine+1), false},

@@ -3,11 +3,13 @@ package audit
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -233,4 +235,108 @@ func TestRecoverySaysWhatWasRecovered(t *testing.T) {
 	if !strings.Contains(string(data), `"cause":"open","lost":0,"unsealed":4}`) {
 		t.Errorf("%s", data)
 	}
+}
+
+// TestJournalRemoved: what the next gateway would not find takes nothing more.
+func TestJournalRemoved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := withJournal(t, path)
+	l.journal.run()
+	if n, err := appendNumbered(l, 0, 1); n != 1 {
+		t.Fatal(err)
+	}
+	if err := os.Remove(l.journal.file.Name()); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(time.Now())
+	if n, err := appendNumbered(l, 1, 1); n != 1 {
+		t.Fatal(err)
+	}
+	abandon(t, l, nil)
+	wantRecovered(t, Config{Path: path, Journal: shm}, 2)
+}
+
+// TestJournalIsLeftLate: of a process that is killed the kernel takes the lock on the log before the one on its journal.
+func TestJournalIsLeftLate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	killed(t, path, 4, 300, true)
+	dead, err := os.Open(journalName(shm, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if err := unix.Flock(int(dead.Fd()), unix.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
+	released := make(chan error, 1)
+	go func() {
+		for unix.Flock(int(log.Fd()), unix.LOCK_SH|unix.LOCK_NB) == nil { // nobody opens it yet
+			if err := unix.Flock(int(log.Fd()), unix.LOCK_UN); err != nil {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		released <- dead.Close()
+	}()
+	l, err := Open(Config{Path: path})
+	if err := errors.Join(err, <-released); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantKinds(t, path, "outcome", "outcome", "outcome", "outcome", "log_repair")
+}
+
+// TestJournalOfOthers: where a journal may be that cannot be read, the log's last events may be in it.
+func TestJournalOfOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	name := journalName(shm, path)
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Chown(name, 65534, 65534)); err != nil { // this test needs root
+		t.Fatal(err)
+	}
+	defer os.Remove(name)
+	var said bytes.Buffer
+	l, err := Open(Config{Path: path, Journal: JournalAnywhere, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(said.String(), "level=WARN") || !strings.Contains(said.String(), name) {
+		t.Errorf("it says %q", &said)
+	}
+}
+
+// TestJournalWasCut: a journal that somebody has made shorter is not thrown away as one that was never finished.
+func TestJournalWasCut(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	killed(t, path, 4, 300, true)
+	name := journalName(shm, path)
+	defer os.Remove(name)
+	if err := os.Truncate(name, journalSize); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Config{Path: path, Journal: shm}); !errors.Is(err, errForeignJournal) {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(name); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJournalHalfMade: a gateway was killed while it wrote what a journal is known by.
+func TestJournalHalfMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	half := make([]byte, headerSize+journalSize)
+	copy(half[8:], journalMagic[8:])
+	if err := os.WriteFile(journalName(shm, path), half, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantRecovered(t, Config{Path: path, Journal: shm}, 0)
 }

@@ -120,6 +120,7 @@ func (l *Log) tend(now time.Time) (old, texts sink, err error) {
 	if l.file == nil {
 		return nil, nil, nil
 	}
+	l.tendJournal()
 	texts = l.tendTexts()
 	if !l.gone && l.missing() {
 		l.gone, l.err = true, errGone

@@ -72,9 +72,17 @@ func renameIfThere(from, to string) error {
 	return nil
 }
 
-// rotatedName is a name that no file has. It never overwrites: two files of one second have different ones.
+// rotatedName is a name that no file has. It never overwrites: two files of one second have different ones. And it is behind all others,
+// also where the clock was set back: by their names it is known which is the last, and which are the oldest.
 func (l *Log) rotatedName(now time.Time) (string, error) {
 	const tries = 60
+	others, err := l.rotated("", packed)
+	if err != nil {
+		return "", err
+	}
+	if len(others) > 0 && !now.UTC().Truncate(time.Second).After(others[len(others)-1].ended) {
+		now = others[len(others)-1].ended.Add(time.Second)
+	}
 	for range tries {
 		name := l.path + "." + now.UTC().Format(rotatedTime)
 		if !slices.ContainsFunc(forms, func(form string) bool { return !gone(name + form) }) {

@@ -253,3 +253,34 @@ func TestRemoved(t *testing.T) {
 		t.Errorf("%s, %v", data, err)
 	}
 }
+
+// TestRotationWithTheClockSetBack: files are named in the order they were written in. The next gateway goes on from the last, and it is the
+// oldest that goes first.
+func TestRotationWithTheClockSetBack(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l, err := Open(Config{Path: path, Rotation: Rotation{Size: 1, Keep: 2}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+	for _, back := range []time.Duration{0, time.Hour, 2 * time.Hour} {
+		appendEvents(t, l, 2)
+		if !l.tick(now.Add(-back)) {
+			t.Fatal("not rotated")
+		}
+	}
+	if err := errors.Join(l.tidy(t.Context(), now.Add(-2*time.Hour)), l.Close(), os.Remove(path)); err != nil { // as one that was killed before it began
+		t.Fatal(err)
+	}
+	if l, err = Open(Config{Path: path}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r := verifyAll(t, nil, dir, "audit.log.20260302T120001Z", "audit.log.20260302T120002Z", "audit.log")
+	if len(r.Findings) > 0 || r.From != 2 || r.Size != 6 {
+		t.Errorf("%+v", r)
+	}
+}

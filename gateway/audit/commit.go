@@ -53,18 +53,35 @@ func (c *committer) join(file sink) *batch {
 	return c.next
 }
 
+// run syncs one batch after the other. After a sync that has failed those fail too that have come in the meantime: the kernel says once that it
+// has not brought pages to the disk, and what they wrote may have been on them.
 func (c *committer) run() {
 	for {
-		c.mu.Lock()
-		b := c.next
-		c.next = nil
-		c.running = b != nil
-		c.mu.Unlock()
+		b := c.take()
 		if b == nil {
 			return
 		}
 		b.sync()
+		if b.err == nil {
+			continue
+		}
+		c.mu.Lock()
+		lost := c.next
+		if lost != nil && lost.file == b.file {
+			c.next, lost.err = nil, b.err
+			close(lost.done)
+		}
+		c.mu.Unlock()
 	}
+}
+
+func (c *committer) take() *batch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.next
+	c.next = nil
+	c.running = b != nil
+	return b
 }
 
 func (b *batch) sync() {

@@ -215,3 +215,36 @@ func TestPipeWithoutAReader(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// failingOnce is a disk whose first sync fails: the kernel says it once.
+type failingOnce struct{ hanging }
+
+func (f *failingOnce) Sync() error {
+	if err := f.hanging.Sync(); err != nil || f.syncs > 1 {
+		return err
+	}
+	return syscall.EIO
+}
+
+// TestStrictSyncFails: events that were written while a sync ran that has failed may have been on its pages, and the next sync does not say so.
+func TestStrictSyncFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &failingOnce{hanging{syncOnly: true}}
+		l := onDisk(t, disk, true)
+		release := disk.hold()
+		var group sync.WaitGroup
+		for range 3 {
+			group.Go(func() {
+				if err := l.Append(&Outcome{}); !errors.Is(err, syscall.EIO) {
+					t.Errorf("error %v", err)
+				}
+			})
+			synctest.Wait()
+		}
+		release()
+		group.Wait()
+		if err := errors.Join(l.Append(&Outcome{}), l.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+}

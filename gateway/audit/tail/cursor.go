@@ -28,6 +28,9 @@ func OpenDirectory(path string) (*Directory, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := private(lock); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	raw, err := lock.SyscallConn()
 	var locked error
 	if err == nil {
@@ -40,6 +43,22 @@ func OpenDirectory(path string) (*Directory, error) {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return &Directory{path, lock}, nil
+}
+
+// private refuses a directory in which others can write cursors: what those say is sent no more.
+func private(directory *os.File) error {
+	info, err := directory.Stat()
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.Mode().Perm()&0o022 != 0:
+		return fmt.Errorf("%s may be written by others (mode %#o): chmod 0700", directory.Name(), info.Mode().Perm())
+	case ok && stat.Uid != 0 && int(stat.Uid) != os.Geteuid():
+		return fmt.Errorf("%s belongs to another account (uid %d)", directory.Name(), stat.Uid)
+	}
+	return nil
 }
 
 // Close lets others use the directory.

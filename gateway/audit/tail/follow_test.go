@@ -406,3 +406,19 @@ func TestCursor(t *testing.T) {
 		t.Errorf("twice: %v", err)
 	}
 }
+
+// TestDirectoryOfOthers: whoever can write a cursor says what a receiver never gets.
+func TestDirectoryOfOthers(t *testing.T) {
+	for name, change := range map[string]func(path string) error{
+		"may be written by others":   func(path string) error { return os.Chmod(path, 0o733) }, // #nosec G302 -- that is what is refused
+		"belongs to another account": func(path string) error { return os.Chown(path, 65534, 65534) },
+	} {
+		path := filepath.Join(t.TempDir(), "cursors")
+		if err := errors.Join(os.Mkdir(path, 0o700), change(path)); err != nil { // this test needs root
+			t.Fatal(err)
+		}
+		if _, err := OpenDirectory(path); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("error %v, want %q", err, name)
+		}
+	}
+}

@@ -139,7 +139,8 @@
 // A file has a text once: in the line of the first statement with it. Later lines have the text_digest alone. The same holds for
 // normalized and normalized_digest, and for both together: what is one's text may be another's normalized form. A text may come again
 // before the file ends, as after a failure, but where a digest stands without a text, that is in a line before. So every file can be read
-// by itself, from its beginning. A named pipe has no beginning, and has every text in every line.
+// by itself, from its beginning. But what was in the journal when a file took nothing more, or the gateway was killed, and then came into the
+// next file, may have its text in the file before. A named pipe has no beginning, and has every text in every line.
 //
 // Of a text that is longer than Config.MaxTextBytes the line has the beginning. Up to Config.MaxWholeBytes it is whole in the file beside
 // the log, which has the log's name and ".texts" and is rotated, compressed and removed with it; it is there before the statement is

@@ -519,3 +519,28 @@ func TestTextsAsideAreWhatWasDigested(t *testing.T) {
 		t.Errorf("%q has not the digest %s", line.Text, line.Digest)
 	}
 }
+
+// TestTextsOfALeftJournal: lines that were accepted for one file and come into the next have their texts in the one before. Those that are
+// accepted for the next have theirs in it.
+func TestTextsOfALeftJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := withJournal(t, path)
+	l.journal.run()
+	say(t, l, "SELECT 1")
+	l.drainOnce(l.journal)
+	say(t, l, "SELECT 1")
+	abandon(t, l, nil)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := Open(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, l, "SELECT 1", "SELECT 1")
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantSaid(t, path+".1", "SELECT 1")
+	wantSaid(t, path, "…", "SELECT 1", "…")
+}

@@ -63,6 +63,17 @@ func TestLoadSmall(t *testing.T) {
 	}
 }
 
+func TestLoadTails(t *testing.T) {
+	c, err := load(t, strings.Replace(small, "audit.log", `audit.log, tails: {directory: d, syslog: {address: "tls://a:1", format: ocsf}, otlp: {url: "https://a/"}}`, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Tails{Directory: "d", Syslog: Receiver{Address: "tls://a:1", OCSF: true}, OTLP: Receiver{Address: "https://a/"}}
+	if diff := cmp.Diff(want, c.Audit.Tails); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestLoadJournal(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            audit.JournalAnywhere,

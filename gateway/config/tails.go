@@ -24,6 +24,7 @@ type Tails struct {
 // Receiver is one that gets every line of the audit log. What does not belong to its kind is empty.
 type Receiver struct {
 	Address         string // of syslog tls://host:port, of NATS also nats://host:port, otherwise a URL
+	OCSF            bool   // events of OCSF instead of lines
 	CAFile          string // "": the system's
 	Certificate     string // that the gateway shows; "": none
 	Key             string
@@ -68,7 +69,7 @@ func (c *Config) readReceiver(s *section, name, key string, r *Receiver, more fu
 	}
 	in := s.section(name)
 	*r = Receiver{
-		Address: in.required(key, "where the audit log is to go"), CAFile: in.file("ca_file", ""),
+		Address: in.required(key, "where the audit log is to go"), OCSF: in.oneOf("format", "lines", "lines", "ocsf") == "ocsf", CAFile: in.file("ca_file", ""),
 		Certificate: in.file("certificate", ""), Key: in.file("key", ""),
 	}
 	if (r.Certificate == "") != (r.Key == "") {
@@ -106,6 +107,7 @@ func checkAddress(v value, name string, r *Receiver) {
 
 // tail makes what follows the log to the receiver.
 func (r *Receiver) tail(cfg tail.Config, secured *tls.Config, version string) (*tail.Tail, error) {
+	cfg.OCSF = r.OCSF
 	http := tail.HTTP{URL: r.Address, TokenFile: r.TokenFile, Header: r.Header, TLS: secured}
 	switch cfg.Name {
 	case "syslog":

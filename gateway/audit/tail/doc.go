@@ -14,6 +14,13 @@
 //	tree-1712-60303ae22b998861        the line a file begins with: how many events are before it
 //	checkpoint-1713-fd61a03af4f77d87  a checkpoint likewise
 //
+// With Config.OCSF a receiver gets the events of package ocsf instead, each made of one line, and nothing for the lines that it makes none of.
+// They have the ids of their lines. But they prove nothing, a statement's event does not say how it ended, and it has its text only where the
+// line has: once in a file. sallyport audit export puts lines together.
+//
+// The texts beside the log are sent in neither form: they are no leaves, and a copy with other lines than those of the log would be none. Who
+// needs them elsewhere copies the files; the digest in a statement proves its text there too.
+//
 // # Files
 //
 // A file is known by its first line, which says how many events are before it and when it was begun, whatever it is called: rotated by

@@ -77,7 +77,7 @@ func (n *natsPublisher) send(ctx context.Context, records []Record) error {
 		return natsError(err)
 	}
 	for i := range records {
-		if int64(len(records[i].Line)+headerRoom) > n.conn.MaxPayload() {
+		if int64(len(records[i].body())+headerRoom) > n.conn.MaxPayload() {
 			return errTooLarge
 		}
 	}
@@ -93,7 +93,7 @@ func (n *natsPublisher) publish(ctx context.Context, records []Record) error {
 	stored := make([]jetstream.PubAckFuture, len(records))
 	for i := range records {
 		m := nats.NewMsg(n.Subject)
-		m.Data = records[i].Line
+		m.Data = records[i].body()
 		m.Header.Set(jetstream.MsgIDHeader, records[i].ID())
 		var err error
 		if stored[i], err = n.stream.PublishMsgAsync(m, jetstream.WithRetryAttempts(0)); err != nil {

@@ -78,7 +78,7 @@ func logRecord(r *Record, now time.Time) *logs.LogRecord {
 		TimeUnixNano:         nanoseconds(proof.TimeOf(r.Line)),
 		ObservedTimeUnixNano: nanoseconds(now),
 		SeverityNumber:       logs.SeverityNumber_SEVERITY_NUMBER_INFO,
-		Body:                 text(r.Line),
+		Body:                 text(r.body()),
 		Attributes:           []*common.KeyValue{attribute(prefix+"leaf", r.Leaf), attribute(prefix+"id", r.ID())},
 	}
 	var fields map[string]any

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/gateway/audit/ocsf"
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
@@ -21,6 +22,28 @@ type Record struct {
 	Leaf int64      // of an event, its index; of other lines, how many events are before them
 	Hash proof.Hash // of the line, by which it would be a leaf
 	Line []byte     // without its newline
+
+	event []byte // what is sent instead of the line, in another format; nil: the line is
+}
+
+// body is what is sent.
+func (r *Record) body() []byte {
+	if r.event != nil {
+		return r.event
+	}
+	return r.Line
+}
+
+// asOCSF are the records that OCSF has a class for, as its events.
+func asOCSF(records []Record) []Record {
+	var events []Record
+	for _, r := range records {
+		if event, ok := ocsf.Convert(r.Line); ok {
+			r.event = event
+			events = append(events, r)
+		}
+	}
+	return events
 }
 
 // ID is the same for the same line, and for no other: also not for one of another log that goes to the same receiver.

@@ -116,9 +116,9 @@ func (s *syslog) frame(dst []byte, r *Record) []byte {
 		message += ` session="` + parameter(head.Session) + `"`
 	}
 	message += "] "
-	dst = strconv.AppendInt(dst, int64(len(message)+len(r.Line)), 10)
+	dst = strconv.AppendInt(dst, int64(len(message)+len(r.body())), 10)
 	dst = append(append(dst, ' '), message...)
-	return append(dst, r.Line...)
+	return append(dst, r.body()...)
 }
 
 // messageID makes a MSGID of an event's type.

@@ -38,6 +38,8 @@ type Config struct {
 	Name string
 	// Log is the path of the log's file. Old ones are beside it.
 	Log string
+	// OCSF sends events of OCSF instead of lines, of those lines that there are such events for; see package ocsf. They prove nothing.
+	OCSF bool
 	// Logger hears when a receiver fails first, when it takes records again, and what is lost; nil is silence.
 	Logger *slog.Logger
 }
@@ -158,6 +160,11 @@ func (t *Tail) send(ctx context.Context, b *batch) error {
 }
 
 func (t *Tail) attempt(ctx context.Context, records []Record) error {
+	if t.cfg.OCSF {
+		if records = asOCSF(records); len(records) == 0 {
+			return nil
+		}
+	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
 	return t.to.send(ctx, records)

@@ -3,7 +3,10 @@ package tail
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"sync"
@@ -12,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 // scripted answers with the errors it was given, one after the other, then with none.
@@ -222,5 +227,78 @@ func TestAddresses(t *testing.T) {
 		if _, err := NewNATS(Config{}, NATS{URL: address}); !errors.Is(err, errAddress) {
 			t.Errorf("nats %q: %v", address, err)
 		}
+	}
+}
+
+// bodies keeps what is sent.
+type bodies struct{ kept, ids []string }
+
+func (b *bodies) close() {}
+
+func (b *bodies) send(_ context.Context, records []Record) error {
+	for i := range records {
+		b.kept, b.ids = append(b.kept, string(records[i].body())), append(b.ids, records[i].ID())
+	}
+	return nil
+}
+
+// TestOCSF: lines that OCSF has an event for are sent as such, under their ids, and all are taken.
+func TestOCSF(t *testing.T) {
+	const login = `{"time":"2026-03-02T09:14:07.120431Z","type":"login_refused","session":"5b","claimed_user":"eve","database":"app","client_address":"192.0.2.7:1","reason":"authentication","sqlstate":"28P01"}`
+	for name, test := range map[string]struct {
+		text string
+		want int
+	}{
+		"one of three": {"first\n" + login + "\nlast\n", 1},
+		"none":         {"first\nlast\n", 0},
+	} {
+		var to bodies
+		tl, _ := written(t, &to, test.text)
+		tl.cfg.OCSF = true
+		d, err := OpenDirectory(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tl.Open(d)
+		tl.Finish(t.Context())
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if len(to.kept) != test.want || tl.Status().Taken != int64(strings.Count(test.text, "\n")) {
+			t.Errorf("%s: %d events were sent, %d lines taken", name, len(to.kept), tl.Status().Taken)
+		}
+		if test.want == 0 {
+			continue
+		}
+		if !strings.Contains(to.kept[0], `"class_uid":3002`) || to.ids[0] != (&Record{Leaf: 1, Hash: proof.LeafHash([]byte(login))}).ID() {
+			t.Errorf("%s: %q under %q", name, to.kept, to.ids)
+		}
+	}
+}
+
+// TestOCSFBodies: every receiver sends the event and not the line.
+func TestOCSFBodies(t *testing.T) {
+	r := Record{Line: []byte(`{"time":"2026-03-02T09:14:07.120431Z","type":"connect","session":"5b"}`), event: []byte(`{"class_uid":3002}`)}
+	if got := string((&syslog{}).frame(nil, &r)); !strings.HasSuffix(got, `] {"class_uid":3002}`) || !strings.Contains(got, " connect [") {
+		t.Errorf("syslog: %s", got)
+	}
+	if got := logRecord(&r, time.Now()); got.GetBody().GetStringValue() != `{"class_uid":3002}` || got.GetEventName() != "sallyport.connect" {
+		t.Errorf("OTLP: %v", got)
+	}
+	var leaf []string
+	var body string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		content, _ := io.ReadAll(request.Body)
+		body, leaf = string(content), request.Header["Sallyport-Leaf"]
+	}))
+	defer server.Close()
+	p, err := newPoster(HTTP{URL: server.URL}, "application/x-ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := &webhook{p, "host"}
+	defer hook.close()
+	if err := hook.send(t.Context(), []Record{r}); err != nil || body != "{\"class_uid\":3002}\n" || leaf != nil {
+		t.Errorf("webhook: %q, leaf %q, %v", body, leaf, err)
 	}
 }

@@ -32,13 +32,16 @@ func NewWebhook(cfg Config, to HTTP) (*Tail, error) {
 func (w *webhook) send(ctx context.Context, records []Record) error {
 	var body []byte
 	for i := range records {
-		body = append(append(body, records[i].Line...), '\n')
+		body = append(append(body, records[i].body()...), '\n')
 	}
 	first, sum := &records[0], sha256.Sum256(body)
-	_, err := w.post(ctx, body, map[string]string{
+	headers := map[string]string{
 		"Idempotency-Key": `"` + first.ID() + "-" + strconv.Itoa(len(records)) + "-" + hex.EncodeToString(sum[:8]) + `"`,
 		"Sallyport-Host":  w.host,
-		"Sallyport-Leaf":  strconv.FormatInt(first.Leaf, 10),
-	})
+	}
+	if first.event == nil { // or there are lines between those that are sent
+		headers["Sallyport-Leaf"] = strconv.FormatInt(first.Leaf, 10)
+	}
+	_, err := w.post(ctx, body, headers)
 	return err
 }

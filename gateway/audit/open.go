@@ -184,6 +184,9 @@ func (l *Log) goOver(file *os.File, info fs.FileInfo) error {
 	if state.Lines == 0 {
 		if err := l.begin(); err != nil {
 			l.seal.part = part
+			if l.regular { // or what is in it is taken for something else when it is tried again
+				err = errors.Join(err, file.Truncate(0))
+			}
 			return err
 		}
 	}

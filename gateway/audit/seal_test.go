@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -331,6 +332,44 @@ func TestReopenWhenFull(t *testing.T) {
 	}
 	wantKinds(t, path, "log_repair", "outcome")
 	if r := verifyFiles(t, nil, path); r.Torn.Line > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestReopenFailsInItsFirstLine: a file that could not be begun is none, and can be begun later.
+func TestReopenFailsInItsFirstLine(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "audit.log")
+	l, err := Open(Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 1)
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	var was syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	signal.Ignore(syscall.SIGXFSZ)
+	defer signal.Reset(syscall.SIGXFSZ)
+	_ = l.Seal()
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 40, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	failed := l.Reopen()
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if failed == nil {
+		t.Fatal("no error")
+	}
+	appendEvents(t, l, 1)
+	if err := errors.Join(l.Reopen(), l.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if r := verifyFiles(t, nil, path+".1", path); len(r.Findings) > 0 || r.Unsealed > 0 || r.Torn.Line > 0 {
 		t.Errorf("%+v", r)
 	}
 }

@@ -43,8 +43,8 @@ func harmless(sql string) bool {
 	return true
 }
 
-// places are words of statements and clauses whose literals are secrets, and of what spells words otherwise.
-var places = [...]string{"create", "alter", "options", "uescape", "crypt", "hmac", "program", "token"}
+// places are words of statements and clauses whose literals are secrets, the shortest names of secrets, and what spells words otherwise.
+var places = [...]string{"create", "alter", "options", "uescape", "crypt", "hmac", "program", "token", "pwd", "pass"}
 
 // What a character makes harmless look at.
 const (

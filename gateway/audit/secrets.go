@@ -8,7 +8,7 @@ import (
 // secretWords are what names of secrets contain in SQL, in libpq's connection strings, in options of foreign data wrappers, in JSON, in
 // URLs and in command lines. In lower case.
 var secretWords = [...]string{
-	"password", "passwd", "passphrase", "passcode", "pwd=", "pass=",
+	"password", "passwd", "passphrase", "passcode", "pwd=", "pass=", `pwd"`, `pass"`,
 	"scram-sha-256$", "scram_client_key", "scram_server_key",
 	"secret", "credential", "access_key", "private_key", "api_key", "api-key", "apikey",
 	"_token", "token=", `token"`, "authorization:", "x-amz-signature", "bearer ", "sig=",
@@ -69,7 +69,17 @@ var harmlessOptions = map[string]bool{
 func speaksOfSecret(text string) bool { return secretIn(text) >= 0 }
 
 // secretName says whether an identifier names a secret.
-func secretName(name string) bool { return strings.EqualFold(name, "token") || speaksOfSecret(name) }
+func secretName(name string) bool {
+	for _, short := range shortNames {
+		if n := len(name) - len(short); n == 0 && strings.EqualFold(name, short) || n > 0 && name[n-1] == '_' && strings.EqualFold(name[n:], short) {
+			return true
+		}
+	}
+	return speaksOfSecret(name)
+}
+
+// shortNames are names of secrets, or their last words, that are parts of too many others to be looked for in them: passenger, bypass.
+var shortNames = [...]string{"token", "pwd", "pass"}
 
 // secretIn returns where in text a secret may begin: behind the first word that announces one, behind the scheme of a URL that
 // has a user in it, or where something begins that only secrets look like; -1 when nothing of it is there.

@@ -13,6 +13,7 @@ type committer struct {
 	mu      sync.Mutex
 	next    *batch // what the next fsync is for; nil: nothing
 	running bool
+	broken  sink // a file that was closed, and whose last fsync has failed; nil: none
 }
 
 // batch is what one fsync is for.
@@ -43,7 +44,7 @@ func (c *committer) join(file sink) *batch {
 		previous := c.next
 		c.next = &batch{file: file, done: make(chan struct{})}
 		if previous != nil { // of a file that was gone over from, which syncs it
-			go previous.sync()
+			go c.sync(previous)
 		}
 	}
 	if !c.running {
@@ -61,7 +62,7 @@ func (c *committer) run() {
 		if b == nil {
 			return
 		}
-		b.sync()
+		c.sync(b)
 		if b.err == nil {
 			continue
 		}
@@ -84,9 +85,25 @@ func (c *committer) take() *batch {
 	return b
 }
 
-func (b *batch) sync() {
-	if err := b.file.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // a file is synced before it is closed
+// sync syncs the file of a batch. One that is closed was synced before.
+func (c *committer) sync(b *batch) {
+	err := b.file.Sync()
+	if errors.Is(err, os.ErrClosed) {
+		c.mu.Lock()
+		if c.broken != b.file {
+			err = nil
+		}
+		c.mu.Unlock()
+	}
+	if err != nil {
 		b.err = fmt.Errorf("sync audit log: %w", err)
 	}
 	close(b.done)
+}
+
+// broke notes that the last fsync of a file that is about to be closed has failed: who comes for its next one is not to take it for done.
+func (c *committer) broke(file sink) {
+	c.mu.Lock()
+	c.broken = file
+	c.mu.Unlock()
 }

@@ -248,3 +248,35 @@ func TestStrictSyncFails(t *testing.T) {
 		}
 	})
 }
+
+// closable is a disk whose file can be closed.
+type closable struct {
+	hanging
+	closed bool
+}
+
+func (c *closable) Close() error {
+	c.closed = true
+	return nil
+}
+
+func (c *closable) Sync() error {
+	if c.closed {
+		return os.ErrClosed
+	}
+	return c.hanging.Sync()
+}
+
+// TestStrictLeavesAFile: who has written to a file that is left before the fsync it waits for has that of the file's end, and its error.
+func TestStrictLeavesAFile(t *testing.T) {
+	for _, want := range []error{nil, syscall.EIO} {
+		disk := &closable{hanging: hanging{err: want}}
+		l := onDisk(t, disk, true)
+		if err := l.end(disk); !errors.Is(err, want) {
+			t.Fatal(err)
+		}
+		if err := l.commits.wait(disk); (err == nil) != (want == nil) {
+			t.Errorf("its end: %v, the event: %v", want, err)
+		}
+	}
+}

@@ -409,6 +409,10 @@ func (l *Log) end(files ...sink) (err error) {
 		if errors.Is(syncErr, syscall.EINVAL) { // a pipe, /dev/null
 			syncErr = nil
 		}
+		if syncErr != nil {
+			l.commits.broke(file)
+			l.textCommits.broke(file)
+		}
 		err = errors.Join(err, syncErr, file.Close())
 	}
 	return err

@@ -47,7 +47,11 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo, journal string) error {
 		return err
 	}
 	l.use(file, info)
-	if state.Lines == 0 && len(state.Torn) == 0 {
+	unbegun, err := l.unbegun(state)
+	if err != nil {
+		return err
+	}
+	if unbegun {
 		state, err = l.first()
 	} else {
 		l.seal.resume(state)
@@ -68,6 +72,17 @@ func (l *Log) takeUp(file *os.File, info fs.FileInfo, journal string) error {
 	l.left = uint64(len(state.Unsealed)) + uint64(recovered) // #nosec G115 -- a count
 	l.logger.Warn("audit log was not closed", "torn_line", l.seal.torn(), "events_without_checkpoint", l.left, "events_from_journal", recovered)
 	return l.repair()
+}
+
+// unbegun says whether a file has no line yet, and empties one that has a part of its first: a file without that is no part of a tree.
+func (l *Log) unbegun(s proof.State) (bool, error) {
+	file, ok := l.file.(*os.File)
+	if s.Lines != 1 || len(s.Torn) == 0 || proof.KindOf(s.Torn) != proof.KindLeaf || !proof.BeginsStart(s.Torn) || !ok {
+		return s.Lines == 0 && len(s.Torn) == 0, nil
+	}
+	l.logger.Warn("audit log was not begun", "bytes_of_its_first_line", len(s.Torn))
+	l.size = 0
+	return true, file.Truncate(0)
 }
 
 // first begins the first file, or goes on from one that was rotated away, where that ends.

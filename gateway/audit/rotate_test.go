@@ -284,3 +284,33 @@ func TestRotationWithTheClockSetBack(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestFirstLineIsTorn: a file whose first line is not whole was not begun; it goes on from the one before. No event can be in it.
+func TestFirstLineIsTorn(t *testing.T) {
+	for _, arrived := range []int{1, 20, 40, 60, 90} {
+		dir := t.TempDir()
+		path := filepath.Join(dir, "audit.log")
+		l, err := Open(Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		appendEvents(t, l, 3)
+		older := path + ".20260302T120000Z"
+		if err := errors.Join(os.Rename(path, older), l.Reopen(), l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, int64(arrived)); err != nil {
+			t.Fatal(err)
+		}
+		if l, err = Open(Config{Path: path}); err != nil {
+			t.Fatal(err)
+		}
+		appendEvents(t, l, 1)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if r := verifyFiles(t, nil, older, path); len(r.Findings) > 0 || r.Unsealed > 0 || r.Size != 4 {
+			t.Errorf("%d bytes: %+v", arrived, r)
+		}
+	}
+}

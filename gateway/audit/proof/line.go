@@ -134,6 +134,15 @@ func behindSchema(rest []byte) (behind []byte, ok bool) {
 	return rest, ended && ok && major == schemaMajor
 }
 
+// BeginsStart says whether what there is of a torn line is, or can be, the beginning of the line that a file begins with.
+func BeginsStart(torn []byte) bool {
+	rest, ok := behindTime(torn)
+	if !ok {
+		return len(torn) < len(headTime)+len(lineTime)
+	}
+	return bytes.HasPrefix(rest, []byte(typeStart)) || bytes.HasPrefix([]byte(typeStart), rest)
+}
+
 // ParseStart reads the line that a file begins with: the tree before it. ok is false when the line is none.
 func ParseStart(line []byte) (t Tree, ok bool) { return parseStart(line) }
 

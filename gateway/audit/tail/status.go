@@ -44,7 +44,7 @@ type Status struct {
 	BehindTime time.Duration // how old the first of them is
 
 	read       int64     // events of the log, as far as they were read
-	waitsSince time.Time // when the first line of the batch that waits was written; zero: none waits
+	waitsSince time.Time // when the first line of the batch that waits was written, or it was seen that lines are not found; zero: none waits
 }
 
 // tolerated is how far behind a receiver may be before that is said: a few batches, a few attempts.

@@ -236,8 +236,16 @@ func (t *Tail) read(b *batch) {
 	t.status.read = max(t.status.read, t.follower.at.tree.Size())
 	if len(b.records) > 0 {
 		t.status.waitsSince = b.oldest()
-	} else if t.status.Class == ClassLog {
+		return
+	}
+	if t.status.Class == ClassLog {
 		t.status.Class, t.status.Err = "", nil
+	}
+	switch missed := t.head.Load() > t.follower.at.tree.Size(); {
+	case !missed:
+		t.status.waitsSince = time.Time{}
+	case t.status.waitsSince.IsZero(): // the log has more than is found in its files
+		t.status.waitsSince = time.Now()
 	}
 }
 

@@ -302,3 +302,33 @@ func TestOCSFBodies(t *testing.T) {
 		t.Errorf("webhook: %q, leaf %q, %v", body, leaf, err)
 	}
 }
+
+// TestNotFound: a Tail that does not find what the log says it has is behind, and says so.
+func TestNotFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tl, _ := written(t, &bodies{}, "first\n")
+		d, err := OpenDirectory(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		tl.Open(d)
+		for head, late := range []bool{1: false, 2: true} {
+			tl.Head(int64(head))
+			for _, more := tl.step(t.Context()); more; _, more = tl.step(t.Context()) {
+			}
+			time.Sleep(2 * tolerated)
+			_, _ = tl.step(t.Context())
+			s := tl.Status()
+			if problem := s.Problem(); (problem != nil) != late {
+				t.Errorf("the log has %d events, one is found: %v", head, problem)
+			}
+		}
+		tl.Head(1)
+		_, _ = tl.step(t.Context())
+		if s := tl.Status(); s.Problem() != nil {
+			t.Errorf("when all are found: %v", s.Problem())
+		}
+		tl.Finish(t.Context())
+	})
+}

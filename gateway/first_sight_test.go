@@ -49,8 +49,8 @@ func newReporting(tb testing.TB) *standing {
 func TestFirstSightIsAllowed(t *testing.T) {
 	s := newReporting(t)
 	p := s.judge.read(t.Context(), []byte(report(1)))
-	if v, err := s.judge.decide(t.Context(), p); err != nil || !v.allow || !p.known.facts.Resolved || len(p.known.relations) != len(reportTables) {
-		t.Errorf("got %+v, %v, %v", v, err, p.known.relations)
+	if v, err := s.judge.decide(t.Context(), p); err != nil || !v.allow || !p.known.facts.Resolved || len(p.known.recorded.Relations()) != len(reportTables) {
+		t.Errorf("got %+v, %v, %v", v, err, p.known.recorded.Relations())
 	}
 }
 

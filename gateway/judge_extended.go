@@ -63,7 +63,7 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	if d != nil {
 		return j.refuseRun(wire.Bind, len(body), d, r, "")
 	}
-	r.recorded = recorded{v, p.known.relations}
+	r.recorded = recorded{v, p.known.recorded.Relations()}
 	if err := j.shareExecuted(r, ops[0].portal); err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (j *judge) facts(p *prepared) *statement.Sheet {
 		if generation != 0 {
 			o.facts = j.snapshot.Resolve(p.sheet, j.input.Session.SearchPath)
 		}
-		o.commands, o.relations = summarize(o.facts)
+		o.summarize(o.facts, p.sheet.Fingerprint)
 	}
 	return p.known.facts
 }

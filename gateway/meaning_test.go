@@ -159,7 +159,7 @@ func TestMeaningMoves(t *testing.T) {
 	var relations []string // once more for what EXECUTE ran by its name: only Parse had named it
 	for _, s := range b.log.statements {
 		if s.Text.String() == "select t" {
-			relations = append(relations, strings.Join(s.Relations, "; "))
+			relations = append(relations, strings.Join(s.Facts.Relations(), "; "))
 		}
 	}
 	const table, behindSecrets, behindOrders = "app.t select", "app.t select; app.secrets select through app.t", "app.t select; app.orders select through app.t"
@@ -275,7 +275,7 @@ func TestMeaningToObservers(t *testing.T) {
 	if _, asked := source.counts(); asked != 0 {
 		t.Errorf("it waited %d times", asked)
 	}
-	if got := b.log.statements[0].Relations; !slices.Contains(got, "app.secrets select through app.t") {
+	if got := b.log.statements[0].Facts.Relations(); !slices.Contains(got, "app.secrets select through app.t") {
 		t.Errorf("recorded %q", got)
 	}
 }

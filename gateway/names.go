@@ -47,9 +47,9 @@ func (p *prepared) bind(portalName []byte) []nameOp {
 
 // opinion is what a session knows of a sheet. Texts with the same sheet share it. It is the judge's.
 type opinion struct {
-	size                int        // of the sheet
-	normalized          audit.Text // the text's form without constants, as the audit log records it
-	commands, relations []string   // the facts likewise
+	size       int          // of the sheet
+	normalized audit.Text   // the text's form without constants, as the audit log records it
+	recorded   *audit.Facts // the facts likewise; nil: there are none
 
 	facts      *statement.Sheet // what the sheet means; nil: was not looked up
 	generation uint64           // of the snapshot in which it means that; 0: the facts are the sheet's own
@@ -68,9 +68,15 @@ func newOpinion(sheet *statement.Sheet, normalized audit.Text) *opinion {
 	o := &opinion{normalized: normalized}
 	if sheet != nil {
 		o.size = sheet.Size()
-		o.commands, o.relations = summarize(sheet)
+		o.summarize(sheet, sheet.Fingerprint)
 	}
 	return o
+}
+
+// summarize notes how the audit log records facts. The fingerprint is the text's, whatever its names mean.
+func (o *opinion) summarize(facts *statement.Sheet, fingerprint string) {
+	commands, relations := summarize(facts)
+	o.recorded = audit.NewFacts(commands, relations, fingerprint)
 }
 
 // size is what a prepared text counts against Limits.PreparedBytes: with its facts, which may take more than it.

@@ -55,20 +55,20 @@ type recorded struct {
 // same says whether an event would say that too. It would not when policy, definitions or a name that the text runs have changed.
 func (r recorded) same(p *prepared, v verdict) bool {
 	return v.observed == r.verdict.observed && v.revision == r.verdict.revision && slices.Equal(v.reasons, r.verdict.reasons) &&
-		v.terms.same(r.verdict.terms) && slices.Equal(v.used, r.verdict.used) && slices.Equal(p.known.relations, r.relations)
+		v.terms.same(r.verdict.terms) && slices.Equal(v.used, r.verdict.used) && slices.Equal(p.known.recorded.Relations(), r.relations)
 }
 
 // fillEvent fills in what is not the same for all statements of the session.
 func (j *judge) fillEvent(p *prepared, v verdict, d *denial) {
 	e := &j.event
 	e.Number = j.number
-	e.Text, e.Normalized, e.Commands, e.Relations = p.audit, p.known.normalized, p.known.commands, p.known.relations
+	e.Text, e.Normalized, e.Facts = p.audit, p.known.normalized, p.known.recorded
 	if v.secret {
 		e.Text = p.audit.WithoutValues()
 	}
-	e.Fingerprint, e.Incomplete, e.Resolved = "", true, false
+	e.Incomplete, e.Resolved = true, false
 	if p.sheet != nil {
-		e.Fingerprint, e.Incomplete = p.sheet.Fingerprint, !p.sheet.Complete || v.unsure
+		e.Incomplete = !p.sheet.Complete || v.unsure
 	}
 	if p.known.facts != nil {
 		e.Incomplete, e.Resolved = !p.known.facts.Complete || v.unsure, p.known.facts.Resolved

@@ -39,7 +39,7 @@ func TestUnknownIsAskedAnew(t *testing.T) {
 		t.Errorf("it was asked %d times, and once more was enough", n)
 	}
 	b.end()
-	if got := b.log.statements[0].Relations; !slices.Equal(got, []string{"t select"}) {
+	if got := b.log.statements[0].Facts.Relations(); !slices.Equal(got, []string{"t select"}) {
 		t.Errorf("recorded %q", got)
 	}
 }

@@ -2,7 +2,6 @@ package audit
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -18,16 +17,20 @@ const (
 )
 
 // object appends one JSON object. Keys are constants of this package and need no escaping.
-type object struct{ buf []byte }
+type object struct {
+	buf     []byte
+	session struct{ from, to int } // where in buf the session's id is
+}
 
 func begin(dst []byte, t time.Time, kind, session string) object {
 	dst = append(dst, `{"time":"`...)
 	dst = appendTime(dst, t)
 	dst = append(dst, `","type":"`...)
 	dst = append(dst, kind...)
-	dst = append(dst, '"')
-	o := object{dst}
-	o.string("session", session)
+	o := object{buf: append(dst, `","session":"`...)}
+	o.session.from = len(o.buf)
+	o.buf = appendBounded(o.buf[:len(o.buf)-1], session)
+	o.session.to = len(o.buf) - 1
 	return o
 }
 
@@ -114,9 +117,11 @@ func (o *object) someOf(key string, values []string, limit int) {
 	}
 }
 
-func (o *object) id(session string, number uint64) {
-	o.string("id", session)
-	o.buf = o.buf[:len(o.buf)-1] // reopen the string
+// id is that of a statement in the session that the object began with.
+func (o *object) id(number uint64) {
+	session := o.buf[o.session.from:o.session.to] // it was encoded once
+	o.buf = append(o.buf, `,"id":"`...)
+	o.buf = append(o.buf, session...)
 	o.buf = append(o.buf, '.')
 	o.buf = strconv.AppendUint(o.buf, number, 10)
 	o.buf = append(o.buf, '"')
@@ -161,7 +166,21 @@ func (o *object) normalized(t *Text, omit bool) {
 func (o *object) digest(key string, d *digest) {
 	o.key(key)
 	o.buf = append(o.buf, '"')
-	o.buf = append(hex.AppendEncode(o.buf, d[:]), '"')
+	o.buf = append(appendDigest(o.buf, d), '"')
+}
+
+// appendDigest appends a digest in hex, four bytes at once: two digests of every statement take their part of its line.
+func appendDigest(dst []byte, d *digest) []byte {
+	const ones = 0x0101010101010101
+	for i := 0; i < len(d); i += 4 {
+		x := uint64(binary.BigEndian.Uint32(d[i:]))
+		x = (x | x<<16) & 0x0000ffff0000ffff
+		x = (x | x<<8) & 0x00ff00ff00ff00ff
+		x = (x | x<<4) & 0x0f0f0f0f0f0f0f0f // a digit in every byte
+		letters := (x + 6*ones) >> 4 & ones // 1 where it is 10 or more
+		dst = binary.BigEndian.AppendUint64(dst, x+'0'*ones+letters*('a'-'0'-10))
+	}
+	return dst
 }
 
 // appendTime appends t, or now when t is zero, in UTC with exactly six decimals (RFC 3339), so that lines sort as text.
@@ -180,22 +199,25 @@ func appendTime(dst []byte, t time.Time) []byte {
 	}
 	hour, minute, second := t.Clock()
 	micros := t.Nanosecond() / 1000
-	stamp := [27]byte([]byte("0000-00-00T00:00:00.000000Z"))
-	for _, pair := range [...]struct{ at, value int }{
-		{0, year / 100},
-		{2, year % 100},
-		{5, int(month)},
-		{8, day},
-		{11, hour},
-		{14, minute},
-		{17, second},
-		{20, micros / 10_000},
-		{22, micros / 100 % 100},
-		{24, micros % 100},
-	} {
-		stamp[pair.at], stamp[pair.at+1] = byte('0'+pair.value/10), byte('0'+pair.value%10) // #nosec G115 -- below 100
-	}
-	return append(dst, stamp[:]...)
+	dst = append(dst, "0000-00-00T00:00:00.000000Z"...)
+	stamp := (*[27]byte)(dst[len(dst)-27:])
+	setPair(stamp[0:], year/100)
+	setPair(stamp[2:], year%100)
+	setPair(stamp[5:], int(month))
+	setPair(stamp[8:], day)
+	setPair(stamp[11:], hour)
+	setPair(stamp[14:], minute)
+	setPair(stamp[17:], second)
+	setPair(stamp[20:], micros/10_000)
+	setPair(stamp[22:], micros/100%100)
+	setPair(stamp[24:], micros%100)
+	return dst
+}
+
+// setPair writes a number below 100 as two digits.
+func setPair(dst []byte, value int) {
+	tens := uint(value) * 205 >> 11                                // #nosec G115 -- that is value/10
+	dst[0], dst[1] = byte('0'+tens), byte('0'+uint(value)-10*tens) // #nosec G115 -- below 100
 }
 
 // appendBounded is appendString for at most maxFieldBytes of value; "…" shows the cut.
@@ -260,20 +282,27 @@ func appendString(dst []byte, value string) []byte {
 	return append(append(dst, value[start:]...), '"')
 }
 
-// plain is the length of a beginning, in whole words, in which nothing needs to be escaped: nearly all of nearly every string.
+// plain is the length of a beginning in which nothing needs to be escaped: nearly all of nearly every string, mostly the whole of it. It
+// looks at whole words; shorter strings are left to whoever looks at bytes.
 func plain(value string) int {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in every byte
-	b := unsafe.Slice(unsafe.StringData(value), len(value))    // #nosec G103 -- which only reads it
+	b := unsafe.Slice(unsafe.StringData(value), len(value)) // #nosec G103 -- which only reads it
 	n := 0
 	for ; n+8 <= len(b); n += 8 {
-		word := binary.LittleEndian.Uint64(b[n:])
-		// The high bit stays in the bytes that are no ASCII, below a space, a quote or a backslash. What a borrow sets besides is behind
-		// one of those.
-		if (word|(word-' '*ones)|((word^'"'*ones)-ones)|((word^'\\'*ones)-ones))&highs != 0 {
-			break
+		if special(binary.LittleEndian.Uint64(b[n:])) {
+			return n
 		}
 	}
+	if n > 0 && !special(binary.LittleEndian.Uint64(b[len(b)-8:])) { // some of it for the second time
+		return len(b)
+	}
 	return n
+}
+
+// special says whether one of eight bytes is no ASCII, below a space, a quote or a backslash: its high bit stays. What a borrow sets
+// besides is behind one of those.
+func special(word uint64) bool {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in every byte
+	return (word|(word-' '*ones)|((word^'"'*ones)-ones)|((word^'\\'*ones)-ones))&highs != 0
 }
 
 func appendEscape(dst []byte, b byte) []byte {

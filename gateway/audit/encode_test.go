@@ -110,7 +110,7 @@ func TestLines(t *testing.T) {
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"pass-through-md5","groups":[],"claimed":true,"allow":false,"reasons":["no"],"policy_revision":"r"}`,
 		},
 		"statement": {
-			&Statement{Time: at, Session: "s1", Number: 12, Who: who, Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Normalized: NewText("SELECT $1", 0), Fingerprint: "f", Commands: []string{"SELECT"}, Relations: []string{"app.t select"}, Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true},
+			&Statement{Time: at, Session: "s1", Number: 12, Who: who, Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Normalized: NewText("SELECT $1", 0), Facts: NewFacts([]string{"SELECT"}, []string{"app.t select"}, "f"), Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.12","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"database":"app","client_address":"::1","backend_host":"h:1","backend_role":"v-1","lease":"l","protocol":"bind","statement_name":"a","portal":"b","decision":"deny","reasons":["x","y"],"sqlstate":"42501","policy_revision":"r","obligations":["max_rows=1"],"commands":["SELECT"],"relations":["app.t select"],"fingerprint":"f","text":"SELECT 1","text_digest":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5","normalized":"SELECT $1","normalized_digest":"` + NewText("SELECT $1", 0).Digest() + `","incomplete":true,"resolved":true,"observe":true}`,
 		},
 		"statement, cut": {
@@ -173,7 +173,7 @@ func wantLine(t *testing.T, event Event, want string) {
 func TestBounds(t *testing.T) {
 	long := strings.Repeat("é", maxFieldBytes)
 	many := make([]string, maxListEntries+7)
-	line := (&Statement{Session: "s", StatementName: long, Portal: long, Relations: many, Reasons: []string{long}}).AppendJSON(nil)
+	line := (&Statement{Session: "s", StatementName: long, Portal: long, Facts: NewFacts(nil, many, ""), Reasons: []string{long}}).AppendJSON(nil)
 	var got struct {
 		StatementName string `json:"statement_name"`
 		Relations     []string

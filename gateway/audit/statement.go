@@ -16,11 +16,9 @@ type Statement struct {
 	Text          Text    // by Log.Text, once per text; the zero value for a FunctionCall
 	Normalized    Text    // with its constants replaced, by Log.Text too; it is not recorded where it is Text, nor where a password was taken out of that
 	Values        *Values // of a Bind; nil: none are recorded. Never of a text that speaks of a secret
-	Fingerprint   string
-	Commands      []string // of all statements in the text, the nested ones too
-	Relations     []string // compact: "app.customers select,update (id,name)"
-	Incomplete    bool     // the facts that policy was asked about do not say everything; see Reasons
-	Resolved      bool     // names were looked up in the catalog
+	Facts         *Facts  // of the text; nil: there are none
+	Incomplete    bool    // the facts that policy was asked about do not say everything; see Reasons
+	Resolved      bool    // names were looked up in the catalog
 
 	Decision       Decision
 	Reasons        []string
@@ -36,7 +34,7 @@ func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, omitted
 // append leaves out texts.
 func (e *Statement) append(dst []byte, omit omitted) []byte {
 	o := begin(dst, e.Time, "statement", e.Session)
-	o.id(e.Session, e.Number)
+	o.id(e.Number)
 	if e.Who != nil {
 		o.buf = append(o.buf, e.Who.fields...)
 	}
@@ -48,9 +46,7 @@ func (e *Statement) append(dst []byte, omit omitted) []byte {
 	o.optional("sqlstate", e.SQLSTATE)
 	o.string("policy_revision", e.PolicyRevision)
 	o.some("obligations", e.Obligations)
-	o.list("commands", e.Commands)
-	o.list("relations", e.Relations)
-	o.optional("fingerprint", e.Fingerprint)
+	o.facts(e.Facts)
 	o.text(&e.Text, omit.text)
 	o.normalized(e.normalized(), omit.normalized)
 	o.values(e.Values, e.Text.speaks || !e.Text.some)
@@ -101,6 +97,39 @@ func NewWho(s Statements) *Who {
 	return &Who{o.buf}
 }
 
+// Facts are what was found out about a text, as far as the log records it. They are encoded once for all statements with it.
+type Facts struct {
+	fields    []byte
+	relations []string
+}
+
+// NewFacts encodes them. The commands are of all statements in the text, the nested ones too, and so are the relations, which are compact:
+// "app.customers select,update (id,name)". The fingerprint is that of the text's shape; "": there is none.
+func NewFacts(commands, relations []string, fingerprint string) *Facts {
+	var o object
+	o.list("commands", commands)
+	o.list("relations", relations)
+	o.optional("fingerprint", fingerprint)
+	return &Facts{fields: o.buf, relations: relations}
+}
+
+// Relations are those that it was made of; nil has none.
+func (f *Facts) Relations() []string {
+	if f == nil {
+		return nil
+	}
+	return f.relations
+}
+
+// facts appends them. The lists are there even if nobody knows what belongs into them.
+func (o *object) facts(f *Facts) {
+	if f == nil {
+		o.buf = append(o.buf, `,"commands":[],"relations":[]`...)
+		return
+	}
+	o.buf = append(o.buf, f.fields...)
+}
+
 // Outcome follows a Statement under the same id. A Statement without an Outcome ran, or may have run, when the gateway died.
 // When Append fails the session must end.
 //
@@ -124,7 +153,7 @@ type Outcome struct {
 // AppendJSON implements Event.
 func (e *Outcome) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "outcome", e.Session)
-	o.id(e.Session, e.Number)
+	o.id(e.Number)
 	o.string("status", string(e.Status))
 	o.optional("command", e.Command)
 	o.optional("sqlstate", e.SQLSTATE)

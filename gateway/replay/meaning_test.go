@@ -53,7 +53,7 @@ func TestReplayByMeaning(t *testing.T) {
 		return nil
 	}
 	resolved := func(n uint64, relations ...string) *audit.Statement {
-		return with(said("s", n, "allow", "SELECT"), func(s *audit.Statement) { s.Resolved, s.Relations = true, relations })
+		return with(said("s", n, "allow", "SELECT"), func(s *audit.Statement) { s.Resolved, s.Facts = true, audit.NewFacts(nil, relations, "") })
 	}
 	moved := with(said("s", 6, "deny", "SELECT"), func(s *audit.Statement) { s.Incomplete = true })
 	many := slices.Repeat([]string{"secrets"}, 300) // more than the log keeps

@@ -69,8 +69,8 @@ func line(e audit.Event) []byte { return e.AppendJSON(nil) }
 
 func newStatement() *audit.Statement {
 	return &audit.Statement{
-		Session: "5b0c9a1f64d2e837", Number: 2, Protocol: audit.ProtocolQuery, Decision: audit.DecisionAllow, Commands: []string{"SELECT"},
-		Relations: []string{"app.orders select (id)"}, Text: audit.NewText("SELECT id FROM orders", 0),
+		Session: "5b0c9a1f64d2e837", Number: 2, Protocol: audit.ProtocolQuery, Decision: audit.DecisionAllow,
+		Facts: audit.NewFacts([]string{"SELECT"}, []string{"app.orders select (id)"}, ""), Text: audit.NewText("SELECT id FROM orders", 0),
 		Who: audit.NewWho(audit.Statements{
 			Identity: &audit.Identity{User: "ana@example.com", Method: "oidc", Subject: "17", Name: "Ana", Groups: []string{"support"}},
 			Database: "app", ClientAddress: "192.0.2.7:5555", BackendHost: "db.example.com:5432",
@@ -148,7 +148,7 @@ func TestActivity(t *testing.T) {
 		"CREATE TABLE": 6, "SHOW": 1, "BEGIN": 99,
 	} {
 		s := newStatement()
-		s.Commands = []string{command}
+		s.Facts = audit.NewFacts([]string{command}, nil, "")
 		event, _ := Convert(line(s))
 		if e := validate(t, event); e["activity_id"] != want {
 			t.Errorf("%s: %v", command, e["activity_id"])

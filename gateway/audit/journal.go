@@ -159,7 +159,7 @@ func (j *journal) addEvent(line []byte, known *written, statement *Statement, om
 		return addRefused
 	}
 	j.mu.Lock()
-	if statement != nil {
+	if statement != nil && known.changes.Load() != omit.changes {
 		now := known.omitted(statement)
 		if omit.text && !now.text || omit.normalized && !now.normalized {
 			j.mu.Unlock()
@@ -171,7 +171,7 @@ func (j *journal) addEvent(line []byte, known *written, statement *Statement, om
 		j.mu.Unlock()
 		return addRefused
 	}
-	if statement != nil {
+	if statement != nil && !omit.all {
 		known.add(statement)
 	}
 	at := j.head % room

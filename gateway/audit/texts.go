@@ -16,7 +16,10 @@ func (d *digest) place() int { return int(binary.BigEndian.Uint16(d[:])) % textP
 // written again when it comes again.
 //
 // Looking it up needs no lock; what is found without the one that its changes are made with may just be changing.
-type written [textPlaces][digestWords]atomic.Uint64
+type written struct {
+	places  [textPlaces][digestWords]atomic.Uint64
+	changes atomic.Uint64 // so many were made: whoever finds as many with the lock as before needs not look again
+}
 
 const digestWords = len(digest{}) / 8
 
@@ -24,7 +27,7 @@ const digestWords = len(digest{}) / 8
 func (d *digest) word(n int) uint64 { return binary.NativeEndian.Uint64(d[8*n:]) }
 
 func (w *written) has(t *Text) bool {
-	place := &w[t.digest.place()]
+	place := &w.places[t.digest.place()]
 	for n := range place {
 		if place[n].Load() != t.digest.word(n) {
 			return false
@@ -34,14 +37,21 @@ func (w *written) has(t *Text) bool {
 }
 
 // omitted says which texts of a statement its line need not have.
-type omitted struct{ text, normalized bool }
+type omitted struct {
+	text, normalized bool
+	all              bool   // the line has none
+	changes          uint64 // of what is written, before that was looked at
+}
 
 func (w *written) omitted(s *Statement) omitted {
+	omit := omitted{changes: w.changes.Load()}
 	n := s.normalized()
 	if n != nil && n.digest.place() == s.Text.digest.place() {
-		return omitted{} // one would take over the place of the other between this line and its reader
+		return omit // one would take over the place of the other between this line and its reader
 	}
-	return omitted{text: w.has(&s.Text), normalized: n != nil && w.has(n)}
+	omit.text, omit.normalized = w.has(&s.Text), n != nil && w.has(n)
+	omit.all = omit.text && (omit.normalized || n == nil)
+	return omit
 }
 
 // add takes in what the line of a statement has.
@@ -50,20 +60,22 @@ func (w *written) add(s *Statement) {
 		if t == nil || !t.some || w.has(t) {
 			continue
 		}
-		place := &w[t.digest.place()]
+		place := &w.places[t.digest.place()]
 		for n := range place {
 			place[n].Store(t.digest.word(n))
 		}
+		w.changes.Add(1) // behind them: a change that was seen in part has not been counted yet
 	}
 }
 
 // clear forgets all.
 func (w *written) clear() {
-	for i := range w {
-		for n := range w[i] {
-			w[i][n].Store(0)
+	for i := range w.places {
+		for n := range w.places[i] {
+			w.places[i][n].Store(0)
 		}
 	}
+	w.changes.Add(1)
 }
 
 // Texts finds the texts of which a line has only the digest. Note what every line has, in their order and from the beginning of a file:

@@ -13,7 +13,8 @@ func harmless(sql string) bool {
 		switch glances[sql[i]] {
 		case glanceNothing:
 		case glanceWord:
-			if i+1 < len(sql) && glanceSeconds[sql[i]&glanceLetters]&(1<<(sql[i+1]&glanceLetters)) != 0 && announces(sql[i:]) {
+			if next := &glanceNext[sql[i]&glanceLetters]; i+2 < len(sql) && next[0]&(1<<(sql[i+1]&glanceLetters)) != 0 &&
+				next[1]&(1<<(sql[i+2]&glanceLetters)) != 0 && announces(sql[i:]) {
 				return false
 			}
 		case glanceQuote:
@@ -56,16 +57,18 @@ const (
 	glanceDouble        // -- and /*, also the beginning of a key: what stands in a comment is between two tokens, and no token
 )
 
-// glanceSeconds has, for the first letter of a word, a bit for each second letter: of both the last five bits, in which upper and lower case
-// are alike.
-var glances, glanceSeconds = func() (firsts [256]uint8, seconds [glanceLetters + 1]uint32) {
+// glanceNext has, for the first letter of a word, a bit for each second letter and one for each third: of all the last five bits, in which
+// upper and lower case are alike. No word is shorter; SELECT begins like secret.
+var glances, glanceNext = func() (firsts [256]uint8, next [glanceLetters + 1][2]uint32) {
 	for _, word := range slices.Concat(places[:], secretWords[:], secretShapes[:]) {
 		firsts[strings.ToLower(word)[0]], firsts[strings.ToUpper(word)[0]] = glanceWord, glanceWord
-		seconds[word[0]&glanceLetters] |= 1 << (word[1] & glanceLetters)
+		for n := range next[0] {
+			next[word[0]&glanceLetters][n] |= 1 << (word[1+n] & glanceLetters)
+		}
 	}
 	firsts['\''], firsts['"'], firsts[':'], firsts['-'], firsts['/'] = glanceQuote, glanceQuote, glanceURL, glanceDouble, glanceDouble
 	firsts['\\'], firsts['$'], firsts['|'] = glanceSign, glanceSign, glanceSign
-	return firsts, seconds
+	return firsts, next
 }()
 
 const glanceLetters = 0x1f

@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"strconv"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
 )
@@ -129,9 +130,11 @@ func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
 	if command != string(run.tags) { // it is often the last one's again, and then nothing is copied
 		command = string(run.tags)
 	}
+	now := time.Now()
+	took := now.Sub(run.started)
 	*event = audit.Outcome{
-		Session: r.id, Number: run.number, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
-		Rows: run.rows, Bytes: run.bytes, Duration: elapsed(run.started), JudgeDuration: run.judged, WaitDuration: run.waited,
+		Time: now, Session: r.id, Number: run.number, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
+		Rows: run.rows, Bytes: run.bytes, Duration: took, JudgeDuration: run.judged, WaitDuration: run.waited,
 	}
 	if !run.forwarded {
 		event.JudgeDuration = event.Duration - event.WaitDuration

@@ -30,18 +30,18 @@ type gateway struct {
 }
 
 func startAudited(ctx context.Context, b *bench) (*target, error) {
-	return b.startSallyport(ctx, "audit.log")
+	return b.startSallyport(ctx, true)
 }
 
 func startUnaudited(ctx context.Context, b *bench) (*target, error) {
-	t, err := b.startSallyport(ctx, os.DevNull)
+	t, err := b.startSallyport(ctx, false)
 	if err == nil {
 		t.version += ", " + unauditedWhere
 	}
 	return t, err
 }
 
-func (b *bench) startSallyport(ctx context.Context, audit string) (*target, error) {
+func (b *bench) startSallyport(ctx context.Context, audited bool) (*target, error) {
 	dir, err := b.newDir("sallyport")
 	if err != nil {
 		return nil, err
@@ -57,7 +57,10 @@ func (b *bench) startSallyport(ctx context.Context, audit string) (*target, erro
 	started, err := b.services.StartGateway(ctx, stack.GatewayOptions{
 		Dir: dir, EditPolicies: grantChannel,
 		Edit: func(c *stack.GatewayConfig) {
-			c.Audit.File, c.Limits, c.Admin.Profiles = audit, map[string]int{"connections": maxConnections}, true
+			if !audited {
+				c.Audit.File = os.DevNull
+			}
+			c.Limits, c.Admin.Profiles = map[string]int{"connections": maxConnections}, true
 			c.Vault.Ahead = ahead
 		},
 	})
@@ -65,7 +68,7 @@ func (b *bench) startSallyport(ctx context.Context, audit string) (*target, erro
 		return nil, err
 	}
 	g := &gateway{Gateway: started, operator: operator{started.AdminURL, started.AdminToken}}
-	if audit != os.DevNull {
+	if audited {
 		g.log = &auditLog{path: started.Audit}
 	}
 	logins := [accounts]login{

@@ -32,8 +32,15 @@ func exchange(t *testing.T, conn *pgx.Conn, ready int, messages ...pgproto3.Fron
 	}
 }
 
-// TestOutcomes: what the log says of how a statement ended is what PostgreSQL did.
-func TestOutcomes(t *testing.T) {
+// outcomeTest is what a client sends, how many ReadyForQuery it waits for, and what the log then says: status, command, SQLSTATE, rows,
+// bytes.
+type outcomeTest struct {
+	messages []pgproto3.FrontendMessage
+	ready    int
+	want     []string
+}
+
+func outcomeTests() map[string]outcomeTest {
 	copied := func(data ...string) (messages []pgproto3.FrontendMessage) {
 		for _, d := range data {
 			messages = append(messages, &pgproto3.CopyData{Data: []byte(d)})
@@ -54,11 +61,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	one := func(messages ...pgproto3.FrontendMessage) []pgproto3.FrontendMessage { return messages }
 	sync := &pgproto3.Sync{}
-	tests := map[string]struct {
-		messages []pgproto3.FrontendMessage
-		ready    int
-		want     []string // status, command, SQLSTATE, rows, bytes if they are few
-	}{
+	return map[string]outcomeTest{
 		"rows":       {one(query("SELECT generate_series(1, 3)")), 1, []string{"completed SELECT 3  3 21"}},
 		"no rows":    {one(query("SELECT 1 WHERE false")), 1, []string{"completed SELECT 0  0 0"}},
 		"nothing":    {one(query("")), 1, []string{"completed   0 0"}},
@@ -94,7 +97,11 @@ func TestOutcomes(t *testing.T) {
 			[]string{"error  22012 0 0", "skipped   0 0", "completed SELECT 1  1 7"},
 		},
 	}
-	for name, test := range tests {
+}
+
+// TestOutcomes: what the log says of how a statement ended is what PostgreSQL did.
+func TestOutcomes(t *testing.T) {
+	for name, test := range outcomeTests() {
 		t.Run(name, func(t *testing.T) {
 			application := "outcome " + name
 			conn := login{account: stack.DBA, application: application}.connect(t)

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -251,121 +250,6 @@ func TestVerifyAgainst(t *testing.T) {
 				t.Errorf("got %+v, want %q", r, test.want)
 			}
 		})
-	}
-}
-
-// otlp is lines as the OpenTelemetry Collector's file exporter keeps them, two requests. Attributes are whatever a client has written.
-func otlp(t *testing.T, lines ...string) string {
-	t.Helper()
-	type object = map[string]any
-	var text strings.Builder
-	for _, part := range [][]string{lines[:3], lines[3:]} {
-		var records []object
-		for _, line := range part {
-			forged := object{"key": "sallyport.text", "value": object{"stringValue": `{"note":"log\n1\n` + Hash{}.String() + `\n"}`}}
-			records = append(records, object{"body": object{"stringValue": line}, "attributes": []any{forged}})
-		}
-		request, err := json.Marshal(object{"resourceLogs": []any{object{"resource": object{}, "scopeLogs": []any{object{"logRecords": records}}}}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		text.Write(append(request, '\n'))
-	}
-	return text.String()
-}
-
-func TestReadCopies(t *testing.T) {
-	key, keys := newKey(t, "log")
-	_, others := newKey(t, "log")
-	l := sample(t, key)
-	for name, test := range map[string]string{
-		"notes":            strings.Join(l.notes, ""),
-		"notes and blanks": strings.Join(l.notes, "\n\n"),
-		"the log":          text(slices.Concat(l.files...)),
-		"syslog": "2026-03-02T09:14:08 gw sallyport[1]: " + `{"time":"","type":"checkpoint","note":` + fmt.Sprintf("%q", l.notes[0]) + "}\n" +
-			"2026-03-02T09:14:08 gw something else {\n" + l.notes[1] + l.notes[2],
-		"OTLP":        otlp(t, slices.Concat(l.files...)...),
-		"long events": `{"type":"statement","text":"` + strings.Repeat("x", 2<<20) + "\"}\n" + text(slices.Concat(l.files...)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			copies, err := ReadCopies(strings.NewReader(test), keys)
-			var sizes []int64
-			for _, c := range copies {
-				sizes = append(sizes, c.Size)
-			}
-			if diff := cmp.Diff([]int64{4, 7, 12}, sizes); diff != "" || err != nil {
-				t.Error(err, diff)
-			}
-			if _, err := ReadCopies(strings.NewReader(test), others); err == nil {
-				t.Error("signed by another key: no error")
-			}
-		})
-	}
-	if _, err := ReadCopies(strings.NewReader("nothing\n"), keys); err == nil {
-		t.Error("no checkpoint: no error")
-	}
-}
-
-func TestProve(t *testing.T) {
-	key, keys := newKey(t, "log")
-	_, others := newKey(t, "log")
-	l := sample(t, key)
-	for _, files := range [][][]string{l.files, l.files[1:]} {
-		first := 0
-		if len(files) == 1 {
-			first = 7
-		}
-		each := func(f func([]byte)) error {
-			for _, line := range slices.Concat(files...) {
-				f([]byte(line))
-			}
-			return nil
-		}
-		for n := first; n < 12; n++ {
-			p, err := Prove(fmt.Sprintf("statement s.%d", n), each)
-			if err != nil {
-				t.Fatalf("event %d: %v", n, err)
-			}
-			again, err := ParseInclusion(p.String())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(p, again, cmp.Comparer(func(a, b []byte) bool { return string(a) == string(b) })); diff != "" {
-				t.Fatal(diff)
-			}
-			if err := again.Check(keys); err != nil {
-				t.Errorf("event %d: %v", n, err)
-			}
-			if err := again.Check(others); err == nil {
-				t.Errorf("event %d: another key: no error", n)
-			}
-			again.Event[0] ^= 1
-			if err := again.Check(keys); err == nil {
-				t.Errorf("event %d: changed: no error", n)
-			}
-			again.Event[0] ^= 1
-			again.Index++
-			if err := again.Check(keys); err == nil {
-				t.Errorf("event %d: elsewhere: no error", n)
-			}
-		}
-		for label, want := range map[string]string{"statement s.12": "no checkpoint behind", "statement s.99": "no event"} {
-			if _, err := Prove(label, each); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("%s: %v", label, err)
-			}
-		}
-	}
-}
-
-func TestParseInclusionRefuses(t *testing.T) {
-	for name, text := range map[string]string{
-		"nothing": "", "no head": "index 1\n\nx", "no event": proofHead + "index 1\n\nx\n", "no checkpoint": proofHead + "extra AA==\nindex 1\n",
-		"a negative index": proofHead + "extra AA==\nindex -1\n\nx\n", "a hash": proofHead + "extra AA==\nindex 1\nAA==\n\nx\n",
-		"too many hashes": proofHead + "extra AA==\nindex 1\n" + strings.Repeat(Hash{}.String()+"\n", 64) + "\nx\n",
-	} {
-		if _, err := ParseInclusion(text); err == nil {
-			t.Errorf("%s: no error", name)
-		}
 	}
 }
 

@@ -105,7 +105,8 @@ func TestMintedLeavesObjects(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(backendLog)) {
-		if strings.Contains(line, "CREATE ROLE \"s-") && !strings.Contains(line, "PASSWORD 'SCRAM-SHA-256$") {
+		whole := strings.HasSuffix(line, "\n") // the last one may still be written
+		if whole && strings.Contains(line, "CREATE ROLE \"s-") && !strings.Contains(line, "PASSWORD 'SCRAM-SHA-256$") {
 			t.Fatal("a role was made with something else than a verifier")
 		}
 	}

@@ -12,9 +12,15 @@ func deterministic(compiler *ast.Compiler, query ast.Ref) bool {
 	return visitRules(compiler, query, func(node util.T) bool { return !mentions(node, volatile) })
 }
 
+// clocked look at the clock, as a chain of certificates holds for some time only, although OPA does not call them nondeterministic.
+var clocked = []*ast.Builtin{ast.CryptoX509ParseAndVerifyCertificates, ast.CryptoX509ParseAndVerifyCertificatesWithOptions}
+
 // volatileNames are the names of the built-in functions that are not functions.
 func volatileNames() map[string]bool {
 	volatile := map[string]bool{}
+	for _, builtin := range clocked {
+		volatile[builtin.Name] = true
+	}
 	for _, builtin := range ast.Builtins {
 		if builtin.IsNondeterministic() {
 			volatile[builtin.Name] = true

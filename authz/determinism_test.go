@@ -8,14 +8,21 @@ func TestCacheable(t *testing.T) {
 		files map[string]string
 		want  bool
 	}{
-		"constant":          {nil, true},
-		"input":             {statementPolicy(decision + "reasons contains \"x\" if input.session.observe"), true},
-		"time":              {statementPolicy(decision + "reasons contains \"x\" if time.now_ns() > 5"), false},
-		"pure time":         {statementPolicy(decision + "reasons contains \"x\" if time.weekday(5) == \"Monday\""), true},
-		"random":            {statementPolicy(decision + "reasons contains \"x\" if rand.intn(\"a\", 5) > 2"), false},
-		"uuid":              {statementPolicy(decision + "reasons contains uuid.rfc4122(\"a\")"), false},
-		"environment":       {statementPolicy(decision + "reasons contains \"x\" if opa.runtime().env"), false},
-		"token and clock":   {statementPolicy(decision + "reasons contains \"x\" if { input.session.id == \"token\"; io.jwt.decode_verify(input.session.id, {\"secret\": \"s\"})[0] }"), false},
+		"constant":        {nil, true},
+		"input":           {statementPolicy(decision + "reasons contains \"x\" if input.session.observe"), true},
+		"time":            {statementPolicy(decision + "reasons contains \"x\" if time.now_ns() > 5"), false},
+		"pure time":       {statementPolicy(decision + "reasons contains \"x\" if time.weekday(5) == \"Monday\""), true},
+		"random":          {statementPolicy(decision + "reasons contains \"x\" if rand.intn(\"a\", 5) > 2"), false},
+		"uuid":            {statementPolicy(decision + "reasons contains uuid.rfc4122(\"a\")"), false},
+		"environment":     {statementPolicy(decision + "reasons contains \"x\" if opa.runtime().env"), false},
+		"token and clock": {statementPolicy(decision + "reasons contains \"x\" if { input.session.id == \"token\"; io.jwt.decode_verify(input.session.id, {\"secret\": \"s\"})[0] }"), false},
+		"certificates":    {statementPolicy(decision + "reasons contains \"x\" if not crypto.x509.parse_and_verify_certificates(input.session.id)[0]"), false},
+		"certificates, with options": {
+			statementPolicy(decision + "reasons contains \"x\" if not crypto.x509.parse_and_verify_certificates_with_options(input.session.id, {\"DNSName\": \"a\"})[0]"), false,
+		},
+		"certificates, only read": {
+			statementPolicy(decision + "reasons contains \"x\" if { input.session.id == \"y\"; count(crypto.x509.parse_certificates(input.session.id)) == 0 }"), true,
+		},
 		"in a function":     {statementPolicy(decision + "reasons contains \"x\" if late(1)\nlate(n) if time.now_ns() > n"), false},
 		"in a default else": {statementPolicy("decision := {\"allow\": true, \"reasons\": []} if input.session.observe\nelse := {\"allow\": time.now_ns() > 5, \"reasons\": []}"), false},
 		"behind an else":    {statementPolicy("decision := {\"allow\": true, \"reasons\": []} if input.session.observe\nelse := {\"allow\": late, \"reasons\": []}\nlate := time.now_ns() > 5"), false},

@@ -13,7 +13,7 @@ import (
 // Exit codes of WorkerMain.
 const (
 	exitOK      = 0
-	exitConfine = 70 // EX_SOFTWARE: the process could not be confined
+	exitConfine = 70 // EX_SOFTWARE: the process could not be confined, or would read trees wrongly
 	exitFrames  = 76 // EX_PROTOCOL: the pool said something else than it should
 )
 
@@ -83,7 +83,7 @@ func (k *worker) grown(text string) bool {
 // behind is garbage, and little; to collect it every 60 texts took a tenth of a worker's time.
 const garbagePercent = 400
 
-// prepare bounds the memory, makes what the first text would wait for, and says that the worker is ready. Go's own memory gets half, soft;
+// prepare bounds the memory, makes what the first text would wait for and checks it, and says that the worker is ready. Go's own memory gets half, soft;
 // the C parser the rest.
 func (k *worker) prepare() error {
 	if k.process {
@@ -95,7 +95,9 @@ func (k *worker) prepare() error {
 			return err
 		}
 	}
-	messageTypes()
+	if err := checkLayout(messageTypes()); err != nil {
+		return err
+	}
 	return writeFrame(k.out, frameReady, nil)
 }
 

@@ -53,6 +53,7 @@ type journal struct {
 
 	syncing sync.Mutex
 	synced  uint64
+	doubted bool // a sync has failed: what the file has on the disk is not known, and a later sync would not tell
 }
 
 // ErrJournalInUse says that another gateway has the journal open. Its leases are not ours to revoke.
@@ -161,20 +162,35 @@ func (j *journal) opened(e Entry) error {
 	return j.sync(mine)
 }
 
-// sync has the first of those who wait write for all of them.
+// sync has the first of those who wait write for all of them. After a failure the kernel may have dropped what it could not write, and
+// call the next sync a success; then the journal is written anew.
 func (j *journal) sync(mine uint64) error {
 	j.syncing.Lock()
 	defer j.syncing.Unlock()
 	if j.synced >= mine {
 		return nil
 	}
+	if j.doubted {
+		return j.renew()
+	}
 	j.mu.Lock()
 	file, upTo := j.file, j.written
 	j.mu.Unlock()
 	if err := file.Sync(); err != nil {
+		j.doubted = true
 		return fmt.Errorf("sync lease journal: %w", err)
 	}
 	j.synced = upTo
+	return nil
+}
+
+// renew writes a journal anew whose file is in doubt. Nobody syncs it meanwhile.
+func (j *journal) renew() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.compact(); err != nil {
+		return fmt.Errorf("write lease journal anew: %w", err)
+	}
 	return nil
 }
 
@@ -225,10 +241,26 @@ func (j *journal) append(l line) error {
 }
 
 // compact writes the journal anew, with what is open. Both locks are held, or nobody else knows the journal.
-func (j *journal) compact() (err error) {
-	file, err := os.CreateTemp(filepath.Dir(j.path), ".leases-*") // mode 0600
+func (j *journal) compact() error {
+	next, err := j.rewritten()
 	if err != nil {
 		return err
+	}
+	_ = j.file.Close() // nothing in it counts any more
+	j.file, j.size = next.file, next.size
+	if err := syncDirectory(filepath.Dir(j.path)); err != nil {
+		j.doubted = true // a crash may bring the old file back
+		return err
+	}
+	j.synced, j.doubted = j.written, false
+	return nil
+}
+
+// rewritten is another file with what is open, on the disk and in the place of the one before.
+func (j *journal) rewritten() (next *journal, err error) {
+	file, err := os.CreateTemp(filepath.Dir(j.path), ".leases-*") // mode 0600
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if err != nil {
@@ -236,23 +268,18 @@ func (j *journal) compact() (err error) {
 		}
 	}()
 	if err := lock(file); err != nil {
-		return err
+		return nil, err
 	}
-	next := &journal{file: file}
+	next = &journal{file: file}
 	for _, e := range j.open {
 		if err := next.append(line{Opened: &e}); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if err := file.Sync(); err != nil {
-		return err
+		return nil, err
 	}
-	if err := os.Rename(file.Name(), j.path); err != nil {
-		return err
-	}
-	old := j.file
-	j.file, j.size, j.synced = file, next.size, j.written // a file that was synced whole
-	return errors.Join(syncDirectory(filepath.Dir(j.path)), old.Close())
+	return next, os.Rename(file.Name(), j.path)
 }
 
 func syncDirectory(path string) error {

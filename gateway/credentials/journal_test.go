@@ -159,6 +159,57 @@ func TestJournalIsShortened(t *testing.T) {
 	}
 }
 
+// TestJournalDoubted: after a sync that has failed the kernel may call the next one a success, although what it could not write is lost. So
+// the journal is written anew before another credential is used.
+func TestJournalDoubted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	if err := j.opened(entry(0)); err != nil {
+		t.Fatal(err)
+	}
+	disk := j.file
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0) // takes everything, keeps nothing, and cannot be synced
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.file = null
+	if err := j.opened(entry(1)); err == nil {
+		t.Fatal("a lease that is not on the disk may be used")
+	}
+	j.file = disk // which has lost the line, and can be synced
+	_ = null.Close()
+	if err := j.opened(entry(2)); err != nil {
+		t.Fatal(err)
+	}
+	want := []Entry{entry(0), entry(1), entry(2)}
+	read, err := ReadJournal(path)
+	if diff := cmp.Diff(want, read); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	_ = j.close()
+	if _, left := opens(t, path); cmp.Diff(want, left) != "" {
+		t.Errorf("a restart finds %v", left)
+	}
+}
+
+// TestJournalInDoubtAgain: a journal that cannot be written anew lets no credential be used, and recovers when it can be.
+func TestJournalInDoubtAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	j.doubted = true
+	j.path = filepath.Join(path, "nowhere")
+	if err := j.opened(entry(0)); err == nil {
+		t.Error("a lease that may not be on the disk may be used")
+	}
+	j.path = path
+	if err := j.opened(entry(1)); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := ReadJournal(path); err != nil || len(read) != 2 {
+		t.Errorf("the journal knows %v: %v", read, err)
+	}
+}
+
 // TestSweep: what an earlier gateway has left open is revoked, and a lease is in the journal before its credential is used.
 func TestSweep(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")

@@ -47,9 +47,9 @@ func newRules(compiler *ast.Compiler, query ast.Ref) *rules {
 		return true
 	})
 	r := &rules{root: &branch{index: -1}}
-	volatile, known := volatileNames(), map[util.T]looks{}
+	volatile, known, open := volatileNames(), map[util.T]looks{}, openPaths(compiler)
 	for _, all := range at {
-		if !aloneAt(compiler, all[0].Ref()) {
+		if !aloneAt(compiler, open, all[0].Ref()) {
 			continue
 		}
 		look := looksAtNothing
@@ -63,9 +63,32 @@ func newRules(compiler *ast.Compiler, query ast.Ref) *rules {
 	return r
 }
 
-// aloneAt says whether the rules of a path are the whole document there: none is for a part of it.
-func aloneAt(compiler *ast.Compiler, path ast.Ref) bool {
-	return !slices.ContainsFunc(compiler.GetRulesWithPrefix(path), func(rule *ast.Rule) bool { return !rule.Ref().Equal(path) })
+// openPaths are the paths of rules that only their evaluation tells, as of `late[key]`.
+func openPaths(compiler *ast.Compiler) (open []ast.Ref) {
+	for _, module := range compiler.Modules {
+		for _, rule := range module.Rules {
+			if path := rule.Ref(); !path.IsGround() {
+				open = append(open, path)
+			}
+		}
+	}
+	return open
+}
+
+// aloneAt says whether the rules of a path are the whole document there: none is for a part of it, nor for what may be it or be around it.
+func aloneAt(compiler *ast.Compiler, open []ast.Ref, path ast.Ref) bool {
+	return !slices.ContainsFunc(compiler.GetRulesWithPrefix(path), func(rule *ast.Rule) bool { return !rule.Ref().Equal(path) }) &&
+		!slices.ContainsFunc(open, func(other ast.Ref) bool { return mayMeet(other, path) })
+}
+
+// mayMeet says whether one of two paths may turn out to begin with the other.
+func mayMeet(open, path ast.Ref) bool {
+	for i := range min(len(open), len(path)) {
+		if open[i].IsGround() && !open[i].Equal(path[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // dependsOn says what a rule depends on, transitively. Rules do not depend on themselves.

@@ -30,6 +30,14 @@ var rememberers = map[string]map[string]string{
 	"a document in parts": statementPolicy(decide + "late.a := input.session.role\nlate.b := input.statement.fingerprint\n" +
 		"reasons contains sprintf(\"%v\", [late])"),
 	"a part by a key": statementPolicy(decide + "late[key] := value if some key, value in input.session\nreasons contains late[key] if { some key in [\"role\", \"database\"]; input.statement.complete }"),
+	"a part by its name beside parts by a key": statementPolicy(decide + "late.x := 1 if input.session.observe\nlate[key] := 1 if some key in input.statement.incomplete\n" +
+		"reasons contains \"late\" if late.x"),
+	"parts of a part": statementPolicy(decide + "late.x.y := 1 if input.session.observe\nlate[key].y := 1 if some key in input.statement.incomplete\n" +
+		"reasons contains \"late\" if late.x.y"),
+	"members by a key": statementPolicy(decide + "late.x contains 1 if input.session.observe\nlate[key] contains 1 if some key in input.statement.incomplete\n" +
+		"reasons contains \"late\" if late.x[1]"),
+	"the part of a part": statementPolicy(decide + "late.x := {\"y\": 1} if input.session.observe\nlate[key] := {\"y\": 1} if some key in input.statement.incomplete\n" +
+		"reasons contains \"late\" if late.x.y == 1"),
 	// What is remembered of a call is kept at a path too: the function's name and what it was given.
 	"a call that spells a path": statementPolicy(decide + "f(a, b, c) := concat(\" \", [a, b, c])\nrole := input.session.role\n" +
 		"reasons contains role\nreasons contains f(\"sallyport\", \"statement\", \"role\")"),

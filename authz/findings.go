@@ -40,7 +40,7 @@ const (
 func newRules(compiler *ast.Compiler, query ast.Ref) *rules {
 	at := map[string][]*ast.Rule{} // by path
 	visitRules(compiler, query, func(node util.T) bool {
-		if rule, ok := node.(*ast.Rule); ok && len(rule.Head.Args) == 0 && rule.Ref().IsGround() {
+		if rule, ok := node.(*ast.Rule); ok && len(rule.Head.Args) == 0 && isNamed(rule.Ref()) {
 			path := rule.Ref().String()
 			at[path] = append(at[path], rule)
 		}
@@ -61,6 +61,14 @@ func newRules(compiler *ast.Compiler, query ast.Ref) *rules {
 	none := make([]*extent, len(r.looks))
 	r.common.Store(&none)
 	return r
+}
+
+// isNamed says whether a path consists of names, as all do but those of rules like `late[key]` and `late[1]`.
+func isNamed(path ast.Ref) bool {
+	return !slices.ContainsFunc(path[1:], func(part *ast.Term) bool {
+		_, name := part.Value.(ast.String)
+		return !name
+	})
 }
 
 // openPaths are the paths of rules that only their evaluation tells, as of `late[key]`.

@@ -38,6 +38,8 @@ var rememberers = map[string]map[string]string{
 		"reasons contains \"late\" if late.x[1]"),
 	"the part of a part": statementPolicy(decide + "late.x := {\"y\": 1} if input.session.observe\nlate[key] := {\"y\": 1} if some key in input.statement.incomplete\n" +
 		"reasons contains \"late\" if late.x.y == 1"),
+	"parts by numbers": statementPolicy(decide + "late[1] := input.session.role\nlate[true] := 1 if input.statement.complete\n" +
+		"reasons contains late[1] if late[true]"),
 	// What is remembered of a call is kept at a path too: the function's name and what it was given.
 	"a call that spells a path": statementPolicy(decide + "f(a, b, c) := concat(\" \", [a, b, c])\nrole := input.session.role\n" +
 		"reasons contains role\nreasons contains f(\"sallyport\", \"statement\", \"role\")"),

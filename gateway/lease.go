@@ -67,11 +67,15 @@ func (c *clock) after(d time.Duration, f func()) {
 	}
 }
 
-// stop ends the clock; nothing of it happens afterwards but a renewal that is on its way.
+// stop ends the clock; nothing of it happens afterwards but a renewal that is on its way. The session has the lease as it was renewed: the
+// Revoker gives up at its end.
 func (c *clock) stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
+	if c.session.lease != nil {
+		*c.session.lease = c.lease
+	}
 	for _, t := range c.timers {
 		t.Stop()
 	}

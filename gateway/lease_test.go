@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"sync"
@@ -170,6 +172,41 @@ func TestClockStops(t *testing.T) {
 		time.Sleep(time.Hour)
 		if got := x.ended(); got != "" {
 			t.Errorf("ended by %s after the clock was stopped", got)
+		}
+	})
+}
+
+// renewing gives every lease another hour.
+type renewing struct{ issuer }
+
+func (renewing) Renew(_ context.Context, lease credentials.Lease) (credentials.Lease, error) {
+	lease.Expires = time.Now().Add(time.Hour)
+	return lease, nil
+}
+
+// TestRenewedLeaseIsRevoked until it ends, and not until it would have ended at first.
+func TestRenewedLeaseIsRevoked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lease := credentials.Lease{ID: "database/creds/app/1", Expires: time.Now().Add(time.Hour), Renewable: true}
+		x := startTimed(t, Timeouts{Session: 24 * time.Hour}, authn.Identity{}, grant{database: Database{Credentials: renewing{}}}, lease)
+		s, attempts := x.clock.session, 0
+		s.lease = &lease
+		s.revoker = credentials.NewRevoker(credentials.RevokerConfig{Revoke: func(context.Context, credentials.Lease) error {
+			if attempts++; attempts < 5 {
+				return errors.New("out of reach")
+			}
+			return nil
+		}}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = s.revoker.Run(ctx) }()
+		time.Sleep(3 * time.Hour)
+		if got := x.ended(); got != "" {
+			t.Fatalf("ended by %s", got)
+		}
+		x.stop()
+		if err := <-s.revoker.Revoke(*s.lease); err != nil {
+			t.Errorf("given up after %d attempts: %v", attempts, err)
 		}
 	})
 }

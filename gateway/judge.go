@@ -29,7 +29,9 @@ type judge struct {
 	hasher       *audit.ValueHasher // nil: no value was hashed yet
 	opinions     map[*statement.Sheet]*opinion
 	opinionBytes int               // of the sheets in it
-	began        time.Time         // when the message at hand was there
+	clock        time.Time         // as it was read last
+	fresh        bool              // nothing has been done since that takes time
+	began        time.Time         // when the message at hand was there, if it runs something
 	waited       time.Duration     // what it was made to wait since
 	deadlined    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	settles      uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
@@ -72,7 +74,8 @@ func (j *judge) dispose(ctx context.Context) error {
 	if j.hasEnded() {
 		return errEnded
 	}
-	j.active()
+	j.clock, j.fresh = time.Now(), true
+	j.active(j.clock)
 	if err := j.step(ctx); err != nil {
 		return err
 	}
@@ -123,7 +126,7 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	if !ok {
 		return false, nil
 	}
-	j.began, j.waited = time.Now(), 0
+	j.begin(t)
 	switch t {
 	case wire.CopyDone, wire.CopyFail, wire.Flush, wire.Terminate:
 	default:
@@ -162,6 +165,20 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 		return true, errTerminate
 	}
 	return true, failf(ReasonProtocol, "invalid frontend message type %d", t)
+}
+
+// begin begins to count the time of the message at hand.
+func (j *judge) begin(t wire.Type) {
+	j.waited = 0
+	switch t {
+	case wire.Query, wire.Parse, wire.Bind, wire.Execute, wire.FunctionCall:
+	default:
+		return
+	}
+	if !j.fresh {
+		j.clock = time.Now()
+	}
+	j.began, j.fresh = j.clock, false
 }
 
 // forward queues the message at the head and passes it on. The numbers of its entry are in the result.
@@ -205,6 +222,7 @@ func (j *judge) held(wait func() error) error {
 	began := time.Now()
 	err := wait()
 	j.waited += time.Since(began)
+	j.fresh = false
 	return err
 }
 
@@ -239,6 +257,7 @@ func (j *judge) flush() error {
 
 // toBackend marks an error as one of writing to the backend.
 func (j *judge) toBackend(err error) error {
+	j.fresh = false // that may have taken a while
 	if err != nil && !errors.Is(err, errEnded) {
 		return fail(ReasonBackendGone, fmt.Errorf("write to the backend: %w", err))
 	}

@@ -32,7 +32,7 @@ func startTimed(t *testing.T, limits Timeouts, id authn.Identity, g grant, lease
 		}
 	})
 	r := &relay{client: client, backend: backend, queue: newQueue(), names: newNames()}
-	r.active()
+	r.active(time.Now())
 	s := &session{config: &Config{Timeouts: limits.withDefaults()}, logger: slog.New(slog.DiscardHandler)}
 	c := startClock(s, r, id, g, lease)
 	x := timed{relay: r, clock: c, stop: sync.OnceFunc(c.stop)}
@@ -136,7 +136,7 @@ func TestClockIdle(t *testing.T) {
 		}, ""},
 		"activity sets the time anew": {func(x timed) {
 			time.Sleep(limit / 2)
-			x.relay.active()
+			x.relay.active(time.Now())
 			time.Sleep(limit)
 		}, "idle"},
 		"idle in a transaction": {func(x timed) {

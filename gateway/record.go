@@ -32,7 +32,9 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	if err := j.appendEvent(); err != nil {
 		return nil, unrecorded()
 	}
-	j.waited += elapsed(j.began) - took
+	done := elapsed(j.began)
+	j.waited += done - took
+	j.clock, j.fresh = j.began.Add(done), true
 	j.shadow.judged(p.known, j.number)
 	j.metrics.statement(protocol, j.event.Decision, judged)
 	r = j.spare.take()

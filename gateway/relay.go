@@ -106,7 +106,7 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 	j := newJudge(r)
 	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)
 	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
-	r.active()
+	r.active(time.Now())
 
 	judged := make(chan error, 1)
 	reported := make(chan error, 1)
@@ -256,4 +256,4 @@ func (r *relay) takeEnding() *sessionError {
 func (r *relay) wakeJudge() { _ = r.client.SetReadDeadline(past) }
 
 // active notes that the client did something.
-func (r *relay) active() { r.lastActive.Store(time.Now().UnixNano()) }
+func (r *relay) active(now time.Time) { r.lastActive.Store(now.UnixNano()) }

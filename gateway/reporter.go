@@ -27,7 +27,7 @@ type reporter struct {
 	outcome     audit.Outcome
 	interrupt   chan struct{} // closed when a cancel of our own has been delivered; nil: there is none
 	finished    []*run        // those whose outcomes were written since the last ReadyForQuery
-	writeBy     time.Time     // the client's write deadline, renewed when a second of it is used up
+	extended    time.Time     // when the client's write deadline was set; it is renewed when a second of it is used up
 	rows        uint64
 }
 
@@ -83,12 +83,12 @@ func (r *reporter) flush() error {
 }
 
 func (r *reporter) extendDeadline() {
-	now := time.Now()
-	if r.writeBy.Sub(now) > r.timeouts.Write-time.Second {
+	if time.Since(r.extended) < time.Second {
 		return
 	}
-	r.writeBy = now.Add(r.timeouts.Write)
-	_ = r.client.SetWriteDeadline(r.writeBy)
+	now := time.Now()
+	r.extended = now
+	_ = r.client.SetWriteDeadline(now.Add(r.timeouts.Write))
 	if r.hasEnded() { // whoever ended it set a nearer deadline, perhaps just before this one
 		_ = r.client.SetWriteDeadline(now.Add(farewellTime))
 	}

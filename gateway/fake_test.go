@@ -209,7 +209,7 @@ func startOn(t *testing.T, pair transport, change func(r *relay)) *bench {
 		pins:      map[string]string{"standard_conforming_strings": "on"},
 		clientPID: 1000, backendPID: 2000, analyzer: fakeAnalyzer{}, policy: &fakePolicy{}, log: b.log,
 		metrics: newSessionMetrics(metrics.New(Labels()...)), logger: slog.New(slog.DiscardHandler),
-		cancel: func(context.Context) error { b.backend.cancel(); return nil }, queue: newQueue(), names: newNames(),
+		cancel: func(context.Context) error { b.backend.cancel(); return nil }, queue: newQueue(), names: &names{},
 	}
 	if change != nil {
 		change(b.relay)

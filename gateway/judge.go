@@ -350,7 +350,7 @@ func (j *judge) forwardNaming(e entry, body []byte) error {
 	}
 	j.names.forwarded(e.ops)
 	if e.kind == wire.Bind {
-		j.names.pendingRuns[e.ops[0].name] = e.run
+		j.names.pendingRuns.set(e.ops[0].name, e.run)
 	}
 	return j.startDeadline(pushed)
 }

@@ -51,7 +51,7 @@ func newStanding(tb testing.TB) *standing {
 		id: session.ID, limits: Limits{}.withDefaults(), timeouts: Timeouts{Decision: time.Minute}.withDefaults(), granted: engine.Policy(), policy: engine,
 		connect:  authz.ConnectInput{Identity: identity, Session: session},
 		analyzer: runPool(tb), log: discard{log}, metrics: newSessionMetrics(metrics.New(Labels()...)),
-		logger: slog.New(slog.DiscardHandler), queue: newQueue(), names: newNames(),
+		logger: slog.New(slog.DiscardHandler), queue: newQueue(), names: &names{},
 		catalog: known{ordersCatalog()},
 	}
 	session.Role = "readonly"

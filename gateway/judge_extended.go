@@ -103,7 +103,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		return err
 	}
 	e := entry{kind: wire.Execute, ops: ops, mayCopy: j.mayCopy(o.prepared)}
-	if bound := j.names.pendingRuns[string(name)]; bound != nil && v.allow && bound.recorded.same(o.prepared, v) {
+	if bound, _ := j.names.pendingRuns.get(name); bound != nil && v.allow && bound.recorded.same(o.prepared, v) {
 		e.run, e.bound = bound, true
 	} else {
 		var d *denial
@@ -118,7 +118,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 		}
 		e.notices = v.terms.notices
 	}
-	delete(j.names.pendingRuns, string(name))
+	j.names.pendingRuns.remove(string(name))
 	return j.forwardExecute(e, moves, body)
 }
 

@@ -31,7 +31,7 @@ func startTimed(t *testing.T, limits Timeouts, id authn.Identity, g grant, lease
 			_ = c.Close()
 		}
 	})
-	r := &relay{client: client, backend: backend, queue: newQueue(), names: newNames()}
+	r := &relay{client: client, backend: backend, queue: newQueue(), names: &names{}}
 	r.active(time.Now())
 	s := &session{config: &Config{Timeouts: limits.withDefaults()}, logger: slog.New(slog.DiscardHandler)}
 	c := startClock(s, r, id, g, lease)

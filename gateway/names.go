@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -120,8 +119,8 @@ type nameOp struct {
 
 // table maps names to what they mean. PREPARE and Parse share the statements, DECLARE and Bind the portals (protocol: one namespace).
 type table struct {
-	statements map[string]*prepared
-	portals    map[string]*portal
+	statements byName[*prepared]
+	portals    byName[*portal]
 	bytes      int
 }
 
@@ -138,59 +137,52 @@ type names struct {
 	mu        sync.Mutex
 	committed table
 
-	pendingStatements   map[string]*prepared // nil value: gone
-	pendingPortals      map[string]*portal
-	pendingRuns         map[string]*run // by portal: what its Bind wrote to audit, for the first Execute in the same pipeline
-	pendingNoStatements bool            // all that is not pending is gone
+	pendingStatements   byName[*prepared] // nil value: gone
+	pendingPortals      byName[*portal]
+	pendingRuns         byName[*run] // by portal: what its Bind wrote to audit, for the first Execute in the same pipeline
+	pendingNoStatements bool         // all that is not pending is gone
 	pendingNoPortals    bool
 
-	settlingStatements map[string]uint64 // name → number of the ReadyForQuery to wait for
-	settlingPortals    map[string]uint64
+	settlingStatements byName[uint64] // the number of the ReadyForQuery to wait for
+	settlingPortals    byName[uint64]
 	settlingAll        uint64
-}
-
-func newNames() *names {
-	return &names{
-		committed:          table{statements: map[string]*prepared{}, portals: map[string]*portal{}},
-		pendingStatements:  map[string]*prepared{},
-		pendingPortals:     map[string]*portal{},
-		pendingRuns:        map[string]*run{},
-		settlingStatements: map[string]uint64{},
-		settlingPortals:    map[string]uint64{},
-	}
 }
 
 // statement returns what the name means to a message that the judge forwards now. wait is the ReadyForQuery that must come first,
 // 0 if none: call again when it has come.
 func (n *names) statement(name []byte, readySeen uint64) (p *prepared, wait uint64) {
-	if p, ok := n.pendingStatements[string(name)]; ok {
+	if p, ok := n.pendingStatements.get(name); ok {
 		return p, 0
 	}
 	if n.pendingNoStatements && len(name) > 0 {
 		return nil, 0
 	}
-	if wait := max(n.settlingStatements[string(name)], n.settlingAll); wait > readySeen {
+	settling, _ := n.settlingStatements.get(name)
+	if wait := max(settling, n.settlingAll); wait > readySeen {
 		return nil, wait
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.committed.statements[string(name)], 0
+	p, _ = n.committed.statements.get(name)
+	return p, 0
 }
 
 // portal does for portals what statement does for statements.
 func (n *names) portal(name []byte, readySeen uint64) (p *portal, wait uint64) {
-	if p, ok := n.pendingPortals[string(name)]; ok {
+	if p, ok := n.pendingPortals.get(name); ok {
 		return p, 0
 	}
 	if n.pendingNoPortals {
 		return nil, 0
 	}
-	if wait := max(n.settlingPortals[string(name)], n.settlingAll); wait > readySeen {
+	settling, _ := n.settlingPortals.get(name)
+	if wait := max(settling, n.settlingAll); wait > readySeen {
 		return nil, wait
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.committed.portals[string(name)], 0
+	p, _ = n.committed.portals.get(name)
+	return p, 0
 }
 
 // forwarded notes changes that ride in the pipeline since the last Sync.
@@ -198,21 +190,21 @@ func (n *names) forwarded(ops []nameOp) {
 	for _, op := range ops {
 		switch op.kind {
 		case setStatement:
-			n.pendingStatements[op.name] = op.prepared
+			n.pendingStatements.set(op.name, op.prepared)
 		case dropStatement:
-			n.pendingStatements[op.name] = nil
+			n.pendingStatements.set(op.name, nil)
 		case dropStatements:
-			maps.DeleteFunc(n.pendingStatements, func(name string, _ *prepared) bool { return name != "" })
+			n.pendingStatements.removeNamed()
 			n.pendingNoStatements = true
 		case setPortal:
-			n.pendingPortals[op.name] = op.portal
-			delete(n.pendingRuns, op.name)
+			n.pendingPortals.set(op.name, op.portal)
+			n.pendingRuns.remove(op.name)
 		case dropPortal:
-			n.pendingPortals[op.name] = nil
-			delete(n.pendingRuns, op.name)
+			n.pendingPortals.set(op.name, nil)
+			n.pendingRuns.remove(op.name)
 		case dropPortals:
-			clear(n.pendingPortals)
-			clear(n.pendingRuns)
+			n.pendingPortals.clear()
+			n.pendingRuns.clear()
 			n.pendingNoPortals = true
 		}
 	}
@@ -225,9 +217,9 @@ func (n *names) queried(ops []nameOp, ready, readySeen uint64) {
 	for _, op := range ops {
 		switch op.kind {
 		case setStatement, dropStatement:
-			n.settlingStatements[op.name] = ready
+			n.settlingStatements.set(op.name, ready)
 		case setPortal, dropPortal:
-			n.settlingPortals[op.name] = ready
+			n.settlingPortals.set(op.name, ready)
 		case dropStatements, dropPortals:
 			n.settlingAll = ready
 		}
@@ -236,28 +228,28 @@ func (n *names) queried(ops []nameOp, ready, readySeen uint64) {
 
 // synced ends a pipeline, or the part of one before a Query, whose ReadyForQuery has this number: what was pending is settling.
 func (n *names) synced(ready, readySeen uint64) {
-	clear(n.pendingRuns) // a Bind shares its event with no Execute behind a ReadyForQuery: there its outcome is written
-	forget(n.settlingStatements, readySeen)
-	forget(n.settlingPortals, readySeen)
-	for name := range n.pendingStatements {
-		n.settlingStatements[name] = ready
+	n.pendingRuns.clear() // a Bind shares its event with no Execute behind a ReadyForQuery: there its outcome is written
+	forget(&n.settlingStatements, readySeen)
+	forget(&n.settlingPortals, readySeen)
+	for name := range n.pendingStatements.all() {
+		n.settlingStatements.set(name, ready)
 	}
-	for name := range n.pendingPortals {
-		n.settlingPortals[name] = ready
+	for name := range n.pendingPortals.all() {
+		n.settlingPortals.set(name, ready)
 	}
 	if n.pendingNoStatements || n.pendingNoPortals {
 		n.settlingAll = ready
 	}
-	clear(n.pendingStatements)
-	clear(n.pendingPortals)
+	n.pendingStatements.clear()
+	n.pendingPortals.clear()
 	n.pendingNoStatements, n.pendingNoPortals = false, false
 }
 
 // forget drops what has settled.
-func forget(settling map[string]uint64, readySeen uint64) {
-	for name, wait := range settling {
+func forget(settling *byName[uint64], readySeen uint64) {
+	for name, wait := range settling.all() {
 		if wait <= readySeen {
-			delete(settling, name)
+			settling.remove(name)
 		}
 	}
 }
@@ -267,6 +259,9 @@ const maxPortals = 1000
 
 // room says whether the session may have what the changes add to it; it may not when the result is a denial.
 func (n *names) room(limits Limits, ops []nameOp) *denial {
+	if len(ops) == 0 {
+		return nil
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	statements, portals, bytes := 0, 0, n.committed.bytes
@@ -279,20 +274,20 @@ func (n *names) room(limits Limits, ops []nameOp) *denial {
 			portals++
 		}
 	}
-	if statements > 0 && (bytes > limits.PreparedBytes || statements+together(n.committed.statements, n.pendingStatements) > limits.PreparedStatements) {
+	if statements > 0 && (bytes > limits.PreparedBytes || statements+together(&n.committed.statements, &n.pendingStatements) > limits.PreparedStatements) {
 		return &denial{sqlstate: "53400", message: "too many prepared statements in this session", hint: "Close statements that are no longer used."}
 	}
-	if portals > 0 && portals+together(n.committed.portals, n.pendingPortals) > maxPortals {
+	if portals > 0 && portals+together(&n.committed.portals, &n.pendingPortals) > maxPortals {
 		return &denial{sqlstate: "53400", message: "too many portals in this session", hint: "Close cursors that are no longer used."}
 	}
 	return nil
 }
 
 // together counts the names in two tables; what is in both is one.
-func together[T any](committed, pending map[string]*T) int {
-	count := len(committed)
-	for name := range pending {
-		if _, both := committed[name]; !both {
+func together[T any](committed, pending *byName[*T]) int {
+	count := committed.len()
+	for name := range pending.all() {
+		if _, both := committed.get([]byte(name)); !both {
 			count++
 		}
 	}
@@ -301,6 +296,9 @@ func together[T any](committed, pending map[string]*T) int {
 
 // commit makes changes true that the backend has confirmed.
 func (n *names) commit(ops []nameOp) {
+	if len(ops) == 0 {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, op := range ops {
@@ -310,6 +308,9 @@ func (n *names) commit(ops []nameOp) {
 
 // commitCompletion makes those changes of a Query true that come with one of its CommandCompletes.
 func (n *names) commitCompletion(ops []nameOp, completion int) {
+	if len(ops) == 0 {
+		return
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, op := range ops {
@@ -323,9 +324,9 @@ func (n *names) commitCompletion(ops []nameOp, completion int) {
 func (n *names) transactionEnded() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for name, p := range n.committed.portals {
+	for name, p := range n.committed.portals.all() {
 		if !p.hold {
-			delete(n.committed.portals, name)
+			n.committed.portals.remove(name)
 		}
 	}
 }
@@ -334,28 +335,28 @@ func (t *table) apply(op nameOp) {
 	switch op.kind {
 	case setStatement:
 		t.drop(op.name)
-		t.statements[op.name] = op.prepared
+		t.statements.set(op.name, op.prepared)
 		t.bytes += op.prepared.size()
 	case dropStatement:
 		t.drop(op.name)
 	case dropStatements: // the unnamed one is not in PostgreSQL's table, and stays (DropAllPreparedStatements, commands/prepare.c)
-		for name := range t.statements {
+		for name := range t.statements.all() {
 			if name != "" {
 				t.drop(name)
 			}
 		}
 	case setPortal:
-		t.portals[op.name] = op.portal
+		t.portals.set(op.name, op.portal)
 	case dropPortal:
-		delete(t.portals, op.name)
+		t.portals.remove(op.name)
 	case dropPortals:
-		clear(t.portals)
+		t.portals.clear()
 	}
 }
 
 func (t *table) drop(name string) {
-	if old := t.statements[name]; old != nil {
+	if old, ok := t.statements.get([]byte(name)); ok && old != nil {
 		t.bytes -= old.size()
-		delete(t.statements, name)
+		t.statements.remove(name)
 	}
 }

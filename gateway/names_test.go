@@ -54,7 +54,7 @@ type statementCase struct {
 }
 
 func (tt statementCase) check(t *testing.T) {
-	n := nameScript{names: newNames()}
+	n := nameScript{names: &names{}}
 	tt.do(&n)
 	if got := n.meaning("s"); got != tt.want {
 		t.Errorf("s means %q, want %q", got, tt.want)
@@ -178,7 +178,7 @@ func TestNamesOfPortals(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			n := nameScript{names: newNames()}
+			n := nameScript{names: &names{}}
 			tt.do(&n)
 			if got := n.cursor("c"); got != tt.want {
 				t.Errorf("c means %q, want %q", got, tt.want)
@@ -189,7 +189,7 @@ func TestNamesOfPortals(t *testing.T) {
 
 // TestNamesAllSparesTheUnnamed: DEALLOCATE ALL and DISCARD ALL do not touch the unnamed statement.
 func TestNamesAllSparesTheUnnamed(t *testing.T) {
-	n := nameScript{names: newNames()}
+	n := nameScript{names: &names{}}
 	n.forwarded([]nameOp{set("", "A"), {kind: dropStatements}})
 	if got := n.meaning(""); got != "A" {
 		t.Errorf("pending: it means %q", got)
@@ -206,7 +206,7 @@ func TestNamesAllSparesTheUnnamed(t *testing.T) {
 }
 
 func TestNamesCountBytes(t *testing.T) {
-	n := newNames()
+	n := &names{}
 	n.commit([]nameOp{set("a", "12345"), set("b", "1"), set("a", "123")})
 	if want := textNamed("123").size() + textNamed("1").size(); n.committed.bytes != want {
 		t.Errorf("%d bytes, want %d", n.committed.bytes, want)
@@ -218,12 +218,12 @@ func TestNamesCountBytes(t *testing.T) {
 }
 
 func TestNamesForgetWhatHasSettled(t *testing.T) {
-	n := newNames()
+	n := &names{}
 	for i := range uint64(1000) {
 		n.queried([]nameOp{set(strings.Repeat("x", int(i%60))+"s", "A")}, i+1, i)
 	}
-	if len(n.settlingStatements) > 2 {
-		t.Errorf("%d names are settling, of which one can be", len(n.settlingStatements))
+	if settling := n.settlingStatements.len(); settling > 2 {
+		t.Errorf("%d names are settling, of which one can be", settling)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestNameKey(t *testing.T) {
 
 // TestRoomForFacts: a short text may have large facts, and a prepared statement holds both.
 func TestRoomForFacts(t *testing.T) {
-	n, limits := newNames(), Limits{PreparedBytes: 1 << 20, PreparedStatements: 1000}
+	n, limits := &names{}, Limits{PreparedBytes: 1 << 20, PreparedStatements: 1000}
 	large := &prepared{text: "SELECT a FROM t, u", known: &opinion{size: 400 << 10}}
 	accepted := 0
 	for i := range 10 {

@@ -179,7 +179,7 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
 		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID, backendHost: o.session.Host,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
-		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: newNames(),
+		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
 		catalog: g.database.catalog(), lost: o.lease.Lost(),
 	}
 	g.shadow.relays(input)

@@ -45,7 +45,7 @@ func (j *judge) bounded(r *run, ready uint64) {
 // awaitBounded waits, before a message behind the ReadyForQuery of what may be cancelled, until that has come. Behind an error the
 // backend discards the message, and while it copies it reads data only.
 func (j *judge) awaitBounded() error {
-	if j.settles == 0 || j.queue.progress().readyOwed < j.settles {
+	if j.settles == 0 || j.queue.nextReady() <= j.settles {
 		return nil
 	}
 	err := j.held(func() error {

@@ -193,11 +193,11 @@ func (j *judge) forward(e entry, body []byte) (pushed entry, skipped bool, err e
 
 // push queues a message before it is forwarded, so that the reporter meets its answer prepared.
 func (j *judge) push(e entry) (pushed entry, skipped bool, err error) {
-	if j.queue.full() {
-		err = j.held(j.awaitRoom)
-	}
-	if err == nil {
-		pushed, skipped, err = j.queue.push(j.timed(e))
+	pushed, skipped, err = j.queue.push(j.timed(e))
+	if errors.Is(err, errFull) {
+		if err = j.held(j.awaitRoom); err == nil {
+			pushed, skipped, err = j.queue.push(j.timed(e))
+		}
 	}
 	if e.run != nil && (skipped || err != nil && !e.bound) {
 		err = errors.Join(err, j.skipped(e.run)) // it never runs
@@ -269,7 +269,7 @@ func (j *judge) sync(body []byte) error {
 	if len(body) != 0 {
 		return fail(ReasonProtocol, wire.ErrFormat)
 	}
-	if j.queue.holdSync() {
+	if j.mayBeCopying() && j.queue.holdSync() {
 		return j.drop(len(body))
 	}
 	pushed, _, err := j.forward(entry{kind: wire.Sync}, body)

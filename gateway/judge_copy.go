@@ -21,6 +21,9 @@ func (j *judge) awaitCopy(e entry) error {
 	return j.queue.waitCopyOrDone(e.position)
 }
 
+// mayBeCopying says whether anything was forwarded that may have put the backend into copy-in mode: in most sessions nothing ever is.
+func (j *judge) mayBeCopying() bool { return j.copying.kind != 0 }
+
 // copyData passes data on to a backend that copies. Elsewhere the backend drops it, and so do we.
 func (j *judge) copyData(size int) error {
 	if !j.queue.copied() {

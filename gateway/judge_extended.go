@@ -140,7 +140,7 @@ func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 	if err != nil || skipped {
 		return err
 	}
-	next := j.queue.progress().readyOwed + 1
+	next := j.queue.nextReady()
 	j.bounded(pushed.run, next)
 	j.names.forwarded(pushed.ops)
 	j.noteMoves(moves, next)

@@ -12,7 +12,7 @@ func (j *judge) namesMayHaveMoved() bool {
 	if j.unsure == 0 {
 		return false
 	}
-	if j.queue.progress().readyIdle >= j.unsure {
+	if j.queue.lastIdle() >= j.unsure {
 		j.unsure = 0
 		return false
 	}
@@ -32,7 +32,7 @@ const (
 // do that too.
 func (j *judge) announce(m movement) {
 	if m != movesNothing {
-		j.moving(j.queue.progress().readyOwed + 1)
+		j.moving(j.queue.nextReady())
 	}
 }
 

@@ -20,6 +20,9 @@ const fewOutstanding = 16
 // those may be a megabyte here.
 const maxHeldTexts = 16 << 20
 
+// errFull is what a queue says that takes no more before something is answered.
+var errFull = errors.New("the queue is full")
+
 // errEnded is what waiting for the backend gives when the relay ends first.
 var errEnded = errors.New("the session has ended")
 
@@ -52,7 +55,7 @@ type queue struct {
 	texts int // of all entries
 
 	pushed, popped uint64        // positions
-	readyOwed      uint64        // ready numbers given out
+	readyOwed      uint64        // ready numbers given out; only the judge changes it
 	readyIdle      uint64        // the last one answered with the transaction state idle
 	readySeen      atomic.Uint64 // the last one answered; to be read without the lock
 
@@ -71,15 +74,15 @@ func newQueue() *queue {
 }
 
 // push appends a message and returns its entry's numbers. skipped is true when the backend will discard the message: it is not
-// queued then. push waits while the queue is full.
+// queued then. A full queue takes nothing: the error is errFull.
 func (q *queue) push(e entry) (pushed entry, skipped bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.isFull() && !q.ended {
-		q.moved.Wait()
-	}
-	if q.ended {
+	switch {
+	case q.ended:
 		return e, false, errEnded
+	case q.isFull():
+		return e, false, errFull
 	}
 	if q.skipping {
 		if e.kind != wire.Sync {
@@ -98,12 +101,9 @@ func (q *queue) push(e entry) (pushed entry, skipped bool, err error) {
 	return e, false, nil
 }
 
-// full says whether push would wait.
-func (q *queue) full() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.isFull()
-}
+// nextReady is the number of the ReadyForQuery that follows what is pushed now, unless it has one of its own. The judge asks, without the
+// lock.
+func (q *queue) nextReady() uint64 { return q.readyOwed + 1 }
 
 func (q *queue) isFull() bool { return q.count == maxOutstanding || q.texts > maxHeldTexts }
 
@@ -252,7 +252,7 @@ func (q *queue) isCopying() bool {
 	return q.copying
 }
 
-// waitRoom waits while push would.
+// waitRoom waits while the queue is full.
 func (q *queue) waitRoom() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -315,15 +315,11 @@ func (q *queue) wait(done func() bool) error {
 	return nil
 }
 
-// progress is what the judge asks about the backend's answers.
-type progress struct {
-	readyOwed, readyIdle uint64
-}
-
-func (q *queue) progress() progress {
+// lastIdle is the number of the last ReadyForQuery that found no transaction open.
+func (q *queue) lastIdle() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return progress{readyOwed: q.readyOwed, readyIdle: q.readyIdle}
+	return q.readyIdle
 }
 
 // busy says whether the backend owes an answer; status is the transaction state it last reported.

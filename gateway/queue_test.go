@@ -60,8 +60,8 @@ func TestQueueNumbersReadyForQuery(t *testing.T) {
 	q.ready(wire.InTransaction)
 	q.pop()
 	q.ready(wire.Idle)
-	if p := q.progress(); p.readyOwed != 2 || q.readySeen.Load() != 2 || p.readyIdle != 2 {
-		t.Errorf("progress is %+v", p)
+	if q.nextReady() != 3 || q.readySeen.Load() != 2 || q.lastIdle() != 2 {
+		t.Errorf("ReadyForQuery %d is next, %d came last, %d was idle", q.nextReady(), q.readySeen.Load(), q.lastIdle())
 	}
 }
 
@@ -103,7 +103,10 @@ func TestQueueWaitersHearTheEnd(t *testing.T) {
 	for range maxOutstanding {
 		mustPush(t, q, wire.Parse)
 	}
-	waiting.Go(func() { _, _, err := q.push(entry{kind: wire.Parse}); errs <- err })
+	if _, _, err := q.push(entry{kind: wire.Parse}); !errors.Is(err, errFull) {
+		t.Fatalf("got %v from a full queue, want errFull", err)
+	}
+	waiting.Go(func() { errs <- q.waitRoom() })
 	waiting.Go(func() { _, err := q.waitReady(1); errs <- err })
 	waiting.Go(func() { errs <- q.waitCopyOrDone(maxOutstanding) })
 	q.end()

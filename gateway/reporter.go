@@ -278,7 +278,7 @@ func (r *reporter) commandComplete(body []byte) error {
 		e.run.completed(tag)
 		r.names.commitCompletion(e.ops, r.completions)
 		r.completions++
-		r.queue.setCopying(false)
+		r.copyEnded(e)
 	case e.kind == wire.Execute:
 		r.copied(e.run, tag)
 		e.run.completed(tag)
@@ -289,13 +289,20 @@ func (r *reporter) commandComplete(body []byte) error {
 		if err := r.rebind(e.ops, nil); err != nil {
 			return err
 		}
-		r.queue.setCopying(false)
+		r.copyEnded(e)
 		r.pop()
 	default:
 		return r.expect(wire.Execute)
 	}
 	r.pipe.Accept(len(body))
 	return nil
+}
+
+// copyEnded notes that the backend is not in copy-in mode any more, if it was.
+func (r *reporter) copyEnded(e *entry) {
+	if e.mayCopy {
+		r.queue.setCopying(false)
+	}
 }
 
 // suspended passes on that an Execute reached its row limit. What follows of the portal is an event of its own.

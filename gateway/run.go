@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -41,29 +41,30 @@ const maxSpareRuns = 16
 // spareRuns are runs to be used again: every statement needs one, and one ends with each. The reporter gives them, the judge takes them;
 // until then a run says what it said, to a judge that still looks at what it has forwarded.
 type spareRuns struct {
-	mu   sync.Mutex
-	runs []*run
+	runs         [maxSpareRuns]*run // runs[taken:given], modulo their number
+	taken, given atomic.Uint32
 }
 
 // take returns an empty run.
 func (s *spareRuns) take() *run {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.runs) == 0 {
+	taken := s.taken.Load()
+	if taken == s.given.Load() {
 		return &run{}
 	}
-	last := len(s.runs) - 1
-	r := s.runs[last]
-	s.runs = s.runs[:last]
+	r := s.runs[taken%maxSpareRuns]
+	s.taken.Store(taken + 1)
 	*r = run{tags: r.tags[:0]}
 	return r
 }
 
 // give takes runs that nobody will look at any more.
 func (s *spareRuns) give(runs []*run) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.runs = append(s.runs, runs[:min(len(runs), maxSpareRuns-len(s.runs))]...)
+	given := s.given.Load()
+	for _, r := range runs[:min(len(runs), maxSpareRuns-int(given-s.taken.Load()))] {
+		s.runs[given%maxSpareRuns] = r
+		given++
+	}
+	s.given.Store(given)
 }
 
 // count adds rows and bytes that went to the client.

@@ -15,10 +15,12 @@ import (
 // slowDeadline is a connection that takes its time to set a deadline.
 type slowDeadline struct {
 	net.Conn
-	set atomic.Int32 // how often one was set
+	begun chan struct{} // closed when the first is being set
+	set   atomic.Int32  // how often one was set
 }
 
 func (c *slowDeadline) SetDeadline(time.Time) error {
+	close(c.begun)
 	time.Sleep(time.Second) // of the bubble: who does not wait is gone by then
 	c.set.Add(1)
 	return nil
@@ -30,10 +32,10 @@ func TestPhaseSetsNoDeadlineAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _, _ = near.Close(), far.Close() }()
-		conn := &slowDeadline{Conn: near}
+		conn := &slowDeadline{Conn: near, begun: make(chan struct{})}
 		s := newSession(nil, &Config{Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New(Labels()...)}, conn)
 		err := s.phase(t.Context(), time.Second, func(ctx context.Context) error {
-			<-ctx.Done()
+			<-conn.begun // a phase that is over before that has no deadline set at all
 			return fail(ReasonTooManyConnections, ctx.Err())
 		})
 		if set := conn.set.Load(); set != 1 {

@@ -244,6 +244,16 @@ func failing(t *testing.T, dir string) (fail, repair func()) {
 	}
 }
 
+// runUntilRefused runs "SELECT 'read-only 0.'" and so on, and says how many ran before the first error.
+func runUntilRefused(t *testing.T, conn *pgx.Conn) (ran int, err error) {
+	for ; ran < 1000; ran++ {
+		if _, err = conn.Exec(t.Context(), fmt.Sprintf("SELECT 'read-only %d.'", ran), pgx.QueryExecModeSimpleProtocol); err != nil {
+			break
+		}
+	}
+	return ran, err
+}
+
 // TestAuditReadOnly: the audit log's file system becomes read-only. Nothing runs, the gateway lives, and goes on by itself when the file
 // system was repaired and mounted again.
 func TestAuditReadOnly(t *testing.T) {
@@ -275,12 +285,7 @@ func TestAuditReadOnly(t *testing.T) {
 		return err
 	})
 	fail()
-	ran := 0 // what the journal has accepted before that was known
-	for ; ran < 1000; ran++ {
-		if _, err = conn.Exec(t.Context(), fmt.Sprintf("SELECT 'read-only %d.'", ran), pgx.QueryExecModeSimpleProtocol); err != nil {
-			break
-		}
-	}
+	ran, err := runUntilRefused(t, conn) // what the journal has accepted before that was known
 	if got := sqlstate(t, err); got != "58030" {
 		t.Fatalf("SQLSTATE %q, want 58030: %v", got, err)
 	}
@@ -300,7 +305,7 @@ func TestAuditReadOnly(t *testing.T) {
 	}
 	repair()
 	eventually(t, 20*time.Second, func() (err error) {
-		if conn.IsClosed() {
+		if conn == nil || conn.IsClosed() { // it ended, or could not begin yet
 			conn, err = login{gateway: g, account: stack.Service}.open(t)
 		}
 		if err == nil {

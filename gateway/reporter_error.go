@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/wire"
+)
+
+// errorResponse passes on an error, or puts a denial in its place.
+func (r *reporter) errorResponse(size int) (whole bool, err error) {
+	body, ok := r.pipe.Prefix(size, inspectBytes)
+	if !ok {
+		return false, nil
+	}
+	sqlstate := string(wire.Field(body, 'C'))
+	if severity := wire.Field(body, 'V'); string(severity) == "FATAL" || string(severity) == "PANIC" {
+		r.fatal = sqlstate
+		if run := r.asked().run; run == nil || run.cut == nil {
+			run.failed(audit.StatusError, sqlstate)
+		}
+		r.pipe.Accept(size)
+		return true, nil
+	}
+	e := r.asked()
+	if !r.known && r.queue.inPipeline() {
+		return true, r.failedUnasked(size)
+	}
+	if !r.known {
+		return true, fail(ReasonBackendOutOfStep, fmt.Errorf("an error %s came where nothing was asked", sqlstate))
+	}
+	if err := r.passError(e, body, size, sqlstate); err != nil {
+		return true, err
+	}
+	return true, r.failed(e)
+}
+
+// passError sends the client the error, or the denial it stands for.
+func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) error {
+	if e.denial != nil && bytes.Contains(body, []byte(e.denial.nonce)) {
+		e.run.failed(audit.StatusDenied, e.denial.sqlstate)
+		return r.replace(size, e.denial)
+	}
+	if e.run != nil && e.run.cut != nil {
+		r.awaitInterrupt()
+		cut := e.run.cut
+		e.run.cut = nil
+		return r.replace(size, cut)
+	}
+	if sqlstate != "57014" {
+		e.run.failed(audit.StatusError, sqlstate)
+		r.pipe.Accept(size)
+		return nil
+	}
+	e.run.failed(audit.StatusCancelled, sqlstate)
+	if e.run != nil && e.run.deadline.stop() {
+		return r.replace(size, r.timedOut(e.run))
+	}
+	r.pipe.Accept(size)
+	return nil
+}
+
+// replace sends the client an error of ours in the place of the one at the head.
+func (r *reporter) replace(size int, d *denial) error {
+	if err := r.toClient(r.pipe.Drop(size)); err != nil {
+		return err
+	}
+	r.extendDeadline()
+	return r.toClient(r.pipe.Inject(d.response()))
+}
+
+// failed draws the conclusion of an error: after an extended message the backend discards everything up to the next Sync.
+func (r *reporter) failed(e *entry) error {
+	switch e.kind {
+	case wire.Query, wire.FunctionCall, wire.Sync:
+		r.queue.setCopying(false)
+		return nil
+	}
+	if e.failOps {
+		r.names.commit(e.ops)
+	}
+	return r.skip(true)
+}
+
+// failedUnasked passes on an error that answers nothing, amid a pipeline: a statement's time was up when only a Flush was left to read.
+func (r *reporter) failedUnasked(size int) error {
+	r.pipe.Accept(size)
+	return r.skip(false)
+}
+
+// skip takes off what the backend discards up to the next Sync; failed says that the first of it is what failed.
+func (r *reporter) skip(failed bool) error {
+	var err error
+	due := r.queue.skip(func(e entry) {
+		if reportErr := r.reportSkipped(e, failed); err == nil {
+			err = reportErr
+		}
+		failed = false
+	})
+	r.head, r.known = entry{}, false
+	if due {
+		r.wakeJudge()
+	}
+	return err
+}

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// batchTime is how long a line that was accepted waits for others to be written with it: readers of the file do not notice, and at a
-// thousand writes a second what a write costs does not count.
-const batchTime = time.Millisecond
+// batchTime is how long a line that was accepted waits for others to be written with it: readers of the file do not notice, and at two
+// hundred writes a second what waking for one and writing cost does not count.
+const batchTime = 5 * time.Millisecond
 
 // drain writes what is accepted to the file until ctx ends.
 //

@@ -94,7 +94,7 @@ bench-chart: bin/bench
 .PHONY: bench-profile
 bench-profile: bin/sallyport bin/bench $(VAULTDEV)
 	@.ci/require postgresql psql
-	@exec bin/bench -plan profile -targets sallyport -cpuprofile bench/cpu.pprof $(BENCH)
+	@exec bin/bench -plan profile -targets sallyport -profile bench/cpu.pprof $(BENCH)
 
 # What a login costs by each method, through a gateway in the test's own process. Many short rounds, so that what else the machine does
 # slows down all methods alike.

@@ -24,7 +24,8 @@ type bench struct {
 // options are what the command line asks for besides the plan.
 type options struct {
 	targets []string // their keys
-	profile string   // file for the gateway's CPU profile; "": none is taken
+	profile string   // file for the gateway's profile; "": none is taken
+	kind    string   // of the profile
 }
 
 // resultsFile is where everything that was measured goes, in the repository.
@@ -43,7 +44,7 @@ func compare(ctx context.Context, p plan, o options, out, progress io.Writer) (e
 		return err
 	}
 	if b.profiler != nil {
-		fmt.Fprintf(progress, "The gateway's CPU profile is in %s.\n", o.profile)
+		fmt.Fprintf(progress, "The gateway's profile is in %s.\n", o.profile)
 		return b.profiler.merge(ctx, o.profile) // a gateway that is profiled is slower: its numbers are not kept
 	}
 	var idle []idleness
@@ -86,7 +87,7 @@ func assemble(ctx context.Context, o options, progress io.Writer) (_ *bench, err
 		return nil, fmt.Errorf("pin the cipher suite: %w", err)
 	}
 	if o.profile != "" {
-		b.profiler = &profiler{dir: b.dir}
+		b.profiler = &profiler{kind: o.kind, dir: b.dir}
 	}
 	services := b.path("services")
 	if err := os.Mkdir(services, 0o700); err != nil {

@@ -50,7 +50,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	duration := flags.Duration("duration", 0, "how long one run takes, whole seconds; 0: as the plan says")
 	rows := flags.String("rows", "", "run only the rows whose names match this regular expression")
 	targets := flags.String("targets", strings.Join(targetKeys(), ","), "what to compare")
-	profile := flags.String("cpuprofile", "", "take CPU profiles of the gateway and write them, merged, to this file, and no results")
+	profile := flags.String("profile", "", "take profiles of the gateway and write them, merged, to this file, and no results")
+	kind := flags.String("kind", "profile", "the kind of profile, if not of CPU time: mutex or block, of who waits for whom")
 	limit := flags.Duration("limit", 3*time.Hour, "how long all of it may take")
 	chart := flags.String("chart", "", "draw the results there are to this SVG file, and run nothing")
 	if err := flags.Parse(args); err != nil {
@@ -75,7 +76,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, cancel := context.WithTimeoutCause(ctx, *limit, fmt.Errorf("it takes longer than %v", *limit))
 	defer cancel()
 	began := time.Now()
-	if code := status(measureAll(ctx, p, options{strings.Split(*targets, ","), *profile}, stdout, stderr), stderr); code != 0 {
+	if code := status(measureAll(ctx, p, options{strings.Split(*targets, ","), *profile, *kind}, stdout, stderr), stderr); code != 0 {
 		return code
 	}
 	fmt.Fprintf(stderr, "Took %v.\n", time.Since(began).Round(time.Second))

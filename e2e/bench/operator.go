@@ -93,9 +93,9 @@ func (o operator) collect(ctx context.Context) error {
 	})
 }
 
-// profile writes what the gateway spends its CPU time on for d to a file.
-func (o operator) profile(ctx context.Context, d time.Duration, path string) error {
-	return o.fetch(ctx, "/debug/pprof/profile?seconds="+strconv.Itoa(int(d.Seconds())), func(body io.Reader) error {
+// profile writes a profile of what the gateway does for d to a file: "profile" is of CPU time.
+func (o operator) profile(ctx context.Context, kind string, d time.Duration, path string) error {
+	return o.fetch(ctx, "/debug/pprof/"+kind+"?seconds="+strconv.Itoa(int(d.Seconds())), func(body io.Reader) error {
 		f, err := os.Create(path)
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ func TestOperator(t *testing.T) {
 	defer server.Close()
 	o := operator{server.URL, "a-token"}
 	path := filepath.Join(t.TempDir(), "p")
-	if err := o.profile(t.Context(), 3*time.Second, path); err != nil {
+	if err := o.profile(t.Context(), "profile", 3*time.Second, path); err != nil {
 		t.Fatal(err)
 	}
 	if text, err := os.ReadFile(path); err != nil || string(text) != "a profile" {

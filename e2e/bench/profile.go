@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// profiler collects the gateway's CPU profiles.
+// profiler collects the gateway's profiles of one kind.
 type profiler struct {
+	kind  string // as net/http/pprof calls it
 	dir   string
 	taken []string
 }
@@ -33,7 +34,7 @@ func (b *bench) profiled(ctx context.Context, w workload, d time.Duration, t *ta
 		// The logins take a while: the profile ends with the run, or soon after.
 		select {
 		case <-time.After(profileMargin):
-			done <- g.profile(ctx, d-profileMargin, path)
+			done <- g.profile(ctx, b.profiler.kind, d-profileMargin, path)
 		case <-ctx.Done():
 			done <- context.Cause(ctx)
 		}

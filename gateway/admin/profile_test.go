@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"net/http"
+	"runtime"
 	"testing"
 )
 
@@ -18,6 +19,9 @@ func TestProfiles(t *testing.T) {
 		"CPU":                 {"/debug/pprof/profile?seconds=1", "Bearer " + token, 200, true},
 		"heap":                {"/debug/pprof/heap?gc=1", "Bearer " + token, 200, true},
 		"goroutines":          {"/debug/pprof/goroutine", "Bearer " + token, 200, true},
+		"locks":               {"/debug/pprof/mutex?seconds=1", "Bearer " + token, 200, true},
+		"waiting":             {"/debug/pprof/block?seconds=1", "Bearer " + token, 200, true},
+		"locks since ever":    {"/debug/pprof/mutex", "Bearer " + token, 400, false},
 		"without a token":     {"/debug/pprof/heap", "", 401, false},
 		"CPU without a token": {"/debug/pprof/profile?seconds=1", "", 401, false},
 		"another token":       {"/debug/pprof/profile?seconds=1", "Bearer x" + token, 401, false},
@@ -35,6 +39,9 @@ func TestProfiles(t *testing.T) {
 				t.Errorf("the answer is a profile: %v, want %v", packed, test.profile)
 			}
 		})
+	}
+	if rate := runtime.SetMutexProfileFraction(-1); rate != 0 {
+		t.Errorf("locks are still recorded, one in %d", rate)
 	}
 	s.handler = off
 	for _, path := range []string{"/debug/pprof/profile?seconds=1", "/debug/pprof/heap", "/debug/pprof/"} {

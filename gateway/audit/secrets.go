@@ -88,7 +88,7 @@ func secretIn(text string) int {
 		if text[i] == ':' && strings.HasPrefix(text[i:], "://") && strings.Contains(text[i:], "@") {
 			return i + len("://")
 		}
-		if !secretFirsts[text[i]] {
+		if !secretFirsts[text[i]] || !mayAnnounce(text[i:]) {
 			continue
 		}
 		if n := secretAt(text[i:]); n >= 0 {
@@ -101,7 +101,7 @@ func secretIn(text string) int {
 // secretAt says how far behind the beginning of text a secret begins that is announced there; -1: none is.
 func secretAt(text string) int {
 	for _, word := range secretWords {
-		if len(text) >= len(word) && strings.EqualFold(text[:len(word)], word) {
+		if beginsWith(text, word) {
 			return len(word)
 		}
 	}

@@ -18,7 +18,8 @@ var reportTables = []string{
 func report(n int) string {
 	text := "SELECT customers.id, customers.name, count(orders.id), sum(items.amount), max(payments.created) FROM app.customers"
 	for i, table := range reportTables[1:] {
-		text += fmt.Sprintf(" JOIN %s ON %s.id = %s.%s_id", table, reportTables[i], table, reportTables[i])
+		column := [...]string{"id", "name", "code", "state"}[n>>(2*i)&3]
+		text += fmt.Sprintf(" JOIN %s ON %s.%s = %s.%s_id", table, reportTables[i], column, table, reportTables[i])
 	}
 	return text + fmt.Sprintf(" WHERE orders.state = 'open' AND countries.code IN ('DE', 'FR') AND customers.name = $%d"+
 		" GROUP BY customers.id, customers.name", n)

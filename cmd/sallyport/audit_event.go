@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -37,20 +36,6 @@ type recorded struct {
 	Cause       string   `json:"cause"`
 	Lost        *uint64  `json:"lost"`
 	Error       string   `json:"error"`
-}
-
-// stampBytes is how long what every event begins with is: {"time":"2026-03-02T09:14:07.120431Z"
-const (
-	stampStart = len(`{"time":"`)
-	stampBytes = len("2026-03-02T09:14:07.120431Z")
-)
-
-// stampOf is the time of a line, which sorts as text; "" when the line is no event.
-func stampOf(line []byte) string {
-	if !bytes.HasPrefix(line, []byte(`{"time":"`)) || len(line) < stampStart+stampBytes {
-		return ""
-	}
-	return string(line[stampStart:][:stampBytes])
 }
 
 // parseEvent reads a line; ok is false for what is no event: torn lines, and those of the proof.

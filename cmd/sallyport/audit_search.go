@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 // searchCommand is one call of "audit search". What is not set matches everything.
@@ -88,7 +90,7 @@ func (c *searchCommand) run() (n int, err error) {
 	var e recorded
 	var failed error
 	err = eachLineOf(c.files, c.texts.begin, func(line []byte) {
-		within := c.isWithin(stampOf(line))
+		within := c.isWithin(string(proof.Stamp(line)))
 		if failed != nil || !within && !bytes.Contains(line, textKey) || !parseEvent(line, &e) {
 			return
 		}

@@ -110,7 +110,7 @@ func (l *lines) next() ([]byte, error) {
 }
 
 // outcomeMark is in the first bytes of the lines that are of no interest and half of all.
-var outcomeMark = []byte(`,"type":"outcome",`)
+var outcomeMark = []byte(`"type":"outcome",`)
 
 // headBytes are enough for time and type.
 const headBytes = 64

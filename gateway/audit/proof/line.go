@@ -16,6 +16,8 @@ const (
 	lineTime = "2006-01-02T15:04:05.000000Z"
 
 	headTime     = `{"time":"`
+	headType     = `{"type":"`
+	lastTime     = `,"time":"`
 	typeStart    = `","type":"tree","session":"",`
 	typeMark     = `","type":"checkpoint","session":"","size":`
 	fieldSize    = `"size":`
@@ -88,18 +90,35 @@ type mark struct {
 	note   string
 }
 
-// behindTime is what follows the time of a line; ok is false when the line does not begin as all events do.
+// behindTime is what follows the time that a line begins with; ok is false when it begins otherwise.
 func behindTime(line []byte) (rest []byte, ok bool) {
-	if len(line) < len(headTime)+len(lineTime) || !bytes.HasPrefix(line, []byte(headTime)) {
+	if len(line) < len(headTime)+len(lineTime) || !bytes.HasPrefix(line, []byte(headTime)) || !isTime(line[len(headTime):][:len(lineTime)]) {
 		return nil, false
 	}
-	stamp := line[len(headTime):][:len(lineTime)]
+	return line[len(headTime)+len(lineTime):], true
+}
+
+// isTime says whether so many bytes are a time as lines have it.
+func isTime(stamp []byte) bool {
 	for i, c := range []byte(lineTime) { // the digits' places are those of the layout
 		if digit := '0' <= c && c <= '9'; digit && (stamp[i] < '0' || stamp[i] > '9') || !digit && stamp[i] != c {
-			return nil, false
+			return false
 		}
 	}
-	return line[len(headTime)+len(lineTime):], true
+	return true
+}
+
+// Stamp is the time of a line as it stands there, which sorts as text; nil: it has none. A line begins with it, or it ends with it.
+func Stamp(line []byte) []byte {
+	if _, ok := behindTime(line); ok {
+		return line[len(headTime):][:len(lineTime)]
+	}
+	head, ended := bytes.CutSuffix(line, []byte(lineEnd))
+	at := len(head) - len(lineTime)
+	if !ended || at < 0 || !bytes.HasSuffix(head[:at], []byte(lastTime)) || !isTime(head[at:]) {
+		return nil
+	}
+	return head[at:]
 }
 
 // parseStart reads a start; ok is false when the line is none.
@@ -169,14 +188,12 @@ func parseMark(line []byte) (m mark, ok bool) {
 
 // Label says which event a line is, for people: its id, or its type and session. It is "" for what is no event.
 func Label(line []byte) string {
-	rest, ok := behindTime(line)
-	if !ok {
+	if _, ok := behindTime(line); !ok && !bytes.HasPrefix(line, []byte(headType)) {
 		return ""
 	}
-	kind, rest, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte(`","type":"`)), []byte(`"`))
-	session, rest, _ := bytes.Cut(bytes.TrimPrefix(rest, []byte(`,"session":"`)), []byte(`"`))
-	if id, isID := bytes.CutPrefix(rest, []byte(`,"id":"`)); isID {
-		session, _, _ = bytes.Cut(id, []byte(`"`))
+	kind, session := field(line, keyType), field(line, keySession)
+	if id := field(line, keyID); len(id) > 0 {
+		session = id
 	}
 	const longest = 64 // of what somebody else may have written
 	label := string(kind[:min(len(kind), longest)])
@@ -184,6 +201,20 @@ func Label(line []byte) string {
 		label += " " + string(session[:min(len(session), longest)])
 	}
 	return label
+}
+
+// The keys that say which event a line is. No string has them in it: its quotes are escaped.
+const (
+	keyType    = `"type":"`
+	keySession = `,"session":"`
+	keyID      = `,"id":"`
+)
+
+// field is what stands behind a key.
+func field(line []byte, key string) []byte {
+	_, rest, _ := bytes.Cut(line, []byte(key))
+	value, _, _ := bytes.Cut(rest, []byte(`"`))
+	return value
 }
 
 // Kind is what a line is to the tree.

@@ -52,11 +52,12 @@ func Resume(r io.Reader) (s State, err error) {
 	return s, nil
 }
 
-// TimeOf is the time that a line begins with; zero: it does not.
+// TimeOf is the time of a line; zero: it has none.
 func TimeOf(line []byte) time.Time {
-	if _, ok := behindTime(line); !ok {
+	stamp := Stamp(line)
+	if stamp == nil {
 		return time.Time{}
 	}
-	t, _ := time.Parse(lineTime, string(line[len(headTime):][:len(lineTime)]))
+	t, _ := time.Parse(lineTime, string(stamp))
 	return t
 }

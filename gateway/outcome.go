@@ -133,7 +133,7 @@ func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
 	now := time.Now()
 	took := now.Sub(run.started)
 	*event = audit.Outcome{
-		Time: now, Session: r.id, Number: run.number, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
+		Time: now, Session: r.id, Number: run.number, Who: r.who, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
 		Rows: run.rows, Bytes: run.bytes, Duration: took, JudgeDuration: run.judged, WaitDuration: run.waited,
 	}
 	if !run.forwarded {

@@ -56,6 +56,7 @@ type relay struct {
 	granted  *authz.Policy        // the policy that granted it; the judge's
 	input    authz.StatementInput // the statement is the one that was asked about last; the judge's
 	identity audit.Identity
+	who      *audit.Who // what its statements' events have in common
 	valueKey *audit.ValueKey
 	pins     map[string]string // what ParameterStatus must say, unless observe
 

@@ -5,8 +5,9 @@
 //
 // # The fields
 //
-// Every event begins with the same three, and keys always come in the order of these tables. "?" marks a key that is left out when it
-// has no value. Times are UTC with six decimals (RFC 3339), durations integers of microseconds, lists never null.
+// Every event has the same three and begins with them, but a statement and an outcome, which end with their time. Keys always come in the
+// order of these tables. "?" marks a key that is left out when it has no value. Times are UTC with six decimals (RFC 3339), durations
+// integers of microseconds, lists never null.
 //
 //	time        when it happened
 //	type        which event it is
@@ -43,9 +44,8 @@
 //	credential?                   what opened the backend session: "vault", "minted", "static" (shared, no lease), or "client" (its own, no lease)
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
-// statement: a statement is to be forwarded, or was denied
+// statement: a statement is to be forwarded, or was denied. First come type and session, then what many of a session have in common
 //
-//	id                            "<session>.<n>", the id of the decision too; the client sees it in the hint of a denial
 //	user, method, issuer?, subject?, name?
 //	groups?                       the first 16; the session's connect event has more
 //	database, client_address
@@ -60,33 +60,37 @@
 //	commands                      every command in the text, the nested ones too
 //	relations                     "schema.name access,access (column,column)"
 //	fingerprint?                  of the statement's shape
-//	text?                         without passwords (see Redact), at most Config.MaxTextBytes; see The texts
-//	text_digest?                  SHA-256 of the whole text without passwords; none for a function_call. In a text that is beside the log
-//	                              what is no UTF-8 was replaced by U+FFFD before
-//	text_truncated?, text_redacted?
-//	text_aside?                   the whole text is in the file beside this one
+//	incomplete?                   the facts that policy was asked about do not say everything
+//	resolved?                     they are about what names mean, by the catalog, and not by the text alone
+//	observe?
 //	normalized?                   the text with its constants replaced by $n; see The texts
 //	normalized_digest?            none where that would be the text itself, or a password was taken out of the text
 //	normalized_truncated?, normalized_aside?
+//	text?                         without passwords (see Redact), at most Config.MaxTextBytes; see The texts
+//	text_digest?                  SHA-256 of the whole text without passwords; none for a function_call. In a text that is beside the log
+//	                              what is no UTF-8 was replaced by U+FFFD before
+//	text_truncated?
+//	text_aside?                   the whole text is in the file beside this one
+//	text_redacted?
+//	id                            "<session>.<n>", the id of the decision too; the client sees it in the hint of a denial
 //	parameters?                   of a Bind, as policy obliges the session (bind_values): of each type, bytes or null, and hash, or value and
 //	                              format? ("hex"), truncated?; redacted? for what looks like a secret. At most 256, of 1 KiB, 16 KiB together
 //	parameters_omitted?           so many more
 //	parameters_withheld?          the text speaks of a secret
-//	incomplete?                   the facts that policy was asked about do not say everything
-//	resolved?                     they are about what names mean, by the catalog, and not by the text alone
-//	observe?
+//	time
 //
-// outcome: how it ended
+// outcome: how it ended; likewise
 //
-//	id
 //	status                        completed, error, denied, skipped, prepared, bound, suspended, cancelled, capped, unknown
 //	command?                      the command tags
 //	sqlstate?
 //	rows, bytes                   to the client, or copied from it
+//	id
 //	duration_us                   from the message that asked for it to its last answer; the sum of the next three
 //	judge_us                      what the gateway took to decide
 //	wait_us                       what it made the statement wait: for its turn, for what came before it, for this log
 //	backend_us                    from when it was forwarded on
+//	time
 //
 // cancel: a cancel request with the right key
 //
@@ -152,9 +156,10 @@
 // They are no events, nor leaves of the tree: their digests are in events, and prove them.
 //
 // All else is in every line, also what the lines before it have said of the session and of the same text: whoever gets one line, a SIEM or
-// somebody with grep, knows who did what to which relations. Lines that refer to such a line before would be half as long, and both leaves
-// of a statement cost a third less, nearly all of it SHA-256 and write(2). That is some 3 % of what the gateway does for a prepared
-// statement, and is not worth the joins in everything that reads lines elsewhere.
+// somebody with grep, knows who did what to which relations. Lines that refer to such a line before would be half as long, and need joins
+// in everything that reads lines elsewhere. They would save little: what many lines of a session begin with is encoded once, and its whole
+// blocks are hashed once (proof.Prefix), which is why what differs from line to line comes last. A line with a text that comes again costs
+// two blocks of SHA-256 then, instead of thirteen, and is otherwise copied.
 //
 // # The proof
 //
@@ -163,7 +168,7 @@
 //
 // tree: the first line of a file
 //
-//	schema                        the version of what is in the file: "1.0"; see The version
+//	schema                        the version of what is in the file: "1.1"; see The version
 //	size                          events before this file
 //	hashes                        the roots of the tree's complete subtrees, the largest first: base64 of all together
 //
@@ -177,9 +182,12 @@
 // # The version
 //
 // The first line of a file has its schema, major.minor. With a minor version types of lines, fields, and words in fields such as status and
-// reason are added: readers pass over what they do not know. With a major one something is gone, has another name or another meaning, or
-// is proved otherwise. All of a file is of one major version: a gateway does not go on with a file of another one, and the commands that
-// read logs refuse those that are later than they are themselves.
+// reason are added: readers pass over what they do not know. The order of keys may change too, which is nothing to who reads JSON. With a
+// major one something is gone, has another name or another meaning, or is proved otherwise. All of a file is of one major version: a
+// gateway does not go on with a file of another one, and the commands that read logs refuse those that are later than they are themselves.
+// Of the minor versions that a file is of, its first line says the first.
+//
+// 1.0 had time, type, session and id first in statements and outcomes too.
 //
 // # Elsewhere
 //

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"time"
 )
@@ -129,8 +128,8 @@ func (l *Log) flush() error {
 	if j == nil {
 		return nil
 	}
-	for end := j.end(); j.tail.Load() < end; {
-		if err := l.writeBatch(j, end); err != nil {
+	for j.take(); j.done < len(j.taken); {
+		if err := l.writeBatch(j); err != nil {
 			return err
 		}
 	}
@@ -138,26 +137,26 @@ func (l *Log) flush() error {
 }
 
 // writeBatch writes whole lines, the first of which may be in the file in part, as many as one write and one checkpoint are for.
-func (l *Log) writeBatch(j *journal, end uint64) error {
-	from := j.tail.Load() + j.sent
+func (l *Log) writeBatch(j *journal) error {
 	room := maxUnsealed - len(l.seal.unsealed)
 	if room <= 0 && j.sent == 0 {
 		return l.checkpoint()
 	}
-	l.batch = j.read(append(l.batch[:0], 0), from, min(end, from+maxBatch)) // the zero byte is the first leaf's
-	lines := l.batch[1:]
-	lines = lines[:endOfLines(lines, max(room, 1))]
 	at := position{tail: j.tail.Load(), file: l.id, offset: uint64(l.size) - j.sent, writing: true} // #nosec G115 -- no size is negative
+	from := at.tail + j.sent
+	lines := j.batch(from, max(room, 1))
+	buf := j.piece(&l.batch, from, lines[len(lines)-1].end)
 	j.setPosition(at)
-	n, err := l.put(lines)
-	whole := uint64(bytes.LastIndexByte(lines[:n], '\n') + 1) // #nosec G115 -- nor is that
+	n, err := l.put(buf)
+	whole := l.sealLines(lines, from, buf[:n])
+	j.done += whole
+	reached := from + uint64(n) // #nosec G115 -- nor is that
 	if whole > 0 {
-		at.tail, at.offset = from+whole, at.offset+j.sent+whole
-		j.sent = 0
+		end := lines[whole-1].end
+		at.tail, at.offset = end, at.offset+end-at.tail
 	}
-	j.sent += uint64(n) - whole // #nosec G115 -- nor is that
+	j.sent = reached - at.tail
 	at.writing = j.sent > 0
-	l.sealLines(l.batch[:1+n])
 	j.setPosition(at)
 	if err == nil && len(l.seal.unsealed) >= maxUnsealed {
 		_ = l.checkpoint() // when it cannot be written the next batch is not either
@@ -165,29 +164,20 @@ func (l *Log) writeBatch(j *journal, end uint64) error {
 	return err
 }
 
-// endOfLines is where the last whole line of at most n ends.
-func endOfLines(lines []byte, n int) int {
-	end := 0
-	for ; n > 0; n-- {
-		i := bytes.IndexByte(lines[end:], '\n')
-		if i < 0 {
-			break
+// sealLines takes in what was written of lines, from a place in the journal on. It returns how many are whole in the file; what is there of
+// the next one is torn.
+func (l *Log) sealLines(lines []journaled, from uint64, written []byte) (whole int) {
+	reached := from + uint64(len(written))
+	for whole < len(lines) && lines[whole].end <= reached {
+		line := lines[whole]
+		if l.seal.torn() { // the file had the beginning of it
+			l.seal.wrote(written[:line.end-from])
+		} else {
+			l.seal.add(line.leaf)
 		}
-		end += i + 1
+		written, from = written[line.end-from:], line.end
+		whole++
 	}
-	return end
-}
-
-// sealLines takes in lines that were written, the last of which may be torn. They stand behind a byte that is not theirs.
-func (l *Log) sealLines(prefixed []byte) {
-	for !l.seal.torn() {
-		i := bytes.IndexByte(prefixed[1:], '\n')
-		if i < 0 {
-			break
-		}
-		prefixed[0] = 0 // the newline of the line before
-		l.seal.add(prefixed[:1+i])
-		prefixed = prefixed[1+i:]
-	}
-	l.seal.wrote(prefixed[1:])
+	l.seal.wrote(written)
+	return whole
 }

@@ -26,6 +26,16 @@ func begin(dst []byte, t time.Time, kind, session string) object {
 	dst = append(dst, `{"time":"`...)
 	dst = appendTime(dst, t)
 	dst = append(dst, `","type":"`...)
+	return beginSession(dst, kind, session)
+}
+
+// beginAlike is begin for an event of which there are many alike in a session: it begins with what they have in common, and the time, which
+// they have not, comes last; see endAt.
+func beginAlike(dst []byte, kind, session string) object {
+	return beginSession(append(dst, `{"type":"`...), kind, session)
+}
+
+func beginSession(dst []byte, kind, session string) object {
 	dst = append(dst, kind...)
 	o := object{buf: append(dst, `","session":"`...)}
 	o.session.from = len(o.buf)
@@ -35,6 +45,13 @@ func begin(dst []byte, t time.Time, kind, session string) object {
 }
 
 func (o *object) end() []byte { return append(o.buf, '}') }
+
+// endAt ends what beginAlike has begun.
+func (o *object) endAt(t time.Time, c *clock) []byte {
+	o.buf = append(o.buf, `,"time":"`...)
+	o.buf = c.append(o.buf, t)
+	return append(o.buf, '"', '}')
+}
 
 func (o *object) key(key string) {
 	o.buf = append(o.buf, ',', '"')
@@ -117,12 +134,15 @@ func (o *object) someOf(key string, values []string, limit int) {
 	}
 }
 
-// id is that of a statement in the session that the object began with.
-func (o *object) id(number uint64) {
+// beginID begins the id of a statement in the session that the object began with; endID ends it.
+func (o *object) beginID() {
 	session := o.buf[o.session.from:o.session.to] // it was encoded once
 	o.buf = append(o.buf, `,"id":"`...)
 	o.buf = append(o.buf, session...)
 	o.buf = append(o.buf, '.')
+}
+
+func (o *object) endID(number uint64) {
 	o.buf = strconv.AppendUint(o.buf, number, 10)
 	o.buf = append(o.buf, '"')
 }
@@ -181,43 +201,6 @@ func appendDigest(dst []byte, d *digest) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, x+'0'*ones+letters*('a'-'0'-10))
 	}
 	return dst
-}
-
-// appendTime appends t, or now when t is zero, in UTC with exactly six decimals (RFC 3339), so that lines sort as text.
-// Years that RFC 3339 cannot write (a token may expire in any year) become its last or first one.
-func appendTime(dst []byte, t time.Time) []byte {
-	if t.IsZero() {
-		t = time.Now()
-	}
-	t = t.UTC()
-	year, month, day := t.Date()
-	if year > 9999 {
-		return append(dst, "9999-12-31T23:59:59.999999Z"...)
-	}
-	if year < 0 {
-		return append(dst, "0000-01-01T00:00:00.000000Z"...)
-	}
-	hour, minute, second := t.Clock()
-	micros := t.Nanosecond() / 1000
-	dst = append(dst, "0000-00-00T00:00:00.000000Z"...)
-	stamp := (*[27]byte)(dst[len(dst)-27:])
-	setPair(stamp[0:], year/100)
-	setPair(stamp[2:], year%100)
-	setPair(stamp[5:], int(month))
-	setPair(stamp[8:], day)
-	setPair(stamp[11:], hour)
-	setPair(stamp[14:], minute)
-	setPair(stamp[17:], second)
-	setPair(stamp[20:], micros/10_000)
-	setPair(stamp[22:], micros/100%100)
-	setPair(stamp[24:], micros%100)
-	return dst
-}
-
-// setPair writes a number below 100 as two digits.
-func setPair(dst []byte, value int) {
-	tens := uint(value) * 205 >> 11                                // #nosec G115 -- that is value/10
-	dst[0], dst[1] = byte('0'+tens), byte('0'+uint(value)-10*tens) // #nosec G115 -- below 100
 }
 
 // appendBounded is appendString for at most maxFieldBytes of value; "…" shows the cut.

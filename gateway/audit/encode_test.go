@@ -111,15 +111,15 @@ func TestLines(t *testing.T) {
 		},
 		"statement": {
 			&Statement{Time: at, Session: "s1", Number: 12, Who: who, Protocol: ProtocolBind, StatementName: "a", Portal: "b", Text: NewText("SELECT 1", 0), Normalized: NewText("SELECT $1", 0), Facts: NewFacts([]string{"SELECT"}, []string{"app.t select"}, "f"), Incomplete: true, Resolved: true, Decision: DecisionDeny, Reasons: []string{"x", "y"}, SQLSTATE: "42501", PolicyRevision: "r", Obligations: []string{"max_rows=1"}, Observe: true},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.12","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"database":"app","client_address":"::1","backend_host":"h:1","backend_role":"v-1","lease":"l","protocol":"bind","statement_name":"a","portal":"b","decision":"deny","reasons":["x","y"],"sqlstate":"42501","policy_revision":"r","obligations":["max_rows=1"],"commands":["SELECT"],"relations":["app.t select"],"fingerprint":"f","text":"SELECT 1","text_digest":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5","normalized":"SELECT $1","normalized_digest":"` + NewText("SELECT $1", 0).Digest() + `","incomplete":true,"resolved":true,"observe":true}`,
+			`{"type":"statement","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"database":"app","client_address":"::1","backend_host":"h:1","backend_role":"v-1","lease":"l","protocol":"bind","statement_name":"a","portal":"b","decision":"deny","reasons":["x","y"],"sqlstate":"42501","policy_revision":"r","obligations":["max_rows=1"],"commands":["SELECT"],"relations":["app.t select"],"fingerprint":"f","incomplete":true,"resolved":true,"observe":true,"normalized":"SELECT $1","normalized_digest":"` + NewText("SELECT $1", 0).Digest() + `","text":"SELECT 1","text_digest":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5","id":"s1.12","time":"2026-03-04T05:06:07.000000Z"}`,
 		},
 		"statement, cut": {
 			&Statement{Time: at, Session: "s1", Number: 1, Protocol: ProtocolQuery, Text: NewText("SELECT 'é'", 9), Decision: DecisionAllow},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"statement","session":"s1","id":"s1.1","protocol":"query","decision":"allow","reasons":[],"policy_revision":"","commands":[],"relations":[],"text":"SELECT '","text_digest":"` + NewText("SELECT 'é'", 0).Digest() + `","text_truncated":true}`,
+			`{"type":"statement","session":"s1","protocol":"query","decision":"allow","reasons":[],"policy_revision":"","commands":[],"relations":[],"text":"SELECT '","text_digest":"` + NewText("SELECT 'é'", 0).Digest() + `","text_truncated":true,"id":"s1.1","time":"2026-03-04T05:06:07.000000Z"}`,
 		},
 		"outcome": {
 			&Outcome{Time: at, Session: "s1", Number: 12, Status: StatusError, Command: "SELECT 1", SQLSTATE: "57014", Rows: 1, Bytes: 2, Duration: 3 * time.Millisecond, JudgeDuration: 4 * time.Microsecond, WaitDuration: 500 * time.Microsecond},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"outcome","session":"s1","id":"s1.12","status":"error","command":"SELECT 1","sqlstate":"57014","rows":1,"bytes":2,"duration_us":3000,"judge_us":4,"wait_us":500,"backend_us":2496}`,
+			`{"type":"outcome","session":"s1","status":"error","command":"SELECT 1","sqlstate":"57014","rows":1,"bytes":2,"id":"s1.12","duration_us":3000,"judge_us":4,"wait_us":500,"backend_us":2496,"time":"2026-03-04T05:06:07.000000Z"}`,
 		},
 		"cancel": {
 			&Cancel{Time: at, Session: "s1", ClientAddress: "::1", Error: "unreachable"},

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"unsafe"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
 
 const (
@@ -17,8 +19,9 @@ const (
 	journalSize = 4 << 20
 	// maxJournalLine is the longest line that goes through a journal. Longer ones would hold its lock for long, and are rare.
 	maxJournalLine = 256 << 10
-	// maxBatch is how much is written to the file at once. It holds every line.
-	maxBatch = maxJournalLine
+	// maxBatch is how much is written to the file at once: nearly always all that one checkpoint is for. File systems take large writes for
+	// less. It holds every line.
+	maxBatch = 1 << 20
 )
 
 // The header of a journal's file. What its writers share is in cache lines of their own.
@@ -51,16 +54,27 @@ type journal struct {
 	ring   []byte
 
 	tail atomic.Uint64 // what is before it is in the log's file
-	sent uint64        // so many bytes behind the tail are too: the beginning of a line. Only whoever has the gate looks at it.
+
+	// Only whoever has the gate looks at these.
+	sent  uint64      // so many bytes behind the tail are in the file too: the beginning of a line
+	taken []journaled // the lines that were accepted when somebody looked last
+	done  int         // so many of them are before the tail
 
 	mu     sync.Mutex
 	head   uint64
-	runs   bool // somebody drains
-	halted bool // the file takes nothing: new lines have to hear why
-	asleep bool // who drains waits for wake
-	busy   bool // who drains is writing
+	fresh  []journaled // those that were accepted since
+	runs   bool        // somebody drains
+	halted bool        // the file takes nothing: new lines have to hear why
+	asleep bool        // who drains waits for wake
+	busy   bool        // who drains is writing
 
 	wake chan struct{} // there is something to drain, or too much
+}
+
+// journaled is a line in the ring.
+type journaled struct {
+	end  uint64 // behind its newline
+	leaf proof.Hash
 }
 
 // fileID is which file it is, by whatever name.
@@ -88,6 +102,9 @@ func newJournal(file *os.File, memory []byte, path string) *journal {
 // errForeignJournal: whatever is in it cannot be read, and must not be thrown away.
 var errForeignJournal = errors.New("was left by another version of sallyport: run that once more, or remove the file")
 
+// errDamaged: what is in it are not the lines that were accepted.
+var errDamaged = errors.New("was damaged: remove the file")
+
 // errNotOurs: it may be anything, and nobody can say whose.
 var errNotOurs = errors.New("belongs to another account or process")
 
@@ -103,7 +120,7 @@ func leftJournal(file *os.File, memory []byte) (*journal, error) {
 	j.head = atomic.LoadUint64(j.word(atHead))
 	tail := j.position().tail
 	if j.head-tail > uint64(len(j.ring)) {
-		return nil, fmt.Errorf("%s was damaged: remove the file", file.Name())
+		return nil, fmt.Errorf("%s %w", file.Name(), errDamaged)
 	}
 	j.tail.Store(tail)
 	return j, nil
@@ -153,8 +170,9 @@ const (
 	addStale                // it leaves out a text that is not in the lines before it any more
 )
 
-// addEvent accepts a line with its newline. That of a statement takes its texts into those that are known, at its place in the order.
-func (j *journal) addEvent(line []byte, known *written, statement *Statement, omit omitted) added {
+// addEvent accepts a line. That of a statement takes its texts into those that are known, at its place in the order.
+func (j *journal) addEvent(l *line, known *written, statement *Statement, omit omitted) added {
+	line := l.bytes()
 	if len(line) > maxJournalLine {
 		return addRefused
 	}
@@ -178,6 +196,7 @@ func (j *journal) addEvent(line []byte, known *written, statement *Statement, om
 	n := copy(j.ring[at:], line)
 	copy(j.ring, line[n:])
 	j.head += uint64(len(line))
+	j.fresh = append(j.fresh, journaled{j.head, l.leaf})
 	atomic.StoreUint64(j.word(atHead), j.head)
 	call := j.asleep || used < room/2 && used+uint64(len(line)) >= room/2
 	j.asleep = false
@@ -188,8 +207,45 @@ func (j *journal) addEvent(line []byte, known *written, statement *Statement, om
 	return addDone
 }
 
-// add accepts a line that says nothing of texts.
-func (j *journal) add(line []byte) bool { return j.addEvent(line, nil, nil, omitted{}) == addDone }
+// take takes in what was accepted by now.
+func (j *journal) take() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.done == len(j.taken) { // mostly: then the two change places
+		j.taken, j.fresh, j.done = j.fresh, j.taken[:0], 0
+		return
+	}
+	j.taken = append(j.taken, j.fresh...)
+	j.fresh = j.fresh[:0]
+}
+
+// batch are the next lines behind the tail, at most so many as one write is for; from is where that begins. There are none when all that
+// was taken in is written.
+func (j *journal) batch(from uint64, most int) []journaled {
+	rest := j.taken[j.done:]
+	n := min(1, len(rest))
+	for n < min(most, len(rest)) && rest[n].end <= from+maxBatch {
+		n++
+	}
+	return rest[:n]
+}
+
+// list takes in what is in the ring of a process that was killed.
+func (j *journal) list() error {
+	j.taken, j.done = j.taken[:0], 0
+	rest := j.read([]byte{0}, j.tail.Load(), j.head)
+	for end := j.tail.Load(); end < j.head; {
+		n := bytes.IndexByte(rest[1:], '\n')
+		if n < 0 {
+			return fmt.Errorf("%s %w", j.file.Name(), errDamaged)
+		}
+		end += uint64(n) + 1 // #nosec G115 -- it is not negative
+		j.taken = append(j.taken, journaled{end, proof.PrefixedLeafHash(rest[:1+n])})
+		rest = rest[1+n:]
+		rest[0] = 0 // the newline of the line before
+	}
+	return nil
+}
 
 // call wakes who drains.
 func (j *journal) call() {
@@ -199,13 +255,6 @@ func (j *journal) call() {
 	}
 }
 
-// end is where the lines that are accepted by now end.
-func (j *journal) end() uint64 {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.head
-}
-
 // read appends what is in the ring between two places.
 func (j *journal) read(dst []byte, from, to uint64) []byte {
 	room := uint64(len(j.ring))
@@ -213,6 +262,16 @@ func (j *journal) read(dst []byte, from, to uint64) []byte {
 	first := min(n, room-at)
 	dst = append(dst, j.ring[at:at+first]...)
 	return append(dst, j.ring[:n-first]...)
+}
+
+// piece is what is in the ring between two places: itself where it lies there in one piece, or else in the given memory.
+func (j *journal) piece(memory *[]byte, from, to uint64) []byte {
+	at, n := from%uint64(len(j.ring)), to-from
+	if at+n <= uint64(len(j.ring)) {
+		return j.ring[at : at+n]
+	}
+	*memory = j.read((*memory)[:0], from, to)
+	return *memory
 }
 
 // run has lines accepted from now on: somebody drains.

@@ -76,13 +76,13 @@ type Log struct {
 	refused atomic.Uint64 // events that were not even tried, for the log was slow
 
 	journal *journal  // nil: every event is written by itself
-	lines   sync.Pool // of *[]byte, for the journal
+	lines   sync.Pool // of *line, for the journal
 	known   *written  // the texts that are in the file, and beside it; the journal's lock guards it too, unless that is halted
 
 	gate gate // guards what is below
 	place
-	buf   []byte
-	batch []byte // what is written of the journal, for its memory
+	line  *line
+	batch []byte // what is written of the journal where that does not lie in one piece, for its memory
 	seal  seal
 	err   error  // of the last write; nil when healthy
 	lost  uint64 // events refused since then
@@ -132,12 +132,12 @@ func Open(cfg Config) (*Log, error) {
 		stalled:   cfg.OnStall,
 		logger:    logger,
 		gate:      newGate(),
-		buf:       make([]byte, 0, initialBuffer),
+		line:      newLine(),
 		seal:      seal{key: cfg.Key, observe: cfg.OnCheckpoint},
 		known:     new(written),
 		aside:     aside{path: cfg.Path + Beside},
 	}
-	l.lines.New = func() any { line := make([]byte, 0, initialBuffer); return &line }
+	l.lines.New = func() any { return newLine() }
 	if err := l.open(cfg.Journal); err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
@@ -189,20 +189,17 @@ func (l *Log) accept(event Event) bool {
 	if statement != nil && statement.hasLong() {
 		return false // something has to be in a file before it
 	}
-	line, _ := l.lines.Get().(*[]byte)
+	line, _ := l.lines.Get().(*line)
 	result := addStale
 	for result == addStale {
 		var omit omitted
 		if statement != nil {
 			omit = l.known.omitted(statement)
-			*line = statement.append((*line)[:0], omit)
-		} else {
-			*line = event.AppendJSON((*line)[:0])
 		}
-		*line = append(*line, '\n')
-		result = l.journal.addEvent(*line, l.known, statement, omit)
+		line.set(event, omit)
+		result = l.journal.addEvent(line, l.known, statement, omit)
 	}
-	if cap(*line) <= maxKeptBuffer {
+	if cap(line.buf) <= maxKeptBuffer {
 		l.lines.Put(line)
 	}
 	return result == addDone
@@ -223,22 +220,21 @@ func (l *Log) append(event Event) error {
 		l.lost++
 		return err
 	}
-	buf, err := l.encode(append(l.buf[:0], 0), event) // the zero byte is the leaf's, not the line's
-	if err != nil {
+	if err := l.encode(event); err != nil {
 		l.lost++
 		return err
 	}
-	buf = append(buf, '\n')
-	if cap(buf) <= maxKeptBuffer {
-		l.buf = buf
+	line := l.line
+	if cap(line.buf) > maxKeptBuffer {
+		l.line = newLine()
 	}
-	n, err := l.put(buf[1:])
+	n, err := l.put(line.bytes())
 	if err != nil {
 		l.lost++
-		l.seal.wrote(buf[1 : 1+n])
+		l.seal.wrote(line.bytes()[:n])
 		return err
 	}
-	l.seal.add(buf[:len(buf)-1])
+	l.seal.add(line.leaf)
 	if s, ok := event.(*Statement); ok {
 		l.known.add(s)
 	}
@@ -248,19 +244,17 @@ func (l *Log) append(event Event) error {
 	return nil
 }
 
-// encode appends the line of an event. A statement's texts are in it if the file does not have them yet.
-func (l *Log) encode(dst []byte, event Event) ([]byte, error) {
-	s, ok := event.(*Statement)
-	switch {
-	case !ok:
-		return event.AppendJSON(dst), nil
-	case l.pipe: // whoever reads it may have begun just now
-		return s.AppendJSON(dst), nil
+// encode makes the line of an event. A statement's texts are in it if the file does not have them yet.
+func (l *Log) encode(event Event) error {
+	var omit omitted
+	if s, ok := event.(*Statement); ok && !l.pipe { // whoever reads a pipe may have begun just now
+		if err := l.setAside(s); err != nil {
+			return err
+		}
+		omit = l.known.omitted(s)
 	}
-	if err := l.setAside(s); err != nil {
-		return nil, err
-	}
-	return s.append(dst, l.known.omitted(s)), nil
+	l.line.set(event, omit)
+	return nil
 }
 
 // repair completes what a failed write left behind and says that something is missing.

@@ -104,7 +104,7 @@ func (l *Log) recover(configured string) (lines int64, err error) {
 
 // takeOver writes what is left in a journal.
 func (l *Log) takeOver(j *journal) error {
-	if j.end() == j.tail.Load() {
+	if j.head == j.tail.Load() {
 		return nil
 	}
 	at := j.position()
@@ -123,6 +123,9 @@ func (l *Log) takeOver(j *journal) error {
 			return err
 		}
 	}
+	if err := j.list(); err != nil {
+		return err
+	}
 	l.journal = j
 	defer func() { l.journal = nil }()
 	return l.flush()
@@ -139,7 +142,7 @@ func (l *Log) arrived(j *journal, at position) (n uint64, known bool) {
 		return 0, false
 	}
 	defer end()
-	limit := j.end() - at.tail
+	limit := j.head - at.tail
 	written := make([]byte, limit+1)
 	count, err := file.ReadAt(written, int64(at.offset)) // #nosec G115 -- it came from a size
 	n = uint64(count)                                    // #nosec G115 -- that is not negative

@@ -340,3 +340,52 @@ func TestJournalHalfMade(t *testing.T) {
 	}
 	wantRecovered(t, Config{Path: path, Journal: shm}, 0)
 }
+
+// asWritten is an event whose line is given.
+type asWritten string
+
+func (e asWritten) AppendJSON(dst []byte) []byte { return append(dst, e...) }
+
+// TestRecoveredOfAnEarlierSchema: what a gateway of before has left comes into the file as it is.
+func TestRecoveredOfAnEarlierSchema(t *testing.T) {
+	const earlier = `{"time":"2026-03-02T09:14:07.120431Z","type":"outcome","session":"s","id":"s.1","status":"completed","rows":0,"bytes":0,"duration_us":1}`
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := withJournal(t, path)
+	l.journal.run()
+	for range 3 {
+		if err := l.Append(asWritten(earlier)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	abandon(t, l, nil)
+	l = withJournal(t, path)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(data), earlier+"\n"); n != 3 {
+		t.Errorf("%d are in %s", n, data)
+	}
+	if r := verifyFiles(t, nil, path); len(r.Findings) > 0 || r.Unsealed > 0 || r.Torn.Line > 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestDamagedJournal: what does not end as a line does was not accepted by a gateway, and nobody knows what it is.
+func TestDamagedJournal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l := withJournal(t, path)
+	l.journal.run()
+	appendEvents(t, l, 3)
+	l.journal.ring[l.journal.head-1] = ' '
+	abandon(t, l, nil)
+	if l, err := Open(Config{Path: path, Journal: shm}); !errors.Is(err, errDamaged) {
+		if err == nil {
+			err = l.Close()
+		}
+		t.Errorf("it was opened (%v)", err)
+	}
+}

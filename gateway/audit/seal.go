@@ -21,6 +21,7 @@ const (
 type seal struct {
 	key      *proof.Key // nil: checkpoints are not signed
 	tree     proof.Tree
+	nodes    proof.Hasher
 	unsealed []proof.Hash // leaves behind the last checkpoint
 	earlier  int          // so many of them are in files before this one, whose checkpoints list none but their own
 	line     []byte       // of the last checkpoint, for its memory
@@ -35,11 +36,10 @@ type Checkpoint struct {
 	Note   string // signed, as https://c2sp.org/tlog-checkpoint has it
 }
 
-// add takes in a whole line. prefixed is the line without its newline, behind a zero byte.
-func (s *seal) add(prefixed []byte) {
-	h := proof.PrefixedLeafHash(prefixed)
-	s.tree.Add(h)
-	s.unsealed = append(s.unsealed, h)
+// add takes in a whole line by its hash.
+func (s *seal) add(leaf proof.Hash) {
+	s.tree.AddBy(&s.nodes, leaf)
+	s.unsealed = append(s.unsealed, leaf)
 }
 
 // wrote takes in what a write has brought to the file, which may end within a line.
@@ -58,7 +58,7 @@ func (s *seal) wrote(p []byte) {
 		}
 		switch proof.KindOf(s.part[1:]) {
 		case proof.KindLeaf:
-			s.add(s.part)
+			s.add(proof.PrefixedLeafHash(s.part))
 		case proof.KindCheckpoint: // it lacked nothing but its newline
 			s.unsealed, s.earlier = s.unsealed[:0], 0
 		}

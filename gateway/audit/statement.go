@@ -1,6 +1,11 @@
 package audit
 
-import "time"
+import (
+	"hash/maphash"
+	"time"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
 
 // Statement is written before anything of a statement is forwarded: who asked for what, and what was decided.
 // When Append fails the statement must not be forwarded.
@@ -29,12 +34,19 @@ type Statement struct {
 }
 
 // AppendJSON implements Event. All texts are in it.
-func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, omitted{}) }
+func (e *Statement) AppendJSON(dst []byte) []byte { return e.append(dst, omitted{}, new(clock)) }
 
-// append leaves out texts.
-func (e *Statement) append(dst []byte, omit omitted) []byte {
-	o := begin(dst, e.Time, "statement", e.Session)
-	o.id(e.Number)
+// append leaves out texts. What statements with the same text have in common comes first.
+func (e *Statement) append(dst []byte, omit omitted, c *clock) []byte {
+	o := e.begin(dst, omit)
+	o.text(&e.Text, omit.text)
+	o.beginID()
+	return e.end(&o, c)
+}
+
+// begin appends what statements of the same shape have in common.
+func (e *Statement) begin(dst []byte, omit omitted) object {
+	o := beginAlike(dst, "statement", e.Session)
 	if e.Who != nil {
 		o.buf = append(o.buf, e.Who.fields...)
 	}
@@ -47,13 +59,18 @@ func (e *Statement) append(dst []byte, omit omitted) []byte {
 	o.string("policy_revision", e.PolicyRevision)
 	o.some("obligations", e.Obligations)
 	o.facts(e.Facts)
-	o.text(&e.Text, omit.text)
-	o.normalized(e.normalized(), omit.normalized)
-	o.values(e.Values, e.Text.speaks || !e.Text.some)
 	o.flag("incomplete", e.Incomplete)
 	o.flag("resolved", e.Resolved)
 	o.flag("observe", e.Observe)
-	return o.end()
+	o.normalized(e.normalized(), omit.normalized)
+	return o
+}
+
+// end appends what is one statement's own.
+func (e *Statement) end(o *object, c *clock) []byte {
+	o.endID(e.Number)
+	o.values(e.Values, e.Text.speaks || !e.Text.some)
+	return o.endAt(e.Time, c)
 }
 
 // normalized is the normalized form as far as it is recorded: not where it is the text itself, nor where a password was taken out of the
@@ -68,11 +85,19 @@ func (e *Statement) normalized() *Text {
 // maxLineGroups is how many groups stand in every statement's line; the session's connect event has up to maxListEntries.
 const maxLineGroups = 16
 
-// Who is what the statements of a session say alike: whose they are, where they came from, and as what they run. It is encoded once.
-type Who struct{ fields []byte }
+// Who is what the statements of a session say alike: whose they are, where they came from, and as what they run. It is encoded once, and
+// so is what else many lines of the session begin with. It is safe for concurrent use.
+type Who struct {
+	fields     []byte
+	prefix     proof.Prefix // of every statement's line
+	seed       maphash.Seed
+	statements templates
+	outcomes   templates
+}
 
 // Statements says for NewWho what a session's statements have in common.
 type Statements struct {
+	Session       string
 	Identity      *Identity
 	Database      string
 	ClientAddress string
@@ -83,7 +108,8 @@ type Statements struct {
 
 // NewWho encodes it. Of the groups there are no more than the first few.
 func NewWho(s Statements) *Who {
-	var o object
+	o := beginAlike([]byte{0}, "statement", s.Session)
+	begun := len(o.buf)
 	if id := s.Identity; id != nil {
 		o.identity(id)
 		o.optional("name", id.Name)
@@ -94,7 +120,14 @@ func NewWho(s Statements) *Who {
 	o.optional("backend_host", s.BackendHost)
 	o.string("backend_role", s.BackendRole)
 	o.optional("lease", s.LeaseIDHash)
-	return &Who{o.buf}
+	return &Who{fields: o.buf[begun:], prefix: proof.NewPrefix(o.buf), seed: maphash.MakeSeed()}
+}
+
+func (w *Who) hash(word string) uint64 {
+	if word == "" {
+		return 0
+	}
+	return maphash.String(w.seed, word)
 }
 
 // Facts are what was found out about a text, as far as the log records it. They are encoded once for all statements with it.
@@ -139,6 +172,7 @@ type Outcome struct {
 	Time    time.Time // zero: now
 	Session string
 	Number  uint64
+	Who     *Who // the session's; nil: its line costs more
 
 	Status        Status
 	Command       string // the command tags of CommandComplete, joined by "; "
@@ -152,16 +186,28 @@ type Outcome struct {
 
 // AppendJSON implements Event.
 func (e *Outcome) AppendJSON(dst []byte) []byte {
-	o := begin(dst, e.Time, "outcome", e.Session)
-	o.id(e.Number)
+	o := e.begin(dst)
+	return e.end(&o, new(clock))
+}
+
+// begin appends what many outcomes have in common.
+func (e *Outcome) begin(dst []byte) object {
+	o := beginAlike(dst, "outcome", e.Session)
 	o.string("status", string(e.Status))
 	o.optional("command", e.Command)
 	o.optional("sqlstate", e.SQLSTATE)
 	o.uint("rows", e.Rows)
 	o.uint("bytes", e.Bytes)
+	o.beginID()
+	return o
+}
+
+// end appends what is one outcome's own.
+func (e *Outcome) end(o *object, c *clock) []byte {
+	o.endID(e.Number)
 	o.micros("duration_us", e.Duration)
 	o.micros("judge_us", e.JudgeDuration)
 	o.micros("wait_us", e.WaitDuration)
 	o.micros("backend_us", max(0, e.Duration-e.JudgeDuration-e.WaitDuration))
-	return o.end()
+	return o.endAt(e.Time, c)
 }

@@ -7,10 +7,10 @@ import (
 )
 
 // The version of what stands in a log, in the first line of every file. A minor version adds: types of events, fields, words in a field
-// that says what happened. Readers pass over what they do not know. With a major version something is gone, has another name or another
+// that says what happened; or it orders keys otherwise. Readers pass over what they do not know. With a major version something is gone, has another name or another
 // meaning, or is proved otherwise; then nobody reads it who was not made for it, and a gateway does not go on with a file of another one.
 const (
-	Schema      = "1.0" // what is written
+	Schema      = "1.1" // what is written
 	schemaMajor = 1     // what is read
 )
 

@@ -9,8 +9,8 @@ import (
 // TestSchema: a file says its version in its first line, and who was not made for that version does not read it.
 func TestSchema(t *testing.T) {
 	start := string(AppendStart(nil, at, &Tree{}))
-	versioned := func(version string) string { return strings.Replace(start, `"schema":"1.0",`, version, 1) }
-	if !strings.Contains(start, `"session":"","schema":"1.0","size":0,`) {
+	versioned := func(version string) string { return strings.Replace(start, `"schema":"1.1",`, version, 1) }
+	if !strings.Contains(start, `"session":"","schema":"1.1","size":0,`) {
 		t.Fatalf("the first line is %s", start)
 	}
 	tests := map[string]struct {
@@ -20,6 +20,7 @@ func TestSchema(t *testing.T) {
 	}{
 		"this one":                        {start, "", true},
 		"from before there were any":      {versioned(""), "", true},
+		"an earlier minor one":            {versioned(`"schema":"1.0",`), "", true},
 		"a later minor one":               {versioned(`"schema":"1.7",`), "", true},
 		"a later major one":               {versioned(`"schema":"2.0",`), "2.0", false},
 		"a later one, of another form":    {`{"time":"2026-03-02T09:14:07.120431Z","type":"tree","session":"","schema":"10.3"}`, "10.3", false},

@@ -35,11 +35,14 @@ func PrefixedLeafHash(b []byte) Hash { return sha256.Sum256(b) }
 func (t *Tree) Size() int64 { return t.size }
 
 // Add adds a leaf.
-func (t *Tree) Add(leaf Hash) {
+func (t *Tree) Add(leaf Hash) { t.AddBy(nil, leaf) }
+
+// AddBy adds a leaf with the nodes that h makes; nil: it has nobody to make them for less.
+func (t *Tree) AddBy(h *Hasher, leaf Hash) {
 	level := 0
 	t.visited(level, t.size, leaf)
 	for n := t.size; n&1 == 1; n >>= 1 {
-		leaf = tlog.NodeHash(t.edge[level], leaf)
+		leaf = h.nodeHash(&t.edge[level], &leaf)
 		level++
 		t.visited(level, n>>1, leaf)
 	}

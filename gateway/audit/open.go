@@ -91,6 +91,9 @@ func (l *Log) first() (before proof.State, err error) {
 		if before, err = l.predecessor(); err != nil {
 			return before, err
 		}
+		if err := l.pairTexts(); err != nil {
+			return before, err
+		}
 	}
 	l.seal.resume(before)
 	before.Began = time.Time{} // this one begins now

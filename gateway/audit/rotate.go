@@ -54,7 +54,7 @@ func (l *Log) rotate(now time.Time) (old sink, err error) {
 	if err := os.Rename(l.path, name); err != nil {
 		return nil, err
 	}
-	// Should the gateway be killed now, what is beside the log goes with the next file.
+	// Should the gateway be killed now, the next one goes on here; see pairTexts.
 	if err := renameIfThere(l.aside.path, name+Beside); err != nil {
 		return nil, errors.Join(err, os.Rename(name, l.path))
 	}
@@ -63,6 +63,25 @@ func (l *Log) rotate(now time.Time) (old sink, err error) {
 	}
 	l.retry = time.Time{}
 	return old, nil
+}
+
+// pairTexts gives what is beside the log the name of the last old file, unless that has its own: a gateway was killed between the two
+// renames. It is called when the log has no file yet.
+func (l *Log) pairTexts() error {
+	info, err := os.Lstat(l.aside.path)
+	if err != nil || acceptableAside(l.aside.path, info) != nil { // which is said when the file is opened
+		return nil
+	}
+	files, err := l.rotated("", packed)
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	last := besideRotated(files[len(files)-1].name)
+	if slices.ContainsFunc(last, func(name string) bool { return !gone(name) }) {
+		return nil
+	}
+	l.logger.Warn("audit log was not rotated to the end: the texts beside it get their name now", "file", last[0])
+	return os.Rename(l.aside.path, last[0])
 }
 
 func renameIfThere(from, to string) error {

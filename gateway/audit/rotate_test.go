@@ -314,3 +314,42 @@ func TestFirstLineIsTorn(t *testing.T) {
 		}
 	}
 }
+
+// TestKilledWhileRotating: a gateway was killed when the log had its new name, and what is beside it had not.
+func TestKilledWhileRotating(t *testing.T) {
+	const rotated, earlier = "audit.log.20260302T120000Z", "audit.log.20260301T120000Z"
+	for name, test := range map[string]struct {
+		others []string // were there before
+		want   []string
+	}{
+		"the first":      {nil, []string{"audit.log", rotated, rotated + Beside, "audit.log.texts"}},
+		"packed":         {[]string{earlier + packed}, []string{"audit.log", earlier + packed, rotated, rotated + Beside, "audit.log.texts"}},
+		"it has its own": {[]string{rotated + Beside + packed}, []string{"audit.log", rotated, rotated + Beside + packed, "audit.log.texts"}},
+		"one before it":  {[]string{earlier, earlier + Beside}, []string{"audit.log", earlier, earlier + Beside, rotated, rotated + Beside, "audit.log.texts"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, "audit.log")
+			l := openTexts(t, path, Rotation{})
+			say(t, l, long)
+			if err := errors.Join(l.Close(), os.Rename(path, filepath.Join(dir, rotated))); err != nil {
+				t.Fatal(err)
+			}
+			for _, other := range test.others {
+				if err := os.WriteFile(filepath.Join(dir, other), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l = openTexts(t, path, Rotation{})
+			say(t, l, long+" ")
+			if diff := cmp.Diff(test.want, names(t, dir)); diff != "" {
+				t.Error(diff)
+			}
+			if name == "it has its own" {
+				return
+			}
+			wantSaid(t, filepath.Join(dir, rotated+Beside), long)
+			wantSaid(t, path+Beside, long+" ")
+		})
+	}
+}

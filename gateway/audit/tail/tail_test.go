@@ -114,6 +114,26 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// TestRefuses: a receiver that will not take a record is asked again and again, and gets none behind it. That is said for as long as it lasts.
+func TestRefuses(t *testing.T) {
+	refusal := answered(http.StatusForbidden, "403 Forbidden", 0)
+	to := &scripted{errs: []error{refusal, refusal, refusal, nil}}
+	tl, _ := written(t, to, "1\n2\n")
+	tl.Open(openDirectory(t))
+	for n := range uint64(3) {
+		tl.step(t.Context())
+		const want = "refused: the receiver answers 403 Forbidden (2 events and"
+		s := tl.Status()
+		if s.Class != ClassRefused || s.Failures[ClassRefused] != n+1 || s.Behind != 2 || s.Lost != 0 || s.Problem() == nil || !strings.HasPrefix(s.Problem().Error(), want) {
+			t.Errorf("%+v: %v", s, s.Problem())
+		}
+	}
+	tl.Finish(t.Context())
+	if s := tl.Status(); s.Problem() != nil || s.Taken != 2 || len(to.kept) != 2 {
+		t.Errorf("%+v: %v", s, s.Problem())
+	}
+}
+
 // TestTooLarge: a batch is sent in parts, and a line that is too large alone holds up none of those behind it.
 func TestTooLarge(t *testing.T) {
 	to := &scripted{most: 2, errs: []error{nil, errors.New("down")}}

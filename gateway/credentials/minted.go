@@ -18,8 +18,6 @@ import (
 const (
 	defaultTTL    = 15 * time.Minute
 	defaultMaxTTL = 12 * time.Hour
-	// maxSweepInterval is how often roles are looked for whose time is over and that nobody has dropped.
-	maxSweepInterval = time.Minute
 	// mintedRandom characters of base 32 tell the roles of one second apart; mintedGroup of the group's name say what a role is for.
 	mintedRandom = 16
 	mintedGroup  = 24
@@ -30,8 +28,11 @@ type MintedConfig struct {
 	// Open opens a session of the provisioning role: authenticated, idle, positioned behind ReadyForQuery. It is closed here.
 	Open func(context.Context) (net.Conn, error)
 
-	Owner  string   // the role that gets what the roles of sessions own when they end
-	Groups []string // what roles may be made members of; those of an earlier run are looked for in them
+	// Owner gets what the roles of sessions own when they end. What runs with its owner's rights (views, rules, functions in indexes)
+	// then runs with this role's, so it must hold no more than the groups do: see Owners.
+	Owner  string
+	Owners map[string]string // by group: another owner
+	Groups []string          // what roles may be made members of; those of an earlier run are looked for in them
 
 	TTL    time.Duration // how long a role holds unless renewed; 0: 15 minutes
 	MaxTTL time.Duration // how long with renewals; 0: 12 hours
@@ -210,38 +211,21 @@ func (m *Minted) Revoke(ctx context.Context, lease Lease) error {
 	if !minted.MatchString(lease.Username) {
 		return &Error{Source: SourceMinted, Kind: Refused, Op: op, Err: errors.New("the role is none that was minted")}
 	}
-	return m.pool.use(ctx, op, func(ctx context.Context, c *provisioner) error { return c.drop(ctx, lease.Username, m.cfg.Owner) })
-}
-
-// sweep drops roles whose time is over and that nobody drops: of gateways that were killed and whose journal is lost, and those whose
-// revocation was given up. A session ends before its role's time does, so nobody uses them.
-func (m *Minted) sweep(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if err := m.sweepOnce(ctx); err != nil && ctx.Err() == nil && m.pool.ready() == nil {
-			m.log.Warn("roles that were left behind could not be dropped", "error", err)
+	return m.pool.use(ctx, op, func(ctx context.Context, c *provisioner) error {
+		left, err := c.drop(ctx, lease.Username, m.ownerOf)
+		for _, function := range left {
+			m.log.Warn("a function is no longer SECURITY DEFINER, for its owner is gone", "function", function, "username", lease.Username)
 		}
-		pause(ctx, jitter(min(maxSweepInterval, m.cfg.TTL)), nil)
-	}
-	return nil
-}
-
-func (m *Minted) sweepOnce(ctx context.Context) error {
-	const op = "look for roles that were left behind"
-	var names []string
-	err := m.pool.use(ctx, op, func(ctx context.Context, c *provisioner) (err error) {
-		names, err = c.leftBehind(ctx, m.cfg.Groups)
 		return err
 	})
-	errs := []error{err}
-	for _, name := range names {
-		if ctx.Err() != nil {
-			break
-		}
-		err := m.Revoke(ctx, Lease{ID: name, Username: name})
-		if errs = append(errs, err); err == nil {
-			m.log.Warn("role of an earlier run is dropped", "username", name)
-			m.ledger.settled(Lease{ID: name})
+}
+
+// ownerOf is who gets what a role leaves that is a member of the groups.
+func (m *Minted) ownerOf(groups []string) string {
+	for _, group := range groups {
+		if owner := m.cfg.Owners[group]; owner != "" {
+			return owner
 		}
 	}
-	return errors.Join(errs...)
+	return m.cfg.Owner
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,6 +28,54 @@ type fakeProvisioner struct {
 	refused error // by open
 	answers []string
 	asked   []string
+	step    time.Duration        // of its clock, which is an hour ahead without
+	roles   map[string]time.Time // that it has, and until when
+	until   map[string]string    // as it was told
+}
+
+// clock is its time.
+func (f *fakeProvisioner) clock() time.Time { return time.Now().Add(time.Hour + f.step) }
+
+// result answers the queries that have one: which version and what time it is, which roles there are, which groups one has.
+func (f *fakeProvisioner) result(query string) [][][]byte {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var rows [][][]byte
+	switch {
+	case strings.Contains(query, "server_version_num"):
+		rows = append(rows, [][]byte{[]byte("150000"), []byte(strconv.FormatInt(f.clock().UnixMilli(), 10))})
+	case strings.Contains(query, "rolvaliduntil"):
+		for name, until := range f.roles {
+			left := strconv.FormatInt(until.Sub(f.clock()).Milliseconds(), 10)
+			rows = append(rows, [][]byte{[]byte(name), []byte(f.until[name]), []byte(left)})
+		}
+	case strings.Contains(query, "LEFT JOIN"):
+		rows = append(rows, [][]byte{[]byte("app_readonly")})
+	}
+	return rows
+}
+
+var (
+	roleSet     = regexp.MustCompile(`^(?:CREATE|ALTER) ROLE "([^"]+)" .*VALID UNTIL '([^']+)'`)
+	roleDropped = regexp.MustCompile(`DROP ROLE IF EXISTS "([^"]+)"`)
+)
+
+// execute does to the roles what a statement says.
+func (f *fakeProvisioner) execute(statement string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if set := roleSet.FindStringSubmatch(statement); set != nil {
+		until, err := time.Parse("2006-01-02 15:04:05.000-07", set[2])
+		if err == nil {
+			if f.roles == nil {
+				f.roles, f.until = make(map[string]time.Time), make(map[string]string)
+			}
+			f.roles[set[1]], f.until[set[1]] = until, set[2]
+		}
+	}
+	if dropped := roleDropped.FindStringSubmatch(statement); dropped != nil {
+		delete(f.roles, dropped[1])
+	}
 }
 
 func (f *fakeProvisioner) open(context.Context) (net.Conn, error) {
@@ -44,18 +93,29 @@ func (f *fakeProvisioner) open(context.Context) (net.Conn, error) {
 func (f *fakeProvisioner) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	b := pgproto3.NewBackend(conn, conn)
+	var query string
 	for {
 		m, err := b.Receive()
 		if err != nil {
 			return
 		}
 		switch m := m.(type) {
-		case *pgproto3.Execute: // of the only query with a result
+		case *pgproto3.Parse:
+			query = m.Query
+		case *pgproto3.Execute:
 			b.Send(&pgproto3.ParseComplete{})
 			b.Send(&pgproto3.BindComplete{})
-			b.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("a"), DataTypeOID: 25}, {Name: []byte("b"), DataTypeOID: 25}}})
-			now := time.Now().Add(time.Hour).UnixMilli() // its clock is an hour ahead
-			b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("150000"), []byte(strconv.FormatInt(now, 10))}})
+			rows := f.result(query)
+			if len(rows) > 0 {
+				description := &pgproto3.RowDescription{}
+				for range rows[0] {
+					description.Fields = append(description.Fields, pgproto3.FieldDescription{Name: []byte("a"), DataTypeOID: 25})
+				}
+				b.Send(description)
+			}
+			for _, row := range rows {
+				b.Send(&pgproto3.DataRow{Values: row})
+			}
 			b.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
 		case *pgproto3.Sync:
 			b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
@@ -68,6 +128,7 @@ func (f *fakeProvisioner) serve(conn net.Conn) {
 			case "lost":
 				return
 			case "":
+				f.execute(m.String)
 				b.Send(&pgproto3.CommandComplete{CommandTag: []byte("CREATE ROLE")})
 			default:
 				b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: answer, Message: "no", Detail: m.String})

@@ -34,7 +34,8 @@ const (
 type provisioner struct {
 	pg      *pgconn.PgConn
 	version int
-	ahead   time.Duration // of its clock before ours: VALID UNTIL is by its clock
+	// asked is when it was asked for its time, by our clock, and clock what it said: VALID UNTIL is by its clock.
+	asked, clock time.Time
 }
 
 // errNoCancel keeps pgconn from opening a connection of its own: what takes too long ends with the connection, and by statement_timeout.
@@ -66,8 +67,10 @@ func provision(ctx context.Context, conn net.Conn) (*provisioner, error) {
 	return c, nil
 }
 
+// ask asks the backend for its version and its time. Both clocks may be set at any time: what was heard holds for the next statement, and
+// what passes until then is told by the clock that is not set.
 func (c *provisioner) ask(ctx context.Context) error {
-	began := time.Now()
+	asked := time.Now()
 	rows, err := c.rows(ctx, `SELECT pg_catalog.current_setting('server_version_num'),
 		(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000)::bigint::text`)
 	if err != nil {
@@ -78,7 +81,7 @@ func (c *provisioner) ask(ctx context.Context) error {
 	}
 	version, versionErr := strconv.Atoi(rows[0][0])
 	milliseconds, timeErr := strconv.ParseInt(rows[0][1], 10, 64)
-	c.version, c.ahead = version, time.UnixMilli(milliseconds).Sub(began)
+	c.version, c.asked, c.clock = version, asked, time.UnixMilli(milliseconds)
 	return errors.Join(versionErr, timeErr)
 }
 
@@ -115,6 +118,9 @@ func (c *provisioner) ping(ctx context.Context) error { return c.run(ctx, "SELEC
 // create makes a lease's role. VALID UNTIL is checked only at login, so it bounds a credential that nobody revoked; one connection is
 // all a session needs.
 func (c *provisioner) create(ctx context.Context, lease Lease, verifier, group string) error {
+	if err := c.ask(ctx); err != nil {
+		return err
+	}
 	return c.run(ctx, "CREATE ROLE "+identifier(lease.Username)+
 		" LOGIN INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS CONNECTION LIMIT 1 PASSWORD '"+verifier+
 		"' VALID UNTIL '"+c.validUntil(lease.Expires)+"' IN ROLE "+identifier(group))
@@ -122,51 +128,99 @@ func (c *provisioner) create(ctx context.Context, lease Lease, verifier, group s
 
 // extend moves the end of a lease's role.
 func (c *provisioner) extend(ctx context.Context, lease Lease) error {
+	if err := c.ask(ctx); err != nil {
+		return err
+	}
 	return c.run(ctx, "ALTER ROLE "+identifier(lease.Username)+" VALID UNTIL '"+c.validUntil(lease.Expires)+"'")
 }
 
+// validUntil is an end by the backend's clock.
 func (c *provisioner) validUntil(t time.Time) string {
-	return t.Add(c.ahead).UTC().Format("2006-01-02 15:04:05.000-07")
+	return c.clock.Add(t.Sub(c.asked)).UTC().Format("2006-01-02 15:04:05.000-07")
 }
 
-// drop drops a role and gives what it owns to owner. Only for that the provisioning role becomes a member: what the role could do it
-// could do too, otherwise.
-func (c *provisioner) drop(ctx context.Context, name, owner string) error {
-	there, err := c.rows(ctx, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = $1", name)
-	if err != nil || len(there) == 0 {
-		return err
+// drop drops a role and gives what it owns to the owner of its groups. Only for that the provisioning role becomes a member: what the role
+// could do it could do too, otherwise. left are the functions that ran with the role's rights, and do not with the owner's.
+func (c *provisioner) drop(ctx context.Context, name string, ownerOf func(groups []string) string) (left []string, err error) {
+	groups, err := c.groupsOf(ctx, name)
+	if err != nil || groups == nil {
+		return nil, err
 	}
 	role, inherited := identifier(name), ""
 	if c.version >= inheritVersion {
 		inherited = " WITH INHERIT TRUE"
 	}
 	if err := c.run(ctx, "ALTER ROLE "+role+" NOLOGIN", "GRANT "+role+" TO CURRENT_USER"+inherited); err != nil {
-		return err
+		return nil, err
 	}
 	// A session outlives its role; two seconds are for one that is busy.
 	_, err = c.rows(ctx, "SELECT pg_catalog.pg_terminate_backend(pid, 2000)::text FROM pg_catalog.pg_stat_activity WHERE usename = $1", name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return c.run(ctx, "REASSIGN OWNED BY "+role+" TO "+identifier(owner), "DROP OWNED BY "+role, "DROP ROLE IF EXISTS "+role)
+	if left, err = c.definers(ctx, name); err != nil {
+		return nil, err
+	}
+	var statements []string
+	for _, function := range left {
+		statements = append(statements, "ALTER ROUTINE "+function+" SECURITY INVOKER")
+	}
+	return left, c.run(ctx, append(statements,
+		"REASSIGN OWNED BY "+role+" TO "+identifier(ownerOf(groups)), "DROP OWNED BY "+role, "DROP ROLE IF EXISTS "+role)...)
 }
 
-// leftBehind finds the roles that a gateway has made in one of the groups and whose time is over, a while ago: their sessions are, too.
-func (c *provisioner) leftBehind(ctx context.Context, groups []string) ([]string, error) {
+// groupsOf are the groups that a role is a member of; nil when there is no such role.
+func (c *provisioner) groupsOf(ctx context.Context, name string) ([]string, error) {
+	rows, err := c.rows(ctx, `SELECT coalesce(g.rolname, '') FROM pg_catalog.pg_roles r
+		LEFT JOIN pg_catalog.pg_auth_members m ON m.member = r.oid LEFT JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+		WHERE r.rolname = $1 ORDER BY 1`, name)
+	return first(rows), err
+}
+
+// definers are the functions of a role that run with its rights, whoever calls them: with an owner's that lives on they would do so for
+// ever, and EXECUTE is everybody's unless somebody has taken it away.
+func (c *provisioner) definers(ctx context.Context, name string) ([]string, error) {
+	rows, err := c.rows(ctx, `SELECT p.oid::pg_catalog.regprocedure::text
+		FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_roles r ON r.oid = p.proowner WHERE r.rolname = $1 AND p.prosecdef ORDER BY 1`, name)
+	return first(rows), err
+}
+
+// first is the first column.
+func first(rows [][]string) []string {
+	var column []string
+	for _, row := range rows {
+		column = append(column, row[0])
+	}
+	return column
+}
+
+// mintedRoles finds the roles that a gateway has made in one of the groups, the oldest end first.
+func (c *provisioner) mintedRoles(ctx context.Context, groups []string) ([]mintedRole, error) {
 	list, err := json.Marshal(groups)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := c.rows(ctx, `SELECT r.rolname FROM pg_catalog.pg_roles r
-		WHERE r.rolname ~ $1 AND NOT r.rolsuper AND r.rolvaliduntil < pg_catalog.clock_timestamp() - interval '2 seconds'
+	rows, err := c.rows(ctx, `SELECT r.rolname, r.rolvaliduntil::text, (extract(epoch FROM r.rolvaliduntil - pg_catalog.clock_timestamp()) * 1000)::bigint::text
+		FROM pg_catalog.pg_roles r
+		WHERE r.rolname ~ $1 AND NOT r.rolsuper AND pg_catalog.isfinite(r.rolvaliduntil)
 		AND EXISTS (SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
 			WHERE m.member = r.oid AND g.rolname IN (SELECT pg_catalog.json_array_elements_text($2::json)))
 		ORDER BY r.rolvaliduntil LIMIT `+strconv.Itoa(maxLeftBehind), minted.String(), string(list))
-	names := make([]string, len(rows))
-	for i, row := range rows {
-		names[i] = row[0]
+	if err != nil {
+		return nil, err
 	}
-	return names, err
+	roles := make([]mintedRole, len(rows))
+	for i, row := range rows {
+		if len(row) != 3 {
+			return nil, errMalformed
+		}
+		milliseconds, err := strconv.ParseInt(row[2], 10, 64)
+		if err != nil {
+			return nil, errMalformed
+		}
+		roles[i] = mintedRole{row[0], row[1], time.Duration(milliseconds) * time.Millisecond}
+	}
+	return roles, nil
 }
 
 // identifier quotes a name.

@@ -43,7 +43,7 @@ func Roles(ctx context.Context, conn net.Conn) ([]Role, error) {
 		if err != nil {
 			return nil, errMalformed
 		}
-		roles[i] = Role{Name: row[0], Expires: time.Unix(end, 0).Add(-c.ahead).Round(time.Second), Sessions: sessions}
+		roles[i] = Role{Name: row[0], Expires: c.asked.Add(time.Unix(end, 0).Sub(c.clock)).Round(time.Second), Sessions: sessions}
 	}
 	return roles, nil
 }

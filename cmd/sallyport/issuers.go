@@ -57,7 +57,7 @@ func newIssuers(c *config.Config, logger *slog.Logger) (_ *issuers, err error) {
 		p := &provisioning{}
 		p.Minted, err = credentials.NewMinted(credentials.MintedConfig{
 			Open:  func(ctx context.Context) (net.Conn, error) { return p.opener.Load().Open(ctx) },
-			Owner: db.Minted.Owner, Groups: db.MintedGroups(), TTL: db.Minted.TTL, MaxTTL: db.Minted.MaxTTL,
+			Owner: db.Minted.Owner, Owners: db.Minted.Owners, Groups: db.MintedGroups(), TTL: db.Minted.TTL, MaxTTL: db.Minted.MaxTTL,
 			JournalFile: db.Minted.JournalFile, Ahead: db.Minted.Ahead, Connections: db.Minted.Connections,
 		}, logger.With("database", name))
 		if err != nil {

@@ -2,7 +2,6 @@ package stack
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"net/url"
@@ -11,9 +10,6 @@ import (
 
 	"github.com/hashicorp/vault/api"
 )
-
-//go:embed sql/revoke.sql
-var revokeSQL string
 
 const (
 	// Mount is where the database secrets engine is.
@@ -25,9 +21,14 @@ const (
 	gatewayTokenPeriod = 10 * time.Minute
 )
 
-// legacy is Vault's connection whose passwords PostgreSQL hashes itself, by
-// MD5 if it is told so. The other connections send SCRAM verifiers.
-const legacy = "legacy"
+// Connections of Vault's besides those that have a database's name. The
+// passwords of legacy PostgreSQL hashes itself, by MD5 if it is told so; the
+// other connections send SCRAM verifiers. Those that end in dba are a
+// superuser's, who makes superusers.
+const (
+	legacy = "legacy"
+	dba    = "-dba"
+)
 
 // credentialRole is one role of the database secrets engine.
 type credentialRole struct {
@@ -50,8 +51,11 @@ var credentialRoles = []credentialRole{
 
 // connection is Vault's that makes the role.
 func (r credentialRole) connection() string {
-	if r.way == "by_md5" {
+	switch {
+	case r.way == "by_md5":
 		return legacy
+	case r.group == "":
+		return r.database + dba
 	}
 	return r.database
 }
@@ -72,34 +76,24 @@ path "sys/leases/renew"                 { capabilities = ["update"] }
 path "sys/leases/revoke"                { capabilities = ["update"] }
 `
 
-// createStatements make the role of one session. VALID UNTIL is checked only
-// at login, so it bounds a credential that nobody revoked; one connection is
-// all a session needs.
-func (r credentialRole) createStatements() []string {
-	attributes := "SUPERUSER"
-	if r.group != "" {
-		attributes = "INHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
-	}
-	statement := `CREATE ROLE "{{name}}" LOGIN ` + attributes +
-		` CONNECTION LIMIT 1 PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'`
-	if r.group != "" {
-		statement += ` IN ROLE "` + r.group + `"`
+// statements are those of deploy/vault, with the role's group and owner.
+func (r credentialRole) statements(root string) (create, renew, revoke []string, err error) {
+	file, group, owner := "vault/create.sql", r.group, r.database+"_objects"
+	if r.group == "" {
+		file, owner = "vault/create-dba.sql", r.database+"_owner"
 	}
 	if r.way != "" {
-		statement += `, "` + r.way + `"`
+		group += `", "` + r.way
 	}
-	if r.connection() != legacy {
-		return []string{statement}
+	made, createErr := deployed(root, file, "app_readonly", group)
+	renewed, renewErr := deployed(root, "vault/renew.sql")
+	revoked, revokeErr := deployed(root, "vault/revoke.sql", "app_objects", owner)
+	create = []string{made}
+	if r.connection() == legacy {
+		// Vault runs them in one transaction. The password is in the last one.
+		create = []string{"SET LOCAL log_statement = 'none'", "SET LOCAL password_encryption = 'md5'", made}
 	}
-	// Vault runs them in one transaction. The password is in the last one.
-	return []string{"SET LOCAL log_statement = 'none'", "SET LOCAL password_encryption = 'md5'", statement}
-}
-
-// revokeStatement ends the role's sessions, gives what it owns to the owner of
-// the database and drops it. It has to be one block: Vault splits statements
-// at semicolons unless it sees an END.
-func (r credentialRole) revokeStatement() string {
-	return strings.ReplaceAll(revokeSQL, "@owner@", r.database+"_owner")
+	return create, []string{renewed}, []string{revoked}, errors.Join(createErr, renewErr, revokeErr)
 }
 
 // configure sets up what the gateway finds in Vault. The credentials it issues
@@ -108,9 +102,11 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 	sys := v.Client.Sys()
 	return errors.Join(
 		sys.MountWithContext(ctx, Mount, &api.MountInput{Type: "database"}),
-		v.connect(ctx, pg, App, App, "scram-sha-256"),
-		v.connect(ctx, pg, Scratch, Scratch, "scram-sha-256"),
-		v.connect(ctx, pg, legacy, App, "password"),
+		v.connect(ctx, pg, App, App, "vault", "scram-sha-256"),
+		v.connect(ctx, pg, Scratch, Scratch, "vault", "scram-sha-256"),
+		v.connect(ctx, pg, App+dba, App, "vault_dba", "scram-sha-256"),
+		v.connect(ctx, pg, Scratch+dba, Scratch, "vault_dba", "scram-sha-256"),
+		v.connect(ctx, pg, legacy, App, "vault_dba", "password"),
 		v.writeRoles(ctx, ttl),
 		sys.PutPolicyWithContext(ctx, "gateway", gatewayPolicy),
 		sys.EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}),
@@ -124,27 +120,32 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 }
 
 // connect makes one of Vault's database connections.
-func (v *Vault) connect(ctx context.Context, pg *Postgres, name, database, authentication string) error {
+func (v *Vault) connect(ctx context.Context, pg *Postgres, name, database, user, authentication string) error {
 	placeholder := strings.NewReplacer("user:password@", "{{username}}:{{password}}@")
 	return v.write(ctx, Mount+"/config/"+name, map[string]any{
 		"plugin_name":             "postgresql-database-plugin",
 		"connection_url":          placeholder.Replace(pg.dsn(url.UserPassword("user", "password"), database)),
-		"username":                "vault",
+		"username":                user,
 		"password":                pg.vaultPassword,
 		"password_authentication": authentication,
 		"max_open_connections":    8,
 		"max_idle_connections":    4,
-		"allowed_roles":           name + "-*",
+		"allowed_roles":           strings.TrimSuffix(name, dba) + "-*",
 	})
 }
 
 func (v *Vault) writeRoles(ctx context.Context, ttl time.Duration) error {
 	var errs []error
 	for _, r := range credentialRoles {
+		create, renew, revoke, err := r.statements(v.root)
+		if err != nil {
+			return err
+		}
 		errs = append(errs, v.write(ctx, Mount+"/roles/"+r.name, map[string]any{
 			"db_name":               r.connection(),
-			"creation_statements":   r.createStatements(),
-			"revocation_statements": []string{r.revokeStatement()},
+			"creation_statements":   create,
+			"renew_statements":      renew,
+			"revocation_statements": revoke,
 			"default_ttl":           ttl.String(),
 			"max_ttl":               maxCredentialTTL.String(),
 		}))

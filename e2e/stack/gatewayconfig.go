@@ -126,6 +126,7 @@ type MintedConfig struct {
 	PasswordFile string            `yaml:"password_file"`
 	Owner        string            `yaml:"owner"`
 	Groups       map[string]string `yaml:"groups"`
+	Owners       map[string]string `yaml:"owners,omitempty"`
 	Ahead        int               `yaml:"ahead"` // 0: tests count roles
 	TTL          string            `yaml:"ttl,omitempty"`
 	JournalFile  string            `yaml:"journal_file,omitempty"`
@@ -149,8 +150,9 @@ func (c *GatewayConfig) Mint() {
 	for name, database := range c.Databases {
 		database.VaultRoles = nil
 		database.Minted = &MintedConfig{
-			User: provisioner, PasswordFile: "provisioning.password", Owner: name + "_owner", JournalFile: "leases." + name,
+			User: provisioner, PasswordFile: "provisioning.password", Owner: name + "_objects", JournalFile: "leases." + name,
 			Groups: map[string]string{"readwrite": name + "_readwrite", "admin": name + "_owner"},
+			Owners: map[string]string{"admin": name + "_owner"},
 		}
 		if name == App {
 			database.Minted.Groups["readonly"] = "app_readonly"

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // module is the first line of the go.mod at the root of the repository.
@@ -82,4 +84,25 @@ func binary(root, name string) (string, error) {
 		return "", fmt.Errorf("find %s: %w; make bin/%s builds it", name, err, name)
 	}
 	return path, nil
+}
+
+// names are what the files in deploy/ call database, groups and roles.
+var names = regexp.MustCompile(`\b[a-z]+(_[a-z]+)?\b`)
+
+// deployed reads statements that the repository ships, as somebody would who sets up a database: with names in place of the file's, which
+// are given in pairs. "app" is also the beginning of "app_owner".
+func deployed(root, name string, replace ...string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "deploy", name))
+	if err != nil {
+		return "", fmt.Errorf("read statements: %w", err)
+	}
+	return names.ReplaceAllStringFunc(string(text), func(word string) string {
+		for i := 0; i < len(replace); i += 2 {
+			rest, found := strings.CutPrefix(word, replace[i])
+			if found && (rest == "" || rest[0] == '_') {
+				return replace[i+1] + rest
+			}
+		}
+		return word
+	}), nil
 }

@@ -22,6 +22,9 @@ import (
 //go:embed sql/cluster.sql
 var clusterSQL string
 
+//go:embed sql/grants.sql
+var grantsSQL string
+
 //go:embed sql/app.sql
 var appSQL string
 
@@ -51,6 +54,7 @@ const (
 // Postgres is a private cluster that speaks TLS on 127.0.0.1 only.
 type Postgres struct {
 	Bin  string // directory of its programs
+	root string // the repository's
 	Port int
 	Log  string // every statement, with role, database and application_name
 
@@ -75,7 +79,7 @@ type pgFiles struct {
 
 // startPostgres makes a cluster and fills it. Its directory is under the
 // system's temporary one: the account it runs as cannot look into ours.
-func startPostgres(ctx context.Context, bin, log string, port, maxConnections int, files pgFiles) (_ *Postgres, err error) {
+func startPostgres(ctx context.Context, root, bin, log string, port, maxConnections int, files pgFiles) (_ *Postgres, err error) {
 	owner, err := backendAccount()
 	if err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func startPostgres(ctx context.Context, bin, log string, port, maxConnections in
 		return nil, errors.Join(fmt.Errorf("make directory for PostgreSQL: %w", err), os.Remove(base))
 	}
 	pg := &Postgres{
-		Bin: bin, Port: port, Log: log, base: base, caFile: files.caFile, maxConnections: maxConnections,
+		Bin: bin, root: root, Port: port, Log: log, base: base, caFile: files.caFile, maxConnections: maxConnections,
 		password: rand.Text(), vaultPassword: rand.Text(), ProvisioningPassword: rand.Text(),
 	}
 	defer func() {
@@ -218,7 +222,7 @@ func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFile
 // password, so that a credential is useless to whoever steals one. Members of
 // two groups come otherwise, with the same certificate.
 const hba = `# TYPE  DATABASE  USER             ADDRESS       METHOD
-hostssl all       postgres,vault   127.0.0.1/32  scram-sha-256
+hostssl all       postgres,vault,vault_dba 127.0.0.1/32  scram-sha-256
 hostssl all       +by_md5          127.0.0.1/32  md5 clientcert=verify-ca
 hostssl all       +by_certificate  127.0.0.1/32  :certificate
 hostssl all       all              127.0.0.1/32  scram-sha-256 clientcert=verify-ca
@@ -279,10 +283,32 @@ func (pg *Postgres) fill(ctx context.Context) error {
 	if err := pg.execute(ctx, "postgres", strings.SplitAfter(cluster, ";\n")...); err != nil {
 		return err
 	}
-	if err := pg.execute(ctx, App, appSQL); err != nil {
+	for _, database := range []string{App, Scratch} {
+		if err := pg.deploy(ctx, database); err != nil {
+			return err
+		}
+	}
+	if err := pg.execute(ctx, App, grantsSQL, appSQL); err != nil {
 		return err
 	}
 	return pg.execute(ctx, Scratch, scratchSQL)
+}
+
+// deploy runs the statements that the repository has for a database.
+func (pg *Postgres) deploy(ctx context.Context, database string) error {
+	groups, err := deployed(pg.root, "postgresql/database.sql", "app", database)
+	if err != nil {
+		return err
+	}
+	scripts := []string{groups}
+	for _, role := range []string{"vault", provisioner} {
+		grants, err := deployed(pg.root, "postgresql/provisioner.sql", "app", database, "vault", role)
+		if err != nil {
+			return err
+		}
+		scripts = append(scripts, grants)
+	}
+	return pg.execute(ctx, database, scripts...)
 }
 
 func (pg *Postgres) execute(ctx context.Context, database string, scripts ...string) error {

@@ -143,7 +143,7 @@ func (s *Services) startPostgres(ctx context.Context, cfg Config, files pgFiles)
 	if err != nil {
 		return nil, err
 	}
-	return startPostgres(ctx, bin, s.path("postgres.log"), chosen, cmp.Or(cfg.MaxConnections, defaultMaxConnections), files)
+	return startPostgres(ctx, s.root, bin, s.path("postgres.log"), chosen, cmp.Or(cfg.MaxConnections, defaultMaxConnections), files)
 }
 
 func (s *Services) startVault(ctx context.Context, cfg Config) (*Vault, error) {

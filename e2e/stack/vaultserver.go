@@ -24,12 +24,13 @@ type Vault struct {
 	Token   string // root
 	Client  *api.Client
 
+	root    string // the repository's
 	process *process
 }
 
 // startVault runs the vault found in PATH, or else the one of this repository.
 func startVault(ctx context.Context, root, dir string, port int) (*Vault, error) {
-	v := &Vault{Address: "http://" + address(port)}
+	v := &Vault{Address: "http://" + address(port), root: root}
 	tokenFile := filepath.Join(dir, "vault.root-token")
 	c := command{name: "Vault", dir: dir, log: filepath.Join(dir, "vault.log")}
 	if path, lookErr := exec.LookPath("vault"); lookErr == nil {
@@ -64,7 +65,7 @@ func (s *Services) SecureVault(ctx context.Context, dir string) (*Vault, error) 
 	if err := s.authority.WriteFiles(dir, "vault", local); err != nil {
 		return nil, fmt.Errorf("issue Vault's certificate: %w", err)
 	}
-	v := &Vault{Address: "https://" + address(chosen), CAFile: s.CAFile}
+	v := &Vault{Address: "https://" + address(chosen), CAFile: s.CAFile, root: s.root}
 	tokenFile := filepath.Join(dir, "vault.root-token")
 	c := command{name: "Vault", dir: dir, log: filepath.Join(dir, "vault.log"), path: path, args: []string{
 		"-listen", address(chosen), "-token-file", tokenFile,

@@ -29,6 +29,7 @@ const (
 type Minted struct {
 	User, PasswordFile string // the provisioning role's
 	Owner              string
+	Owners             map[string]string // by group: who gets what its sessions leave, in place of Owner
 	TTL, MaxTTL        time.Duration
 	Ahead, Connections int
 	JournalFile        string // "": none is kept
@@ -81,7 +82,7 @@ func (c *Config) readMinted(db *Database, s *section) {
 	m := &Minted{
 		User:         s.required("user", "the name of the provisioning role"),
 		PasswordFile: s.requiredFile("password_file", "", "the file with the provisioning role's password"),
-		Owner:        s.required("owner", "the role that gets what sessions leave behind, for example app_owner"),
+		Owner:        s.required("owner", "the role that gets what sessions leave behind, for example app_objects"),
 		TTL:          s.duration("ttl", defaultMintedTTL, minMintedTTL, maxMintedTTL),
 		Ahead:        s.number("ahead", defaultAhead, 0, maxAhead),
 		Connections:  s.number("connections", defaultProvisioning, 1, maxProvisioning),
@@ -97,10 +98,28 @@ func (c *Config) readMinted(db *Database, s *section) {
 	}
 	s.checkName("user", m.User)
 	s.checkName("owner", m.Owner)
+	m.Owners = s.owners(db.VaultRoles)
 	c.readsSecret(s.pathOf("password_file"), m.PasswordFile)
 	c.writes(s.pathOf("journal_file"), m.JournalFile)
 	c.onlyJournal(s, m.JournalFile)
 	s.done()
+}
+
+// owners reads who gets what is left by the sessions of some of the policy's roles.
+func (s *section) owners(groups map[string]string) map[string]string {
+	var owners map[string]string // nil: none
+	for role, owner := range s.words("owners") {
+		s.checkName("owners."+role, owner)
+		if groups[role] == "" {
+			s.at("owners").problem("has %q, which is none of groups: name one of the policy's roles there", role)
+			continue
+		}
+		if owners == nil {
+			owners = make(map[string]string)
+		}
+		owners[groups[role]] = owner
+	}
+	return owners
 }
 
 // onlyJournal refuses a journal that another source of credentials keeps.

@@ -16,7 +16,7 @@ func withCredentials(database string) string {
 	return strings.NewReplacer(smallVault+"\n", "", "vault_roles: {readonly: ro}, catalog: {vault_role: looker}", database).Replace(small)
 }
 
-const smallMinted = "minted: {user: maker, password_file: token, owner: app_owner, groups: {readonly: app_readonly}}, catalog: {group: app_catalog}"
+const smallMinted = "minted: {user: maker, password_file: token, owner: app_objects, owners: {readonly: other}, groups: {readonly: app_readonly}}, catalog: {group: app_catalog}"
 
 func TestMinted(t *testing.T) {
 	c, err := load(t, withCredentials(smallMinted))
@@ -24,7 +24,7 @@ func TestMinted(t *testing.T) {
 		t.Fatal(err)
 	}
 	db := c.Databases["app"]
-	want := &Minted{User: "maker", PasswordFile: "token", Owner: "app_owner", TTL: 15 * time.Minute, MaxTTL: 12 * time.Hour, Ahead: 2, Connections: 2}
+	want := &Minted{User: "maker", PasswordFile: "token", Owner: "app_objects", Owners: map[string]string{"app_readonly": "other"}, TTL: 15 * time.Minute, MaxTTL: 12 * time.Hour, Ahead: 2, Connections: 2}
 	if diff := cmp.Diff(want, db.Minted); diff != "" {
 		t.Error(diff)
 	}

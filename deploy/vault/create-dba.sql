@@ -1,0 +1,1 @@
+CREATE ROLE "{{name}}" LOGIN SUPERUSER CONNECTION LIMIT 1 PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'

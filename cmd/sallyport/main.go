@@ -13,6 +13,7 @@ const usage = `usage: sallyport <command> [flags]
   check     say everything that is wrong with a configuration
   policy    check, test and explain policies, and try them on an audit log
   audit     search, follow, verify and prove audit logs, and make the key that signs them
+  backend   look at PostgreSQL for what lets people past the gateway
   leases    list open leases, and roles that were left behind
   user      add, change, remove and list the users that have a password
   version   print the version
@@ -45,6 +46,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return policy(args, stdin, stdout, stderr)
 	case "audit":
 		return auditCommand(args, stdout, stderr)
+	case "backend":
+		return backendCommand(args, stdout, stderr)
 	case "leases":
 		return leases(args, stdout, stderr)
 	case "user":

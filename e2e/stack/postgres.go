@@ -121,6 +121,9 @@ func startPostgres(ctx context.Context, root, bin, log string, port, maxConnecti
 	return pg, nil
 }
 
+// HBA is its pg_hba.conf.
+func (pg *Postgres) HBA() string { return filepath.Join(pg.data(), "pg_hba.conf") }
+
 func (pg *Postgres) data() string { return filepath.Join(pg.base, "data") }
 
 // Stop ends the cluster and removes it.

@@ -58,6 +58,8 @@ type Services struct {
 
 	root, dir string
 	authority *certs.Authority
+	// gateways signs what PostgreSQL wants to see of gateways.
+	gateways *certs.Authority
 }
 
 // Start starts PostgreSQL, Vault and the OpenID provider and connects them.
@@ -185,7 +187,7 @@ func (s *Services) issueCertificates() (pgFiles, error) {
 	if err != nil {
 		return pgFiles{}, err
 	}
-	s.authority = servers
+	s.authority, s.gateways = servers, clients
 	s.CAFile = s.path("ca.crt")
 	s.ClientCertificate, s.ClientKey = s.path("gateway.crt"), s.path("gateway.key")
 	if err := os.WriteFile(s.CAFile, servers.CertPEM(), 0o600); err != nil {
@@ -201,11 +203,35 @@ func (s *Services) issueCertificates() (pgFiles, error) {
 	if err := s.issueBatch(); err != nil {
 		return pgFiles{}, err
 	}
-	certificate, key, err = servers.Issue(serverRequest("postgres"))
+	return s.postgresFiles()
+}
+
+// postgresFiles are those of one cluster.
+func (s *Services) postgresFiles() (pgFiles, error) {
+	certificate, key, err := s.authority.Issue(serverRequest("postgres"))
 	if err != nil {
 		return pgFiles{}, err
 	}
-	return pgFiles{certificate: certificate, key: key, clientCA: clients.CertPEM(), caFile: s.CAFile}, nil
+	return pgFiles{certificate: certificate, key: key, clientCA: s.gateways.CertPEM(), caFile: s.CAFile}, nil
+}
+
+// SparePostgres starts another cluster like the one of the services, which a test may spoil. dir receives its log; bin has its programs, ""
+// are those of the services.
+func (s *Services) SparePostgres(ctx context.Context, dir, bin string) (*Postgres, error) {
+	files, err := s.postgresFiles()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := port(0)
+	if err != nil {
+		return nil, err
+	}
+	return startPostgres(ctx, s.root, cmp.Or(bin, s.Postgres.Bin), filepath.Join(dir, "postgres.log"), chosen, defaultMaxConnections, files)
+}
+
+// GatewayCertificate makes another certificate of a gateway, which PostgreSQL takes, and writes it and its key into a directory.
+func (s *Services) GatewayCertificate(dir, name string) error {
+	return s.gateways.WriteFiles(dir, name, certs.Request{CommonName: name, Client: true})
 }
 
 // issueBatch makes the authority of the gateway's clients and the certificate of one.

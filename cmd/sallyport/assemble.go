@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/audit/deliver"
+	"github.com/sallyport/sallyport/gateway/audit/proof"
 	"github.com/sallyport/sallyport/gateway/audit/tail"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/metrics"
@@ -32,6 +33,8 @@ type process struct {
 
 	certificate      *tlsutil.Reloader
 	adminCertificate *tlsutil.Reloader // nil: none
+	clientPairs      atomic.Pointer[clientPairs]
+	auditKey         atomic.Pointer[proof.Key] // nil: nobody signs the log
 	statements       *statement.Pool
 	policy           *authz.Engine
 	shadow           *authz.Engine // the second policy; nil: none
@@ -73,10 +76,11 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.issuers, err = newIssuers(c, logger); err != nil {
 		return nil, err
 	}
-	served, list, plan, err := p.serverConfig(c)
+	served, list, plan, pairs, err := p.serverConfig(c)
 	if err != nil {
 		return nil, err
 	}
+	p.clientPairs.Store(&pairs)
 	if p.server, err = gateway.New(served); err != nil {
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
@@ -138,7 +142,7 @@ func (p *process) assembleShadow() (err error) {
 
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
 // userlist and the plan of the catalogs are to be used when the server has taken the rest.
-func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, error) {
+func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, clientPairs, error) {
 	passwords, err := c.Passwords(func(err error) { p.usersReloaded(c.Authentication.Userlist, err) })
 	throttler, throttleErr := p.throttle.of(c)
 	issuers, issuersErr := c.Issuers()
@@ -146,15 +150,19 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()
 	if err := errors.Join(c.CheckRules(), err, throttleErr, issuersErr, oauthErr, mapperErr, databasesErr); err != nil {
-		return gateway.Config{}, nil, nil, err
+		return gateway.Config{}, nil, nil, nil, err
 	}
 	if err := p.issuers.fits(p.config, c); err != nil {
-		return gateway.Config{}, nil, nil, err
+		return gateway.Config{}, nil, nil, nil, err
+	}
+	pairs, err := p.showCertificates(c, databases)
+	if err != nil {
+		return gateway.Config{}, nil, nil, nil, err
 	}
 	p.issuers.supply(c, databases)
 	plan, err := p.planCatalogs(c, databases)
 	if err != nil {
-		return gateway.Config{}, nil, nil, err
+		return gateway.Config{}, nil, nil, nil, err
 	}
 	p.warn(passwords.Warnings)
 	for _, warning := range c.Warnings() {
@@ -179,7 +187,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Limits:     c.Limits,
 		Timeouts:   c.Timeouts,
 		Logger:     p.logger,
-	}, passwords.Users, plan, nil
+	}, passwords.Users, plan, pairs, nil
 }
 
 // policyReloaded records a policy that was loaded or refused.

@@ -56,6 +56,7 @@ func (p *process) ready() []admin.Check {
 		advisory("userlist_reload", p.users.Err()),
 		advisory("configuration_reload", p.reloadError()),
 	)
+	checks = append(checks, p.clientCertificateChecks()...)
 	checks = append(checks, p.tailChecks()...)
 	checks = append(checks, p.catalogs.checks()...)
 	if p.shadow != nil {

@@ -52,7 +52,11 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 	if next, err = config.Load(p.config.File, os.Environ()); err != nil {
 		return nil, err
 	}
-	served, list, plan, err := p.serverConfig(next)
+	served, list, plan, pairs, err := p.serverConfig(next)
+	if err != nil {
+		return next, err
+	}
+	key, err := p.nextKey(next)
 	if err != nil {
 		return next, err
 	}
@@ -62,6 +66,7 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 	if err := p.server.Reload(served); err != nil {
 		return next, err
 	}
+	p.clientPairs.Store(&pairs)
 	p.issuers.use(next, served.Databases)
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
@@ -72,7 +77,7 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 		return next, err
 	}
 	p.level.Set(next.Log.Level)
-	return next, nil
+	return next, p.changeKey(next.Audit.KeyFile, key)
 }
 
 // needRestart lists the keys that differ and that the running parts were made from.
@@ -88,7 +93,7 @@ func needRestart(old, next *config.Config) []string {
 		{"admin.tls", old.Admin.TLS, next.Admin.TLS},
 		{"policy", old.Policy, next.Policy},
 		{"vault", old.Vault, next.Vault},
-		{"audit", old.Audit, next.Audit},
+		{"audit", false, otherAudit(old.Audit, next.Audit)},
 		{"statements.workers", old.Statements, next.Statements},
 		{"statements.max_text_bytes", old.Limits.TextBytes, next.Limits.TextBytes},
 		{"timeouts.drain", old.Timeouts.Drain, next.Timeouts.Drain},

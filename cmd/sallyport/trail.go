@@ -24,6 +24,7 @@ func (p *process) assembleAudit() (err error) {
 	if cfg.Key, err = c.SigningKey(); err != nil {
 		return err
 	}
+	p.auditKey.Store(cfg.Key)
 	if cfg.Key == nil {
 		p.logger.Warn("audit log is not signed", "error", errUnsigned)
 	}
@@ -145,7 +146,7 @@ func (p *process) tailChecks() []admin.Check {
 
 // signed says whether checkpoints of the audit log prove anything to somebody else.
 func (p *process) signed() error {
-	if p.config.Audit.KeyFile == "" {
+	if p.auditKey.Load() == nil {
 		return errUnsigned
 	}
 	return nil

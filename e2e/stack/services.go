@@ -229,6 +229,11 @@ func (s *Services) SparePostgres(ctx context.Context, dir, bin string) (*Postgre
 	return startPostgres(ctx, s.root, cmp.Or(bin, s.Postgres.Bin), filepath.Join(dir, "postgres.log"), chosen, defaultMaxConnections, files)
 }
 
+// ServerCertificate makes another certificate of a gateway's listener, and writes it and its key into a directory.
+func (s *Services) ServerCertificate(dir, name string) error {
+	return s.authority.WriteFiles(dir, name, serverRequest("sallyport"))
+}
+
 // GatewayCertificate makes another certificate of a gateway, which PostgreSQL takes, and writes it and its key into a directory.
 func (s *Services) GatewayCertificate(dir, name string) error {
 	return s.gateways.WriteFiles(dir, name, certs.Request{CommonName: name, Client: true})

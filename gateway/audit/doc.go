@@ -125,6 +125,7 @@
 //	digest?, previous_digest?     SHA-256 of the configuration's file, and of that of the one in force before
 //	policy_revision?              at the start
 //	pending?                      keys that have changed, and that only a restart puts in force
+//	key?, previous_key?           audit_key: who signs the checkpoints behind the next one, and who has signed up to it
 //	error?                        why it was refused
 //
 // operator_action: through the admin listener

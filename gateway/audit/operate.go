@@ -22,7 +22,7 @@ func (e *PolicyChange) AppendJSON(dst []byte) []byte {
 // ConfigurationChange is written at the start, at the end, and for every reload of the configuration.
 type ConfigurationChange struct {
 	Time    time.Time // zero: now
-	Action  string    // "start", "reload", "stop"; "userlist": that file was read again, and has no digest here
+	Action  string    // "start", "reload", "stop"; "userlist": that file was read again, and has no digest here; "audit_key": it holds another
 	Version string    // of the gateway
 	File    string
 	Digest  string // SHA-256 of the file, hex
@@ -31,6 +31,8 @@ type ConfigurationChange struct {
 	PolicyRevision string   // at the start: the policy that is in force
 	Pending        []string // keys that have changed, and that only a restart puts in force
 	Error          string   // why a reload was refused: the configuration before it stays in force
+	// Key signs the checkpoints behind the next one, which PreviousKey signs still: name and hash, with which their public halves begin.
+	Key, PreviousKey string
 }
 
 // AppendJSON implements Event.
@@ -43,6 +45,8 @@ func (e *ConfigurationChange) AppendJSON(dst []byte) []byte {
 	o.optional("previous_digest", e.Previous)
 	o.optional("policy_revision", e.PolicyRevision)
 	o.some("pending", e.Pending)
+	o.optional("key", e.Key)
+	o.optional("previous_key", e.PreviousKey)
 	o.optional("error", e.Error)
 	return o.end()
 }

@@ -177,6 +177,23 @@ func (l *Log) Seal() error {
 	return l.finish()
 }
 
+// ChangeKey has checkpoints signed by another key from now on. The event says so; it is under the last checkpoint of the key before, which
+// so vouches for the one that follows it.
+func (l *Log) ChangeKey(key *proof.Key, event Event) error {
+	if err := l.Append(event); err != nil {
+		return err
+	}
+	if !l.gate.enter() {
+		return ErrSlow
+	}
+	defer l.leave()
+	if err := l.finish(); err != nil {
+		return err
+	}
+	l.seal.key = key
+	return nil
+}
+
 // finish writes what was accepted, and a checkpoint of it.
 func (l *Log) finish() error {
 	if err := l.settle(); err != nil {

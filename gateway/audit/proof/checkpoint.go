@@ -3,6 +3,7 @@ package proof
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,28 +58,34 @@ func parseText(text string) (c Checkpoint, err error) {
 
 // Open reads a checkpoint from its note and verifies that one of the keys has signed it. Nil Verifiers verify nothing.
 func (v *Verifiers) Open(signed string) (Checkpoint, error) {
+	c, _, err := v.open(signed)
+	return c, err
+}
+
+// open is Open. key is which of the keys has signed, from 1; 0: that was not looked at.
+func (v *Verifiers) open(signed string) (c Checkpoint, key int, err error) {
 	text, _, found := strings.Cut(signed, "\n\n")
 	if found {
 		text += "\n"
 	}
-	c, err := parseText(text)
+	c, err = parseText(text)
 	if err != nil || v == nil {
-		return c, err
+		return c, 0, err
 	}
 	if !found {
-		return c, errors.New("it is not signed")
+		return c, 0, errors.New("it is not signed")
 	}
 	opened, err := note.Open([]byte(signed), v.list)
 	var other *note.UnverifiedNoteError
 	switch {
 	case errors.As(err, &other):
-		return c, errors.New("it is signed by another key")
+		return c, 0, errors.New("it is signed by another key")
 	case err != nil:
-		return c, fmt.Errorf("its signature is wrong: %w", err)
+		return c, 0, fmt.Errorf("its signature is wrong: %w", err)
 	case opened.Text != text:
-		return c, errNotCheckpoint
+		return c, 0, errNotCheckpoint
 	case opened.Sigs[0].Name != c.Origin:
-		return c, fmt.Errorf("it is of the log %q, signed by the key of %q", c.Origin, opened.Sigs[0].Name)
+		return c, 0, fmt.Errorf("it is of the log %q, signed by the key of %q", c.Origin, opened.Sigs[0].Name)
 	}
-	return c, nil
+	return c, 1 + slices.Index(v.hashes, opened.Sigs[0].Hash), nil
 }

@@ -12,6 +12,17 @@ import (
 // newKey makes a key, and what verifies its signatures.
 func newKey(t testing.TB, name string) (*Key, *Verifiers) {
 	t.Helper()
+	key, public := newKeyPair(t, name)
+	keys, err := NewVerifiers(public + "\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key, keys
+}
+
+// newKeyPair makes a key, and its public half.
+func newKeyPair(t testing.TB, name string) (key *Key, public string) {
+	t.Helper()
 	private, public, err := GenerateKey(name)
 	if err != nil {
 		t.Fatal(err)
@@ -20,15 +31,11 @@ func newKey(t testing.TB, name string) (*Key, *Verifiers) {
 	if err := os.WriteFile(path, []byte(private+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	key, err := ReadKey(path)
+	key, err = ReadKey(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := NewVerifiers(public + "\n")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key, keys
+	return key, public
 }
 
 func sign(t testing.TB, key *Key, tree *Tree) string {

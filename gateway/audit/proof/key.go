@@ -19,6 +19,9 @@ type Key struct{ signer note.Signer }
 // Name is the name of the key and the origin of its log.
 func (k *Key) Name() string { return k.signer.Name() }
 
+// ID tells keys of one name apart: the name, "+" and the hash, with which the public half begins.
+func (k *Key) ID() string { return fmt.Sprintf("%s+%08x", k.signer.Name(), k.signer.KeyHash()) }
+
 // GenerateKey makes a key and returns its encodings: what Key reads, and what Verifiers read.
 func GenerateKey(name string) (private, public string, err error) {
 	if err := checkName(name); err != nil {
@@ -64,17 +67,22 @@ func ReadKey(path string) (*Key, error) {
 }
 
 // Verifiers are the public keys that checkpoints may be signed by.
-type Verifiers struct{ list note.Verifiers }
+type Verifiers struct {
+	list   note.Verifiers
+	hashes []uint32 // in the order of the keys
+}
 
-// NewVerifiers makes Verifiers of public keys as GenerateKey encodes them.
+// NewVerifiers makes Verifiers of public keys as GenerateKey encodes them, of one log after the other: once a key has signed, those before
+// it sign nothing any more.
 func NewVerifiers(keys ...string) (*Verifiers, error) {
 	var list []note.Verifier
+	var hashes []uint32
 	for _, key := range keys {
 		v, err := note.NewVerifier(strings.TrimSpace(key))
 		if err != nil {
 			return nil, fmt.Errorf("%q is not a public key: %w", key, err)
 		}
-		list = append(list, v)
+		list, hashes = append(list, v), append(hashes, v.KeyHash())
 	}
-	return &Verifiers{note.VerifierList(list...)}, nil
+	return &Verifiers{note.VerifierList(list...), hashes}, nil
 }

@@ -57,6 +57,7 @@ type Verifier struct {
 	tree    Tree // with all leaves that were read
 	sealed  Tree // as of the last checkpoint
 	pending []leaf
+	key     int // that has signed the last checkpoint, see Verifiers.open
 	against map[int64][]Checkpoint
 	event   func(line []byte) // nil: nobody asked
 	buf     []byte
@@ -165,7 +166,7 @@ func (v *Verifier) checkpoint(m mark) {
 	if v.lost {
 		return
 	}
-	c, err := v.keys.Open(m.note)
+	c, key, err := v.keys.open(m.note)
 	switch {
 	case err != nil:
 		v.find(v.at, "this is no good checkpoint: %v", err)
@@ -173,7 +174,11 @@ func (v *Verifier) checkpoint(m mark) {
 	case c.Size != m.size:
 		v.find(v.at, "this is no good checkpoint: its size is not the one in its note")
 		return
+	case key < v.key:
+		v.find(v.at, "this is no good checkpoint: another key had taken the place of the one that has signed it")
+		return
 	}
+	v.key = key
 	v.report.Checkpoints++
 	if c.Size != v.tree.size || c.Root != v.tree.Root() {
 		v.locate(m, c)

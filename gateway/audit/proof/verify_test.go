@@ -388,3 +388,56 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+// TestReplacedKey: a log that goes on under another key is proved by both, in the order in which they signed. The one that was replaced,
+// which somebody may have found since, proves nothing behind the first checkpoint of the other.
+func TestReplacedKey(t *testing.T) {
+	first, firstPublic := newKeyPair(t, "log")
+	second, secondPublic := newKeyPair(t, "log/2")
+	l := newLogger(t, first)
+	l.events(4)
+	l.checkpoint()
+	l.key = second
+	l.events(3)
+	l.checkpoint()
+	l.file()
+	l.events(2)
+	l.checkpoint()
+	again := newLogger(t, first)
+	again.events(4)
+	again.checkpoint()
+	again.key = second
+	again.events(3)
+	again.checkpoint()
+	again.key = first
+	again.events(1)
+	again.checkpoint()
+	for name, test := range map[string]struct {
+		log  *logger
+		keys []string
+		want string // in the first finding; "": none
+	}{
+		"both":              {l, []string{firstPublic, secondPublic}, ""},
+		"the first":         {l, []string{firstPublic}, "it is signed by another key"},
+		"the second":        {l, []string{secondPublic}, "it is signed by another key"},
+		"the wrong order":   {l, []string{secondPublic, firstPublic}, "another key had taken the place"},
+		"the first is back": {again, []string{firstPublic, secondPublic}, "another key had taken the place"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			keys, err := NewVerifiers(test.keys...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := NewVerifier(keys)
+			for n, file := range test.log.files {
+				if err := v.File(fmt.Sprint(n), strings.NewReader(strings.Join(file, "\n")+"\n")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report := v.End()
+			if (len(report.Findings) > 0) != (test.want != "") || test.want != "" && !strings.Contains(report.Findings[0].Problem, test.want) {
+				t.Errorf("found %v, want %q", report.Findings, test.want)
+			}
+		})
+	}
+}

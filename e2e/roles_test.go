@@ -41,7 +41,7 @@ func TestRoleLeavesNoRights(t *testing.T) {
 			execute(t, conn, works...)
 			revoke()
 			roleGone(t, role, goneWithin)
-			checkWorks(t, admin)
+			checkWorks(t, admin, func(group string) *pgx.Conn { return asAt(t, shared.services.Postgres, group) })
 			backendLog, err := os.ReadFile(shared.services.Postgres.Log)
 			if err != nil {
 				t.Fatal(err)
@@ -53,8 +53,8 @@ func TestRoleLeavesNoRights(t *testing.T) {
 	}
 }
 
-// checkWorks looks at what is left of them.
-func checkWorks(t *testing.T, admin *pgx.Conn) {
+// checkWorks looks at what is left of them, also as the groups see it.
+func checkWorks(t *testing.T, admin *pgx.Conn, as func(group string) *pgx.Conn) {
 	t.Helper()
 	const owners = `SELECT string_agg(DISTINCT o::regrole::text, ' ') FROM (
 		SELECT relowner FROM pg_class WHERE relnamespace = 'atelier'::regnamespace AND relname <> 'private'
@@ -69,7 +69,7 @@ func checkWorks(t *testing.T, admin *pgx.Conn) {
 	if got := value(t, admin, "SELECT count(*)::text FROM pg_default_acl WHERE defaclrole NOT IN (SELECT oid FROM pg_roles WHERE rolname IN ('app_owner', 'postgres'))"); got != "0" {
 		t.Errorf("%s default privileges are left", got)
 	}
-	analyst := as(t, "app_readonly")
+	analyst := as("app_readonly")
 	if got := value(t, analyst, "SELECT a::text FROM atelier.notes"); got != "42" {
 		t.Errorf("the table has %s", got)
 	}
@@ -78,16 +78,20 @@ func checkWorks(t *testing.T, admin *pgx.Conn) {
 			t.Errorf("%s: %v, want 42501", denied, err)
 		}
 	}
-	engineer := as(t, "app_readwrite")
+	engineer := as("app_readwrite")
 	if got := value(t, engineer, "SELECT atelier.pay(1)::text"); got != "1" {
 		t.Errorf("the function gives %s to those who may do what it does", got)
 	}
 }
 
-// as is a superuser that has become a member of a group and nothing else.
-func as(t *testing.T, group string) *pgx.Conn {
+// asAt is a superuser that has become a group and nothing else.
+func asAt(t *testing.T, pg *stack.Postgres, group string) *pgx.Conn {
 	t.Helper()
-	conn := superuser(t, stack.App)
+	conn, err := pgx.Connect(t.Context(), pg.DSN(stack.App))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(t.Context())) })
 	execute(t, conn, "SET SESSION AUTHORIZATION "+group)
 	return conn
 }

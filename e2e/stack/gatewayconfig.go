@@ -178,6 +178,7 @@ type BackendTLS struct {
 	CAFile      string `yaml:"ca_file"`
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	Negotiation string `yaml:"negotiation,omitempty"`
 }
 
 // AuditConfig is where the audit log goes.

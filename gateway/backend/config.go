@@ -18,6 +18,8 @@ const (
 	defaultConnectTimeout = 10 * time.Second
 	// maxName is NAMEDATALEN - 1: PostgreSQL cuts longer user and database names off silently, and a cut name is another name.
 	maxName = 63
+	// alpn is PostgreSQL's application protocol (https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL).
+	alpn = "postgresql"
 	// utf8Encoding is PostgreSQL's name of the encoding in which the gateway reads statements.
 	utf8Encoding = "UTF8"
 )
@@ -35,6 +37,10 @@ type Config struct {
 	// TLS verifies the backend. It is required, is cloned for each call, gets Host as its ServerName if it has none, and is refused
 	// if it would skip the verification. RootCAs nil means the system's.
 	TLS *tls.Config
+
+	// DirectTLS begins with the TLS handshake, which PostgreSQL 17 and later understand, in place of asking for TLS first: a round trip
+	// less, and nothing of the protocol is outside TLS. It is what libpq calls sslnegotiation=direct.
+	DirectTLS bool
 
 	// Authentication is what the backend may ask for; "": MethodSCRAM.
 	Authentication Method
@@ -116,7 +122,7 @@ func (c *Config) tlsConfig() *tls.Config {
 	config.Renegotiation = tls.RenegotiateNever
 	config.DynamicRecordSizingDisabled = true // it begins with records of one segment each: more of everything, for nothing here
 	if len(config.NextProtos) == 0 {
-		config.NextProtos = []string{"postgresql"} // PostgreSQL 17 and later answer it on the negotiated path too
+		config.NextProtos = []string{alpn} // PostgreSQL 17 and later answer it on the negotiated path too
 	}
 	return config
 }

@@ -75,6 +75,7 @@ type fake struct {
 	raw  net.Conn
 	conn net.Conn // raw, or TLS over it
 	id   identity
+	sni  string // the name that the client asked for
 }
 
 // script is what a fake backend does with one connection.
@@ -156,9 +157,18 @@ func (f *fake) upgrade() bool {
 		return false
 	}
 	f.write([]byte{'S'})
-	conn := tls.Server(f.raw, &tls.Config{Certificates: []tls.Certificate{f.id.certificate}, NextProtos: []string{"postgresql"}})
+	return f.handshake("postgresql")
+}
+
+// handshake makes TLS, as a server that speaks these protocols.
+func (f *fake) handshake(protocols ...string) bool {
+	conn := tls.Server(f.raw, &tls.Config{Certificates: []tls.Certificate{f.id.certificate}, NextProtos: protocols})
 	f.conn = conn
-	return conn.Handshake() == nil
+	if conn.Handshake() != nil {
+		return false
+	}
+	f.sni = conn.ConnectionState().ServerName
+	return true
 }
 
 func (f *fake) write(data []byte) { _, _ = f.conn.Write(data) }

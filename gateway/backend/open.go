@@ -82,7 +82,11 @@ func secured(ctx context.Context, cfg *Config, use func(*tls.Conn) error) error 
 	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	err = func() error {
-		secured, err := startTLS(ctx, conn, cfg.tlsConfig())
+		begin := startTLS
+		if cfg.DirectTLS {
+			begin = directTLS
+		}
+		secured, err := begin(ctx, conn, cfg.tlsConfig())
 		if err != nil {
 			return failed(ctx, StageTLS, err)
 		}

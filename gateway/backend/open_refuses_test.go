@@ -64,6 +64,7 @@ func TestOpenRefusesLogins(t *testing.T) {
 		"one iteration":                {edits(1, same), StageAuthenticate, "1 iterations are not between"},
 		"4095 iterations":              {edits(4095, same), StageAuthenticate, "4095 iterations are not between"},
 		"a billion iterations":         {edited(1, "i=4096", "i=1000000000"), StageAuthenticate, "1000000000 iterations are not between"},
+		"2^31 iterations":              {edited(1, "i=4096", "i=2147483648"), StageAuthenticate, "2147483648 iterations are not between"},
 		"iterations beyond int":        {edited(1, "i=4096", "i=99999999999999999999"), StageAuthenticate, "no number"},
 		"negative iterations":          {edited(1, "i=4096", "i=-4096"), StageAuthenticate, "-4096 iterations"},
 		"our nonce is not in theirs":   {edited(1, "r=", "r=x"), StageAuthenticate, "not our nonce"},

@@ -48,6 +48,16 @@ func startTLS(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn
 	return handshake(ctx, conn, config)
 }
 
+// directTLS begins with the handshake. Who does not agree to speak PostgreSQL's protocol is no PostgreSQL: another service whose certificate
+// is as good must not be told a startup message (ALPACA).
+func directTLS(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
+	secured, err := handshake(ctx, conn, config)
+	if err == nil && secured.ConnectionState().NegotiatedProtocol != alpn {
+		err = errors.New("TLS handshake: the backend does not say that it speaks PostgreSQL's protocol (ALPN), which direct TLS needs")
+	}
+	return secured, err
+}
+
 // handshake is given a configuration by Config.tlsConfig, never another.
 func handshake(ctx context.Context, conn net.Conn, config *tls.Config) (*tls.Conn, error) {
 	secured := tls.Client(wire.NewSocket(conn), config)

@@ -168,7 +168,8 @@ func (c *Config) Backends() (map[string]gateway.Database, error) {
 		problems = append(problems, c.each("databases."+name+".tls", err)...)
 		databases[name] = gateway.Database{
 			Backend: backend.Config{
-				Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, Authentication: db.Authentication, ConnectTimeout: c.Timeouts.Connect,
+				Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, DirectTLS: db.DirectTLS,
+				Authentication: db.Authentication, ConnectTimeout: c.Timeouts.Connect,
 			},
 			SearchPath: db.SearchPath,
 			VaultRoles: db.VaultRoles, ObserveOnly: db.Observe,

@@ -120,6 +120,7 @@ type Database struct {
 	Port       int
 	Name       string
 	TLS        tlsutil.ClientFiles
+	DirectTLS  bool // tls.negotiation: direct
 	SearchPath []string
 	VaultRoles map[string]string // from the policy's roles, or the groups or accounts; may be empty when clients pass their own credentials through
 	Observe    bool              // enforcement: observe

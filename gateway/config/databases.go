@@ -74,6 +74,7 @@ func (c *Config) readDatabase(key string, s *section) Database {
 	if db.TLS.ServerName == "" {
 		db.TLS.ServerName = db.Host
 	}
+	db.DirectTLS = t.oneOf("negotiation", "postgres", "postgres", "direct") == "direct"
 	if (db.TLS.Certificate == "") != (db.TLS.Key == "") {
 		s.d.problem(t.line, t.path, "certificate and key go together: set both")
 	}

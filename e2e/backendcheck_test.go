@@ -68,7 +68,7 @@ var spoiled = []string{
 	"SET password_encryption = 'md5'", "CREATE ROLE person LOGIN PASSWORD 'of-a-person'",
 	"ALTER ROLE app_readwrite LOGIN CREATEDB", "ALTER ROLE app_objects LOGIN",
 	"GRANT pg_execute_server_program TO app_readwrite", "GRANT pg_monitor TO app_readonly",
-	"GRANT CREATE ON SCHEMA app TO app_readwrite",
+	"GRANT CREATE ON SCHEMA app TO app_readwrite", "GRANT CONNECT ON DATABASE scratch TO app_readwrite",
 }
 
 // spoiledHBA are lines that let people in.
@@ -88,8 +88,8 @@ var expectedChecks = map[string]int{
 	"public.schema": 1, "public.database": 2, "public.databases": 1, "public.files": 0, "public.large-objects": 3,
 	"public.relation": 1, "public.column": 1, "public.catalog": 1, "public.default": 1, "rls.off": 1, "rls.owner": 1,
 	"definer.public": 1, "definer.group": 1, "event.trigger": 1, "language.untrusted": 1, "extension": 2, "mapping.public": 1, "server.public": 1,
-	"role.superuser": 1, "role.bypassrls": 1, "role.powerful": 1, "role.login": 5, "role.md5": 1, "role.first": 1,
-	"group.server": 1, "group.all": 1, "group.attribute": 1, "group.login": 1, "owner.login": 1, "owner.powerful": 1,
+	"role.superuser": 1, "role.bypassrls": 1, "role.powerful": 1, "role.login": 3, "role.md5": 1, "role.first": 1,
+	"group.server": 1, "group.all": 1, "group.attribute": 1, "group.login": 1, "group.elsewhere": 1, "owner.login": 1, "owner.powerful": 1,
 	"hba.trust": 2, "hba.others": 1, "hba.password": 1, "hba.ident": 1, "hba.plain": 1, "hba.md5": 2, "hba.error": 1,
 }
 

@@ -373,3 +373,32 @@ func TestReopenFailsInItsFirstLine(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// TestChangeKey: what was accepted before the change, and the change itself, are under a checkpoint of the key before.
+func TestChangeKey(t *testing.T) {
+	first, firstKeys := newKey(t)
+	second, secondKeys := newKey(t)
+	var notes []string
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l, err := Open(Config{Path: path, Key: first, OnCheckpoint: func(c Checkpoint) { notes = append(notes, c.Note) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 3)
+	if err := l.ChangeKey(second, &ConfigurationChange{Action: "audit_key", Key: second.ID(), PreviousKey: first.ID()}); err != nil {
+		t.Fatal(err)
+	}
+	appendEvents(t, l, 2)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if len(notes) != 2 {
+		t.Fatalf("%d checkpoints", len(notes))
+	}
+	if c, err := firstKeys.Open(notes[0]); err != nil || c.Size != 4 {
+		t.Errorf("the last of the key before: %+v, %v", c, err)
+	}
+	if c, err := secondKeys.Open(notes[1]); err != nil || c.Size != 6 {
+		t.Errorf("the first of the other: %+v, %v", c, err)
+	}
+}

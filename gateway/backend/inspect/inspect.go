@@ -54,7 +54,7 @@ type Unseen struct {
 type Report struct {
 	Version  string    `json:"server_version"`
 	Role     string    `json:"role"` // that looked
-	Holes    string    `json:"releases_known_of"`
+	Holes    string    `json:"releases_as_of"`
 	Findings []Finding `json:"findings"`
 	Unseen   []Unseen  `json:"unseen"`
 }

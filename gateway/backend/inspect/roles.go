@@ -15,19 +15,19 @@ func roles() []check {
 			name: "role.bypassrls", severity: High, cluster: true, what: "roles that row-level security does not hold",
 			query: `SELECT format('%I', r.rolname) FROM pg_roles r WHERE r.rolbypassrls AND NOT r.rolsuper AND ` + others + ` ORDER BY 1`,
 			says:  "%[1]s can log in, and row-level security does not hold it", why: expect + "If it is meant to, name it: --expect.",
-			fix: []string{"ALTER ROLE %[1]s NOBYPASSRLS;"},
+			fix: []string{"ALTER ROLE %[1]s NOLOGIN;"},
 		},
 		{
 			name: "role.powerful", severity: Medium, cluster: true, what: "roles that make roles, or read the write-ahead log",
 			query: `SELECT format('%I', r.rolname), concat_ws(' and ', CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END, CASE WHEN r.rolreplication THEN 'REPLICATION' END)
-				FROM pg_roles r WHERE (r.rolcreaterole OR r.rolreplication) AND NOT r.rolsuper AND ` + others + ` ORDER BY 1`,
+				FROM pg_roles r WHERE (r.rolcreaterole OR r.rolreplication) AND NOT r.rolsuper AND NOT r.rolbypassrls AND ` + others + ` ORDER BY 1`,
 			says: "%[1]s can log in and has %[2]s",
 			why:  "Before 16 CREATEROLE makes itself a member of any role that is no superuser; REPLICATION reads every table. If it is meant to, name it: --expect.",
-			fix:  []string{"ALTER ROLE %[1]s NOCREATEROLE NOREPLICATION;"},
+			fix:  []string{"ALTER ROLE %[1]s NOLOGIN;"},
 		},
 		{
 			name: "role.login", severity: Low, cluster: true, what: "roles that log in",
-			query: `SELECT format('%I', r.rolname) FROM pg_roles r WHERE NOT r.rolsuper AND ` + others + ` ORDER BY 1`,
+			query: `SELECT format('%I', r.rolname) FROM pg_roles r WHERE NOT (r.rolsuper OR r.rolbypassrls OR r.rolcreaterole OR r.rolreplication) AND ` + others + ` ORDER BY 1`,
 			says:  "%[1]s can log in", why: expect + "If it is meant to, name it: --expect.",
 			fix: []string{"ALTER ROLE %[1]s NOLOGIN;"},
 		},
@@ -76,6 +76,14 @@ func groups() []check {
 				WHERE r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication OR r.rolbypassrls ORDER BY 1`,
 			says: "sessions can become %[1]s, which has %[2]s", why: "SET ROLE takes attributes that are not inherited.",
 			fix: []string{"ALTER ROLE %[1]s NOSUPERUSER NOCREATEROLE NOCREATEDB NOREPLICATION NOBYPASSRLS;"},
+		},
+		{
+			name: "group.elsewhere", severity: Medium, cluster: true, what: "groups in other databases",
+			query: `SELECT format('%I', g.rolname), format('%I', d.datname) FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles g ON g.oid = a.grantee
+				WHERE a.privilege_type = 'CONNECT' AND g.rolname ` + inGroups + ` AND d.datname <> current_database() ORDER BY 1, 2`,
+			says: "sessions of %[1]s may connect to database %[2]s too",
+			why:  "What one leaves there keeps its role from being dropped: a revocation gives away what it owns in one database.",
+			fix:  []string{"REVOKE CONNECT ON DATABASE %[2]s FROM %[1]s;"},
 		},
 		{
 			name: "group.login", severity: Medium, cluster: true, what: "groups that log in",

@@ -79,37 +79,46 @@ func New(cfg Config) (*Verifier, error) {
 // Verify checks that token is good and that its user claim is exactly user, and returns who it is. The error is an ErrRejected, an
 // ErrUnavailable, or ctx's.
 func (v *Verifier) Verify(ctx context.Context, token, user string) (authn.Identity, error) {
+	_, identity, err := v.verify(ctx, token, func(named string, ok bool) bool { return ok && named == user })
+	return identity, err
+}
+
+// verify takes a token through the gates. isUser is asked about the user claim, if there is one.
+func (v *Verifier) verify(ctx context.Context, token string, isUser func(named string, ok bool) bool) (claims, authn.Identity, error) {
+	rejected := func(reason Reason) (claims, authn.Identity, error) {
+		return nil, authn.Identity{}, &RejectedError{reason}
+	}
 	headerSegment, payloadSegment, reason := splitToken(token)
 	if reason != "" {
-		return authn.Identity{}, &RejectedError{reason}
+		return rejected(reason)
 	}
 	header, reason := v.cfg.parseHeader(headerSegment)
 	if reason != "" {
-		return authn.Identity{}, &RejectedError{reason}
+		return rejected(reason)
 	}
 	// Read before the signature is checked, but only to tell go-oidc which of our audiences to insist on, and to spare the issuer
 	// the tokens of others.
 	unverified, ok := decodeObject(payloadSegment)
 	if !ok {
-		return authn.Identity{}, &RejectedError{ReasonPayload}
+		return rejected(ReasonPayload)
 	}
 	audience, ok := claims(unverified).audience(v.cfg.Audiences)
 	if !ok {
-		return authn.Identity{}, &RejectedError{ReasonAudience}
+		return rejected(ReasonAudience)
 	}
 	key, err := v.keys.find(ctx, header)
 	if err != nil {
-		return authn.Identity{}, err
+		return nil, authn.Identity{}, err
 	}
 	if err := v.checkSignature(ctx, token, audience, header.algorithm, key); err != nil {
-		return authn.Identity{}, err
+		return nil, authn.Identity{}, err
 	}
 	// From here on the same bytes are the issuer's words.
-	identity, reason := v.judge(claims(unverified), user, time.Now())
+	identity, reason := v.judge(claims(unverified), isUser, time.Now())
 	if reason != "" {
-		return authn.Identity{}, &RejectedError{reason}
+		return rejected(reason)
 	}
-	return identity, nil
+	return claims(unverified), identity, nil
 }
 
 // checkSignature has go-oidc verify the token with exactly one key and one algorithm.
@@ -130,7 +139,7 @@ func (v *Verifier) checkSignature(ctx context.Context, token, audience, algorith
 }
 
 // judge decides on the claims of a token whose signature is good.
-func (v *Verifier) judge(c claims, user string, now time.Time) (authn.Identity, Reason) {
+func (v *Verifier) judge(c claims, isUser func(named string, ok bool) bool, now time.Time) (authn.Identity, Reason) {
 	// go-oidc has an exception for one issuer; here there is none.
 	if issuer, ok := text(c["iss"]); !ok || issuer != v.cfg.Issuer {
 		return authn.Identity{}, ReasonIssuer
@@ -149,7 +158,8 @@ func (v *Verifier) judge(c claims, user string, now time.Time) (authn.Identity, 
 	if !ok {
 		return authn.Identity{}, ReasonSubject
 	}
-	if named, ok := c.identifier(v.cfg.UserClaim); !ok || named != user {
+	named, ok := c.identifier(v.cfg.UserClaim)
+	if !isUser(named, ok) {
 		return authn.Identity{}, ReasonUser
 	}
 	groups, reason := c.groups(v.cfg.GroupsClaim)
@@ -157,7 +167,7 @@ func (v *Verifier) judge(c claims, user string, now time.Time) (authn.Identity, 
 		return authn.Identity{}, reason
 	}
 	return authn.Identity{
-		User: user, Method: authn.MethodOIDC, Issuer: v.cfg.Issuer, Subject: subject,
+		User: named, Method: authn.MethodOIDC, Issuer: v.cfg.Issuer, Subject: subject,
 		Name: c.displayName(v.cfg.NameClaim), Groups: groups, Expires: expires,
 	}, ""
 }

@@ -25,7 +25,7 @@ func FuzzJudge(f *testing.F) {
 		if _, ok := claims(object).audience(v.cfg.Audiences); !ok {
 			return
 		}
-		id, reason := v.judge(object, "ana", now)
+		id, reason := v.judge(object, func(named string, ok bool) bool { return ok && named == "ana" }, now)
 		if reason != "" {
 			if id.User != "" {
 				t.Errorf("%s, and yet %+v", reason, id)

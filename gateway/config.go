@@ -26,11 +26,12 @@ import (
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
+	"github.com/sallyport/sallyport/gateway/refusals"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
-// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Shadow, Limits, Timeouts
-// and Logger. The parts are the caller's: it runs and closes them, after the server.
+// Config is what a Server needs. All of it is required but MD5, Issuers, OAuth, Mapper, Throttle, Proxies, Shadow, Refusals, Limits,
+// Timeouts and Logger. The parts are the caller's: it runs and closes them, after the server.
 type Config struct {
 	Serving    func() *tlsutil.Serving        // the certificate that a client who comes now is served
 	Rules      authn.Rules                    // who authenticates how
@@ -45,6 +46,7 @@ type Config struct {
 	Shadow     *Shadow // a second policy, which decides nothing; nil: none
 	Statements *statement.Pool
 	Databases  map[string]Database // by the name that clients use
+	Refusals   *refusals.List      // who is not let in; nil: nobody is refused
 	Audit      *audit.Log
 	Metrics    *metrics.Metrics
 	Limits     Limits

@@ -19,6 +19,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"authn/userlist":          {"authn/md5", "authn/scram"},
 		"authn/oidc":              {"authn"},
 		"authn/throttle":          nil,
+		"authn/operators":         {"authn", "authn/certificate", "authn/oidc"},
 		"authz":                   {"authz/recent", "authz/statement"},
 		"authz/recent":            nil,
 		"authz/statement":         {"authz/recent"},
@@ -32,14 +33,15 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/audit/tail":      {"gateway/audit/ocsf", "gateway/audit/proof"},
 		"gateway/metrics":         nil,
 		"gateway/replay":          {"authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/audit/proof"},
-		"gateway/admin":           nil,
+		"gateway/admin":           {"authn", "authn/certificate", "authn/oidc", "authn/operators", "authz/recent", "gateway/refusals"},
+		"gateway/refusals":        nil,
 		"gateway/backend":         {"gateway/wire"},
 		"gateway/backend/inspect": nil,
 		"gateway/catalog":         {"authz/recent", "authz/statement"},
 		"gateway/credentials":     nil,
 		"gateway": {
 			"authn", "authn/oidc", "authn/scram", "authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
-			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/audit/proof", "gateway/catalog", "gateway/metrics", "gateway/wire", "tlsutil",
+			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/audit/proof", "gateway/catalog", "gateway/metrics", "gateway/refusals", "gateway/wire", "tlsutil",
 		},
 	}
 	for name, may := range allowed {

@@ -45,6 +45,11 @@
 // do in its callback. The descriptor stays open until they leave it: deadlines wake whoever waits there for the network, and Close tells
 // the other side at once.
 //
+// # Ending a session from outside
+//
+// An operator ends a session in whatever phase it is by its context (revocation.go); so does whoever refuses its identity. Who is refused is
+// asked for after the proof, once the session is among those that can be ended: a refusal finds the session, or the session the refusal.
+//
 // # Who closes what
 //
 // The connection that Serve accepts belongs to its session from then on, and so do the backend's connection and the lease; finish.go

@@ -92,8 +92,8 @@ func versions() map[string]login {
 	}
 }
 
-// refusals are logins that fail for other reasons than a wrong proof.
-func refusals() map[string]login {
+// refusedLogins are logins that fail for other reasons than a wrong proof.
+func refusedLogins() map[string]login {
 	return map[string]login{
 		"reject": {
 			about: "A rule rejects. Even who knows the password sees what a wrong one gets: or this were the place to try passwords.",

@@ -34,7 +34,7 @@ func TestGolden(t *testing.T) {
 	shared := newSurroundings(t)
 	var names []string
 	for _, logins := range []map[string]login{
-		firstPackets(), versions(), scramLogins(), scramPlusLogins(), md5Logins(), tokenLogins(), bearerLogins(), certificateLogins(), refusals(),
+		firstPackets(), versions(), scramLogins(), scramPlusLogins(), md5Logins(), tokenLogins(), bearerLogins(), certificateLogins(), refusedLogins(),
 	} {
 		for name, l := range logins {
 			names = append(names, name)

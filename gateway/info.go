@@ -11,6 +11,8 @@ type SessionInfo struct {
 	ID            string
 	User          string
 	Method        string
+	Issuer        string
+	Subject       string
 	Database      string
 	ClientAddress string
 	Application   string
@@ -30,7 +32,7 @@ type SessionInfo struct {
 // publish makes the session visible to operators.
 func (s *session) publish(id authn.Identity, g grant, o *opened) {
 	s.info.Store(&SessionInfo{
-		ID: s.id, User: id.User, Method: string(id.Method), Database: s.admitted.startup.database,
+		ID: s.id, User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Database: s.admitted.startup.database,
 		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
 		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Enforcement: g.database.enforcement(),
 		Started: s.started, Expires: id.Expires, StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),

@@ -30,6 +30,7 @@ const (
 	ReasonUnknownDatabase
 	ReasonPolicyDenied
 	ReasonPolicyFailed
+	ReasonRefused        // an operator lets the identity in no more
 	ReasonGrantWithdrawn // the policy changed, and no longer grants the session
 	ReasonCredentials
 	ReasonBackendUnavailable
@@ -110,6 +111,7 @@ var endings = [...]ending{
 	ReasonUnknownDatabase:    {"unknown_database", faultClient, "3D000", "database does not exist"},
 	ReasonPolicyDenied:       {"policy_denied", faultPolicy, "42501", "connection is not permitted by policy"},
 	ReasonPolicyFailed:       {"policy_failed", faultPolicy, "57P03", "policy could not decide about this connection"},
+	ReasonRefused:            {"refused", faultPolicy, "28000", "logins of this identity are refused by an operator"},
 	ReasonGrantWithdrawn:     {"grant_withdrawn", faultPolicy, "57P01", "terminating connection because policy no longer permits it"},
 	ReasonCredentials:        {"credentials", faultVault, "57P03", "no credential could be issued for this session"},
 	ReasonBackendUnavailable: {"backend_unavailable", faultBackend, "57P03", "the database cannot be reached"},
@@ -124,7 +126,7 @@ var endings = [...]ending{
 	ReasonIdle:               {"idle", faultNone, "57P05", "terminating connection due to idle-session timeout"},
 	ReasonIdleInTransaction:  {"idle_in_transaction", faultNone, "25P03", "terminating connection due to idle-in-transaction timeout"},
 	ReasonNotReading:         {"not_reading", faultClient, "", ""},
-	ReasonKilled:             {"killed", faultNone, "57P01", "terminating connection due to administrator command"},
+	ReasonKilled:             {"killed", faultNone, "57P01", "terminating connection: terminated by an operator"},
 	ReasonShutdown:           {"shutdown", faultNone, "57P01", "terminating connection because the gateway is shutting down"},
 	ReasonCapped:             {"capped", faultPolicy, "53400", "terminating connection because a statement reached a limit of the policy"},
 	ReasonTooManySessions:    {"too_many_sessions", faultPolicy, "53300", "too many sessions"},

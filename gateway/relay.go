@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ type totals struct {
 
 // run relays until either side ends or somebody ends it, and joins both goroutines. The result is never nil.
 func (r *relay) run(ctx context.Context) (*sessionError, totals) {
-	stop := context.AfterFunc(ctx, func() { r.end(fail(ReasonShutdown, context.Cause(ctx))) })
+	stop := context.AfterFunc(ctx, func() { r.end(cmp.Or(stopped(ctx), fail(ReasonShutdown, context.Cause(ctx)))) })
 	defer stop()
 	j := newJudge(r)
 	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)

@@ -115,13 +115,13 @@ func (s *Server) accept(conn net.Conn) {
 		s.evict(s.waiting.longest())
 	}
 	var ctx context.Context
-	ctx, newcomer.evict = context.WithCancelCause(s.ctx)
+	ctx, newcomer.stop = context.WithCancelCause(s.ctx)
 	s.waiting.add(newcomer)
 	cfg.Metrics.ConnectionsActive.Inc()
 	s.background.Go(func() {
 		tune(conn)
 		defer s.leave(newcomer)
-		defer newcomer.evict(nil)
+		defer newcomer.stop(nil)
 		newcomer.run(ctx)
 	})
 }
@@ -132,7 +132,7 @@ func (s *Server) evict(session *session) {
 		return
 	}
 	s.waiting.remove(session)
-	session.evict(errEvicted) // it may be waiting for something else than its client
+	session.stop(fail(ReasonEvicted, errEvicted)) // it may be waiting for something else than its client
 	_ = session.conn.Close()
 }
 
@@ -146,8 +146,8 @@ func (s *Server) recount(session *session) {
 // errEvicted is why a session ends that had to make room for a newcomer.
 var errEvicted = errors.New("others wait to log in")
 
-// enter moves a session from those that wait to those that are known.
-func (s *Server) enter(session *session) error {
+// enter moves a session from those that wait to those that are known, as who it has proved to be.
+func (s *Server) enter(session *session, id authn.Identity) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.draining {
@@ -157,6 +157,7 @@ func (s *Server) enter(session *session) error {
 		return fail(ReasonTooManyConnections, nil)
 	}
 	s.waiting.remove(session)
+	session.identity = id
 	s.sessions[session] = struct{}{}
 	return nil
 }
@@ -192,6 +193,7 @@ func (s *Server) leave(session *session) {
 	defer s.mu.Unlock()
 	s.waiting.remove(session)
 	delete(s.sessions, session)
+	close(session.gone)
 	s.config().Metrics.ConnectionsActive.Dec()
 }
 
@@ -300,20 +302,6 @@ func (s *Server) Sessions() []SessionInfo {
 		return strings.Compare(a.ID, b.ID)
 	})
 	return list
-}
-
-// Kill ends a session: its client hears 57P01. It says whether there was one.
-func (s *Server) Kill(id string) bool {
-	s.mu.Lock()
-	live := s.live()
-	s.mu.Unlock()
-	for _, session := range live {
-		if r := session.live.Load(); r != nil && session.id == id {
-			r.end(fail(ReasonKilled, nil))
-			return true
-		}
-	}
-	return false
 }
 
 // countLogin counts an attempt to authenticate. One that proved nothing either way is none that failed: a client without a token that

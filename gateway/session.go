@@ -44,8 +44,11 @@ type session struct {
 	key        cancelKey
 	guesses    guesses                 // under the lock of cancelKeys
 	place      *list.Element           // among those that wait, under the server's lock; nil: not there
-	evict      context.CancelCauseFunc // ends it while it is there
+	stop       context.CancelCauseFunc // ends it, with a *sessionError
+	gone       chan struct{}           // closed when nothing of it is left to do
 	network    netip.Prefix            // by which it counts there; under the server's lock
+
+	identity authn.Identity // who has logged in; under the server's lock
 
 	live atomic.Pointer[relay] // set while the session relays
 	info atomic.Pointer[SessionInfo]
@@ -64,7 +67,7 @@ func newSession(server *Server, config *Config, conn net.Conn) *session {
 	id := hex.EncodeToString(random[:])
 	return &session{
 		server: server, config: config, id: id, conn: wire.NewSocket(conn), client: conn.RemoteAddr(), started: time.Now(),
-		logger: config.Logger.With("session", id),
+		logger: config.Logger.With("session", id), gone: make(chan struct{}),
 	}
 }
 
@@ -77,8 +80,8 @@ func (s *session) run(ctx context.Context) {
 		return
 	}
 	cause := asSessionError(err)
-	if errors.Is(context.Cause(ctx), errEvicted) {
-		cause = fail(ReasonEvicted, err)
+	if ended := stopped(ctx); ended != nil && s.backendNeverRelayed() {
+		cause = s.beforeRelay(ended)
 	}
 	s.finish(ctx, cause, moved)
 }
@@ -105,7 +108,10 @@ func (s *session) establish(ctx context.Context) (*relay, *clock, error) {
 	if err := s.phase(ctx, s.config.Timeouts.Authentication, func(ctx context.Context) (err error) { p, err = s.authenticate(ctx, a); return err }); err != nil {
 		return nil, nil, err
 	}
-	if err := s.server.enter(s); err != nil {
+	if err := s.server.enter(s, p.identity); err != nil {
+		return nil, nil, err
+	}
+	if err := s.admissible(p.identity); err != nil {
 		return nil, nil, err
 	}
 	var g grant

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit/tail"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/metrics"
+	"github.com/sallyport/sallyport/gateway/refusals"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -43,6 +44,7 @@ type process struct {
 	catalogs         *catalogs
 	users            users
 	throttle         throttled
+	refusals         *refusals.List // nil: nobody can be refused
 	server           *gateway.Server
 
 	admin     atomic.Pointer[http.Handler] // replaced by a reload, with its token
@@ -61,7 +63,7 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	opened := p // p is nil again when an error is returned
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, opened.audit.Close(), opened.closeCursors())
+			err = errors.Join(err, opened.audit.Close(), opened.closeCursors(), opened.refusals.Close())
 		}
 	}()
 	if err := p.assembleTLS(); err != nil {
@@ -71,6 +73,9 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 		return nil, c.Problem("statements", err)
 	}
 	if err = p.assemblePolicy(); err != nil {
+		return nil, err
+	}
+	if p.refusals, err = c.Refusals(); err != nil {
 		return nil, err
 	}
 	if p.issuers, err = newIssuers(c, logger); err != nil {
@@ -182,6 +187,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Shadow:     p.comparing,
 		Statements: p.statements,
 		Databases:  databases,
+		Refusals:   p.refusals,
 		Audit:      p.audit,
 		Metrics:    p.metrics,
 		Limits:     c.Limits,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,34 +10,43 @@ import (
 	"github.com/sallyport/sallyport/gateway/admin"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/config"
+	"github.com/sallyport/sallyport/gateway/refusals"
 )
 
-// setAdmin puts the admin handler in force, with the token of a configuration.
+// setAdmin puts the admin handler in force, with the operators of a configuration.
 func (p *process) setAdmin(c *config.Config) error {
-	token, err := c.AdminToken()
+	authority, err := c.Operators()
 	if err != nil {
 		return err
 	}
 	handler := admin.New(admin.Config{
-		Token:    token,
-		Sessions: sessions{p.server},
-		Ready:    p.ready,
-		Metrics:  p.metrics.Handler(),
-		OnKill:   p.killed,
-		Profiles: c.Admin.Profiles,
-		Logger:   p.logger,
+		Operators: authority,
+		Gateway:   controlled{p.server, p.refusals},
+		Record:    p.operated,
+		Ready:     p.ready,
+		Metrics:   p.metrics.Handler(),
+		Profiles:  c.Admin.Profiles,
+		Logger:    p.logger,
 	})
 	p.admin.Store(&handler)
 	return nil
 }
 
-// killed records what an operator did.
-func (p *process) killed(k admin.Kill) error {
-	event := audit.OperatorAction{Session: k.Session, Action: "kill", ClientAddress: k.ClientAddress, Result: "done"}
-	if !k.Found {
-		event.Result = "not_found"
+// operated records what an operator does.
+func (p *process) operated(a admin.Action) error {
+	event := audit.OperatorAction{
+		ID: a.ID, Action: a.Kind, ClientAddress: a.ClientAddress, Session: a.Session, User: a.Who.User, Issuer: a.Who.Issuer, Subject: a.Who.Subject,
+		Operator: audit.Operator{Name: a.Operator.Name, Method: string(a.Operator.Method), Issuer: a.Operator.Issuer, Subject: a.Operator.Subject},
+		Expires:  a.Expires, Reason: a.Reason, Result: a.Result,
 	}
-	return p.audit.Append(&event)
+	for _, e := range a.Ended {
+		event.Ended = append(event.Ended, e.ID)
+	}
+	err := p.audit.Append(&event)
+	if err != nil {
+		p.metrics.AuditFailures.Inc()
+	}
+	return err
 }
 
 // ready is what /readyz asks. The first checks say whether clients can be served, the advisory ones whether something newer was
@@ -105,17 +115,51 @@ func (p *process) reloadError() error {
 	return nil
 }
 
-// sessions shows the server's sessions to operators.
-type sessions struct{ server *gateway.Server }
+// controlled is the gateway as operators act on it.
+type controlled struct {
+	server *gateway.Server
+	list   *refusals.List // nil: nobody can be refused
+}
 
-func (s sessions) Kill(id string) bool { return s.server.Kill(id) }
+// End implements admin.Gateway.
+func (c controlled) End(ctx context.Context, id string) (admin.Ended, bool) {
+	ended, ok := c.server.End(ctx, id)
+	return admin.Ended(ended), ok
+}
 
-func (s sessions) Sessions() []admin.SessionInfo {
-	running := s.server.Sessions()
+// Refuse implements admin.Gateway.
+func (c controlled) Refuse(ctx context.Context, r refusals.Refusal) ([]admin.Ended, error) {
+	ended, err := c.server.Refuse(ctx, r)
+	all := make([]admin.Ended, len(ended))
+	for i, e := range ended {
+		all[i] = admin.Ended(e)
+	}
+	return all, err
+}
+
+// Lift implements admin.Gateway.
+func (c controlled) Lift(who refusals.Who) (bool, error) {
+	if c.list == nil {
+		return false, nil
+	}
+	return c.list.Lift(who)
+}
+
+// Refusals implements admin.Gateway.
+func (c controlled) Refusals() []refusals.Refusal {
+	if c.list == nil {
+		return nil
+	}
+	return c.list.All()
+}
+
+// Sessions implements admin.Gateway.
+func (c controlled) Sessions() []admin.SessionInfo {
+	running := c.server.Sessions()
 	infos := make([]admin.SessionInfo, len(running))
 	for i, r := range running {
 		infos[i] = admin.SessionInfo{
-			ID: r.ID, User: r.User, Database: r.Database, ClientAddress: r.ClientAddress, Application: r.Application,
+			ID: r.ID, User: r.User, Method: r.Method, Issuer: r.Issuer, Subject: r.Subject, Database: r.Database, ClientAddress: r.ClientAddress, Application: r.Application,
 			BackendRole: r.BackendRole, BackendPID: r.BackendPID, Started: r.Started, State: r.State, Statements: r.Statements, Observe: r.Observe,
 			Role: r.Role, StatedReason: r.StatedReason, Obligations: r.Obligations,
 			Enforcement: r.Enforcement,

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -17,7 +19,6 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/certs"
-	"github.com/sallyport/sallyport/gateway/admin"
 	"github.com/sallyport/sallyport/gateway/config"
 )
 
@@ -349,17 +350,90 @@ func TestChangesAreRecorded(t *testing.T) {
 	}
 }
 
-func TestKillsAreRecorded(t *testing.T) {
+// operator makes a request of the control API as somebody with a certificate.
+func (p *process) operator(t *testing.T, name, method, path, body string) *httptest.ResponseRecorder {
+	t.Helper()
+	authority, err := certs.New("Operators")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, key, err := authority.Issue(certs.Request{CommonName: name, Client: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{pair.Leaf}}} // as after the handshake
+	w := httptest.NewRecorder()
+	(*p.admin.Load()).ServeHTTP(w, r)
+	return w
+}
+
+// operated is a configuration with operators.
+var operated = strings.Replace(configuration, "token_file: admin.token}",
+	"token_file: admin.token, refusals_file: refusals, tls: {certificate: server.crt, key: server.key, client_ca: ca.crt}, operators: [{kind: cn, name: boss}]}", 1)
+
+// TestOperatorsAreRecorded: what is done, before and after, and what is not, because it cannot be.
+func TestOperatorsAreRecorded(t *testing.T) {
 	deploy(t)
+	write(t, "sallyport.yaml", operated)
 	p, _ := newProcess(t)
-	defer p.close()
-	for _, found := range []bool{true, false} {
-		if err := p.killed(admin.Kill{Session: "s", ClientAddress: "::1", Found: found}); err != nil {
-			t.Fatal(err)
+	for path, body := range map[string]string{"/refusals": `{"user": "eve", "reason": "INC-1"}`, "/sessions/x/end": `{"reason": "INC-1"}`} {
+		want := map[string]int{"/refusals": 200, "/sessions/x/end": 404}[path]
+		if w := p.operator(t, "boss", "POST", path, body); w.Code != want {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
-	if diff := cmp.Diff([]string{"operator_action kill", "operator_action kill"}, events(t)); diff != "" {
+	if w := p.operator(t, "boss", "GET", "/refusals", ""); !strings.Contains(w.Body.String(), `"user":"eve","reason":"INC-1","by":"boss"`) {
+		t.Errorf("refusals: %s", w.Body)
+	}
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	got := events(t)
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"operator_action end", "operator_action end", "operator_action refuse", "operator_action refuse"}, got); diff != "" {
 		t.Error(diff)
+	}
+	content, err := os.ReadFile("audit.log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `"action":"refuse","operator":"boss","operator_method":"cert","operator_issuer":"CN=Operators","operator_subject":"boss","client_address":"192.0.2.1","user":"eve","stated_reason":"INC-1","result":"done"}`
+	if !strings.Contains(string(content), want) {
+		t.Errorf("there is no %s in\n%s", want, content)
+	}
+	if w := p.operator(t, "boss", "POST", "/refusals/lift", `{"user": "eve", "reason": "found"}`); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("with a log that is closed: %d %s", w.Code, w.Body)
+	}
+
+	again, _ := newProcess(t)
+	defer again.close()
+	if list := again.refusals.All(); len(list) != 1 || list[0].User != "eve" {
+		t.Errorf("after a restart: %+v", list)
+	}
+}
+
+// TestRefusalsNeedARestart: the list is one for the process's life.
+func TestRefusalsNeedARestart(t *testing.T) {
+	deploy(t)
+	write(t, "sallyport.yaml", operated)
+	p, log := newProcess(t)
+	defer p.close()
+	write(t, "sallyport.yaml", strings.Replace(operated, "refusals_file: refusals", "refusals_file: others", 1))
+	p.reload()
+	if !strings.Contains(log.String(), `"key":"admin.refusals_file"`) {
+		t.Errorf("the log does not say so: %s", log)
+	}
+	if w := p.operator(t, "boss", "POST", "/refusals", `{"user": "eve", "reason": "INC-1"}`); w.Code != http.StatusOK {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if text, err := os.ReadFile("refusals"); err != nil || !strings.Contains(string(text), "eve") {
+		t.Errorf("%s %v", text, err)
 	}
 }
 
@@ -367,6 +441,7 @@ func TestAssembleRefuses(t *testing.T) {
 	tests := map[string]struct{ file, content, want string }{
 		"certificate": {"server.key", "x", "sallyport.yaml:2: tls: "},
 		"userlist":    {"userlist.txt", "x", "sallyport.yaml:5: authentication.userlist: "},
+		"refusals":    {"refusals", "x", "sallyport.yaml:3: admin.refusals_file: who is refused is not known, so nobody is let in"},
 		"admin token": {"admin.token", "x", "sallyport.yaml:3: admin.token_file: "},
 		"policy":      {"policies/statement.rego", "x", "sallyport.yaml:7: policy.directory: "},
 		"shadow":      {"sallyport.yaml", strings.Replace(configuration, "{directory: policies}", "{directory: policies, shadow: nowhere}", 1), "sallyport.yaml:7: policy.shadow: "},
@@ -375,6 +450,9 @@ func TestAssembleRefuses(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			deploy(t)
+			if test.file == "refusals" {
+				write(t, "sallyport.yaml", operated)
+			}
 			write(t, test.file, test.content)
 			c, err := config.Load("sallyport.yaml", nil)
 			if err != nil {

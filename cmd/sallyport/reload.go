@@ -60,7 +60,7 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 	if err != nil {
 		return next, err
 	}
-	if _, err := next.AdminToken(); err != nil {
+	if _, err := next.Operators(); err != nil {
 		return next, err
 	}
 	if err := p.server.Reload(served); err != nil {
@@ -91,6 +91,7 @@ func needRestart(old, next *config.Config) []string {
 		{"tls", old.TLS, next.TLS},
 		{"admin.listen", old.Admin.Listen, next.Admin.Listen},
 		{"admin.tls", old.Admin.TLS, next.Admin.TLS},
+		{"admin.refusals_file", old.Admin.RefusalsFile, next.Admin.RefusalsFile},
 		{"policy", old.Policy, next.Policy},
 		{"vault", old.Vault, next.Vault},
 		{"audit", false, otherAudit(old.Audit, next.Audit)},

@@ -109,7 +109,7 @@ func (p *process) close() error {
 		s.Flush(ctx) // what failed was said
 	}
 	group.Wait()
-	return errors.Join(err, p.closeCursors())
+	return errors.Join(err, p.closeCursors(), p.refusals.Close())
 }
 
 var (

@@ -1,28 +1,35 @@
 // Package admin is the gateway's HTTP listener for operators and their machines.
 //
-//	GET    /healthz        200 while the process lives
-//	GET    /readyz         200 when clients can be served, 503 otherwise; JSON
-//	GET    /metrics        Prometheus' text format
-//	GET    /sessions       the running sessions; JSON
-//	DELETE /sessions/{id}  ends one: its client hears 57P01; 204, or 404 when there is none
-//	GET    /debug/pprof/…  profiles of the process for "go tool pprof", where they are switched on
+//	GET  /healthz             200 while the process lives
+//	GET  /readyz              200 when clients can be served, 503 otherwise; JSON
+//	GET  /metrics             Prometheus' text format
+//	GET  /sessions            the running sessions; JSON. ?user=, ?issuer= with ?subject=, ?database= leave out the others
+//	POST /sessions/{id}/end   ends one: its client hears 57P01
+//	GET  /refusals            who is not let in; JSON
+//	POST /refusals            ends all sessions of an identity and lets it in no more
+//	POST /refusals/lift       lets it in again
+//	GET  /debug/pprof/…       profiles of the process for "go tool pprof", where they are switched on
 //
-// The sessions and the profiles need "Authorization: Bearer" with the token of the configuration (RFC 6750); the others are open to whoever reaches the
-// listener and tell nothing about clients.
+// The first three are open to whoever reaches the listener and tell nothing about clients. The others, the control API, are for operators
+// (package operators): "Authorization: Bearer" with a token (RFC 6750), or a client certificate.
+//
+// What changes something is audited before it is done and not done if it cannot be, and audited again with its result.
+//
+// A browser cannot be made to act for an operator: there are no cookies, what acts is a POST of JSON, which other sites' pages must ask
+// leave for and get none, and one that a browser says comes from another site is refused.
 package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/authn/operators"
 )
 
 // Bounds of a request. Requests are a line and a few headers, answers are made from memory.
@@ -50,6 +57,9 @@ type Check struct {
 type SessionInfo struct {
 	ID            string     `json:"id"`
 	User          string     `json:"user"`
+	Method        string     `json:"method"`
+	Issuer        string     `json:"issuer,omitempty"`
+	Subject       string     `json:"subject,omitempty"`
 	Database      string     `json:"database"`
 	ClientAddress string     `json:"client_address"`
 	Application   string     `json:"application_name"`
@@ -66,34 +76,21 @@ type SessionInfo struct {
 	Obligations   []string   `json:"obligations,omitempty"` // what policy obliges it to
 }
 
-// SessionSource knows the running sessions: *gateway.Server.
-type SessionSource interface {
-	Sessions() []SessionInfo
-	// Kill ends a session and says whether there was one.
-	Kill(id string) bool
-}
-
-// Kill is an operator's request to end a session, for the audit log.
-type Kill struct {
-	Session       string
-	ClientAddress string
-	Found         bool
-}
-
 // Config configures the handler.
 type Config struct {
-	Token    string           // what operators must present; "" refuses all of them
-	Sessions SessionSource    // answers /sessions
-	Ready    func() []Check   // called for every /readyz
-	Metrics  http.Handler     // answers /metrics
-	OnKill   func(Kill) error // called before the answer; an error is answered 500, but the session was ended
-	Profiles bool             // answers /debug/pprof/, see profile.go
-	Logger   *slog.Logger     // nil is silence
+	Operators *operators.Authority // who may use the control API; nil: nobody
+	Gateway   Gateway              // what operators act on
+	Record    func(Action) error   // writes to the audit log
+	Ready     func() []Check       // called for every /readyz
+	Metrics   http.Handler         // answers /metrics
+	Profiles  bool                 // answers /debug/pprof/, see profile.go
+	Logger    *slog.Logger         // nil is silence
 }
 
 type handler struct {
-	cfg   Config
-	token [sha256.Size]byte
+	cfg     Config
+	callers *callers
+	origins *http.CrossOriginProtection
 }
 
 // New returns the handler. Serve serves it.
@@ -101,15 +98,18 @@ func New(cfg Config) http.Handler {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	h := &handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token))}
+	h := &handler{cfg: cfg, callers: newCallers(), origins: http.NewCrossOriginProtection()}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.Handle("GET /metrics", cfg.Metrics)
-	mux.HandleFunc("GET /sessions", h.authorized(h.list))
-	mux.HandleFunc("DELETE /sessions/{id}", h.authorized(h.kill))
+	mux.HandleFunc("GET /sessions", h.operator(operators.RoleRead, ActionList, h.list))
+	mux.HandleFunc("POST /sessions/{id}/end", h.operator(operators.RoleAct, ActionEnd, h.end))
+	mux.HandleFunc("GET /refusals", h.operator(operators.RoleRead, ActionList, h.refusals))
+	mux.HandleFunc("POST /refusals", h.operator(operators.RoleAct, ActionRefuse, h.refuse))
+	mux.HandleFunc("POST /refusals/lift", h.operator(operators.RoleAct, ActionLift, h.lift))
 	if cfg.Profiles {
-		mux.HandleFunc("GET /debug/pprof/{name}", h.authorized(profile))
+		mux.HandleFunc("GET /debug/pprof/{name}", h.operator(operators.RoleRead, ActionProfile, func(w http.ResponseWriter, r *http.Request, _ operators.Operator) { profile(w, r) }))
 	}
 	return withHeaders(mux)
 }
@@ -154,23 +154,6 @@ func withHeaders(next http.Handler) http.Handler {
 	})
 }
 
-// authorized lets only the token's bearer pass.
-func (h *handler) authorized(next http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		// Digests have one length: comparing them tells nothing about the token's.
-		sum := sha256.Sum256([]byte(token))
-		same := subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
-		if !same || !strings.EqualFold(scheme, "Bearer") || h.cfg.Token == "" {
-			h.cfg.Logger.Warn("admin request without a valid token", "client_address", r.RemoteAddr)
-			w.Header().Set("WWW-Authenticate", `Bearer realm="sallyport"`)
-			http.Error(w, "a valid bearer token is required", http.StatusUnauthorized)
-			return
-		}
-		next(w, r)
-	}
-}
-
 func (h *handler) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte("ok\n"))
@@ -188,34 +171,6 @@ func (h *handler) readyz(w http.ResponseWriter, _ *http.Request) {
 		}
 	}
 	h.answer(w, status, answer)
-}
-
-func (h *handler) list(w http.ResponseWriter, _ *http.Request) {
-	sessions := h.cfg.Sessions.Sessions()
-	if sessions == nil {
-		sessions = []SessionInfo{}
-	}
-	h.answer(w, http.StatusOK, struct {
-		Sessions []SessionInfo `json:"sessions"`
-	}{sessions})
-}
-
-func (h *handler) kill(w http.ResponseWriter, r *http.Request) {
-	kill := Kill{Session: r.PathValue("id"), ClientAddress: r.RemoteAddr}
-	kill.Found = h.cfg.Sessions.Kill(kill.Session)
-	if h.cfg.OnKill != nil {
-		if err := h.cfg.OnKill(kill); err != nil {
-			h.cfg.Logger.Error("operator's action could not be recorded", "error", err)
-			http.Error(w, "done, but it could not be recorded in the audit log", http.StatusInternalServerError)
-			return
-		}
-	}
-	if !kill.Found {
-		http.Error(w, "no such session", http.StatusNotFound)
-		return
-	}
-	h.cfg.Logger.Info("session ended by an operator", "session", kill.Session, "client_address", r.RemoteAddr)
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (h *handler) answer(w http.ResponseWriter, status int, value any) {

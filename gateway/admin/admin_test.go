@@ -2,7 +2,7 @@ package admin
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -11,50 +11,85 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/authn/operators"
+	"github.com/sallyport/sallyport/gateway/refusals"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const token = "a-token-of-some-length"
 
-// sessions is a SessionSource of one session, s1.
-type sessions struct{ killed []string }
-
-func (s *sessions) Sessions() []SessionInfo {
-	return []SessionInfo{{ID: "s1", User: "ana", Database: "app", ClientAddress: "::1", State: "idle", Started: time.Unix(0, 0).UTC(), Role: "readonly", Obligations: []string{"max_rows=100"}}}
+// fakeGateway has one session, s1, and one refusal.
+type fakeGateway struct {
+	did      []string
+	err      error
+	inFuture time.Time
 }
 
-func (s *sessions) Kill(id string) bool {
-	if id != "s1" {
-		return false
-	}
-	s.killed = append(s.killed, id)
-	return true
+func (g *fakeGateway) Sessions() []SessionInfo {
+	return []SessionInfo{{
+		ID: "s1", User: "ana", Method: "oidc", Issuer: "https://id.example", Subject: "17", Database: "app", ClientAddress: "::1", State: "idle",
+		Started: time.Unix(0, 0).UTC(), Role: "readonly", Obligations: []string{"max_rows=100"},
+	}}
+}
+
+func (g *fakeGateway) End(ctx context.Context, id string) (Ended, bool) {
+	g.did = append(g.did, "end "+id)
+	return Ended{ID: id, User: "ana", Gone: ctx.Err() == nil}, id == "s1" && ctx.Err() == nil
+}
+
+func (g *fakeGateway) Refuse(_ context.Context, r refusals.Refusal) ([]Ended, error) {
+	g.did = append(g.did, strings.TrimSpace(fmt.Sprintf("refuse %s %s %s by %s", r.User, r.Issuer, r.Subject, r.By)))
+	g.inFuture = r.Expires
+	return []Ended{{ID: "s1", User: "ana"}}, g.err
+}
+
+func (g *fakeGateway) Lift(who refusals.Who) (bool, error) {
+	g.did = append(g.did, "lift "+who.User)
+	return who.User == "ana", g.err
+}
+
+func (g *fakeGateway) Refusals() []refusals.Refusal {
+	return []refusals.Refusal{{Who: refusals.Who{User: "eve"}, Reason: "INC-1", By: "boss", Since: time.Unix(0, 0).UTC()}}
 }
 
 type setup struct {
-	sessions sessions
-	kills    []Kill
-	checks   []Check
-	killErr  error
-	handler  http.Handler
+	gateway   fakeGateway
+	actions   []Action
+	checks    []Check
+	recordErr func(Action) error
+	handler   http.Handler
 }
 
-func newSetup(token string) *setup {
-	s := &setup{checks: []Check{{Name: "vault", OK: true}, {Name: "audit", OK: true}}}
+// newSetup makes a handler whose operators are by certificates: "boss" acts, "clerk" reads, as the holders of the token do.
+func newSetup(t *testing.T, token string) *setup {
+	t.Helper()
+	authority, err := operators.New(operators.Config{Token: token, Rules: []operators.Rule{
+		{Role: operators.RoleAct, Certificate: "cn", CertName: "boss"}, {Role: operators.RoleRead, Certificate: "cn", CertName: "clerk"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &setup{checks: []Check{{Name: "vault", OK: true}, {Name: "audit", OK: true}}, recordErr: func(Action) error { return nil }}
 	s.handler = New(Config{
-		Token:    token,
-		Sessions: &s.sessions,
-		Ready:    func() []Check { return s.checks },
-		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) }),
-		OnKill: func(k Kill) error {
-			s.kills = append(s.kills, k)
-			return s.killErr
+		Operators: authority,
+		Gateway:   &s.gateway,
+		Ready:     func() []Check { return s.checks },
+		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) }),
+		Record: func(a Action) error {
+			s.actions = append(s.actions, a)
+			return s.recordErr(a)
 		},
 	})
 	return s
+}
+
+func (s *setup) serve(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	s.handler.ServeHTTP(w, r)
+	return w
 }
 
 func (s *setup) do(method, path, authorization string) *httptest.ResponseRecorder {
@@ -62,48 +97,60 @@ func (s *setup) do(method, path, authorization string) *httptest.ResponseRecorde
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
 	}
-	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
-	return w
+	return s.serve(r)
 }
 
 func TestRequests(t *testing.T) {
+	const list = `{"sessions":[{"id":"s1","user":"ana","method":"oidc","issuer":"https://id.example","subject":"17","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false,"role":"readonly","obligations":["max_rows=100"]}]}` + "\n"
+	const empty = `{"sessions":[]}` + "\n"
 	tests := map[string]struct {
 		method, path, authorization string
 		status                      int
 		body                        string
 	}{
-		"health":             {"GET", "/healthz", "", 200, "ok\n"},
-		"ready":              {"GET", "/readyz", "", 200, `{"ready":true,"checks":[{"name":"vault","ok":true},{"name":"audit","ok":true}]}` + "\n"},
-		"metrics":            {"GET", "/metrics", "", 200, "metrics"},
-		"sessions":           {"GET", "/sessions", "Bearer " + token, 200, `{"sessions":[{"id":"s1","user":"ana","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false,"role":"readonly","obligations":["max_rows=100"]}]}` + "\n"},
-		"scheme in any case": {"GET", "/sessions", "bearer " + token, 200, ""},
-		"kill":               {"DELETE", "/sessions/s1", "Bearer " + token, 204, ""},
-		"kill nobody":        {"DELETE", "/sessions/s2", "Bearer " + token, 404, "no such session\n"},
-		"no token":           {"GET", "/sessions", "", 401, ""},
-		"kill without token": {"DELETE", "/sessions/s1", "", 401, ""},
-		"wrong token":        {"GET", "/sessions", "Bearer x" + token, 401, ""},
-		"shorter token":      {"GET", "/sessions", "Bearer " + token[1:], 401, ""},
-		"empty token":        {"GET", "/sessions", "Bearer ", 401, ""},
-		"no scheme":          {"GET", "/sessions", token, 401, ""},
-		"other scheme":       {"GET", "/sessions", "Basic " + token, 401, ""},
-		"two spaces":         {"GET", "/sessions", "Bearer  " + token, 401, ""},
-		"token in the query": {"GET", "/sessions?access_token=" + token, "", 401, ""},
-		"no such path":       {"GET", "/", "", 404, ""},
-		"below a path":       {"GET", "/healthz/x", "", 404, ""},
-		"wrong method":       {"POST", "/healthz", "", 405, ""},
-		"kill all":           {"DELETE", "/sessions", "Bearer " + token, 405, ""},
-		"read one":           {"GET", "/sessions/s1", "Bearer " + token, 405, ""},
-		"write to metrics":   {"PUT", "/metrics", "", 405, ""},
-		"another pprof":      {"GET", "/debug/pprof/", "Bearer " + token, 404, ""},
-		"head":               {"HEAD", "/readyz", "", 200, ""},
+		"health":                 {"GET", "/healthz", "", 200, "ok\n"},
+		"ready":                  {"GET", "/readyz", "", 200, `{"ready":true,"checks":[{"name":"vault","ok":true},{"name":"audit","ok":true}]}` + "\n"},
+		"metrics":                {"GET", "/metrics", "", 200, "metrics"},
+		"sessions":               {"GET", "/sessions", "Bearer " + token, 200, list},
+		"by user":                {"GET", "/sessions?user=ana", "Bearer " + token, 200, list},
+		"of another user":        {"GET", "/sessions?user=eve", "Bearer " + token, 200, empty},
+		"of no user":             {"GET", "/sessions?user=", "Bearer " + token, 200, empty},
+		"by subject":             {"GET", "/sessions?issuer=https://id.example&subject=17", "Bearer " + token, 200, list},
+		"of another issuer":      {"GET", "/sessions?issuer=https://id2.example&subject=17", "Bearer " + token, 200, empty},
+		"by database":            {"GET", "/sessions?database=app", "Bearer " + token, 200, list},
+		"by user and database":   {"GET", "/sessions?database=other&user=ana", "Bearer " + token, 200, empty},
+		"unknown filter":         {"GET", "/sessions?usr=ana", "Bearer " + token, 400, ""},
+		"filter twice":           {"GET", "/sessions?user=ana&user=eve", "Bearer " + token, 400, ""},
+		"malformed query":        {"GET", "/sessions?user=%zz", "Bearer " + token, 400, ""},
+		"refusals":               {"GET", "/refusals", "Bearer " + token, 200, `{"refusals":[{"user":"eve","reason":"INC-1","by":"boss","since":"1970-01-01T00:00:00Z"}]}` + "\n"},
+		"refusals without token": {"GET", "/refusals", "", 401, ""},
+		"scheme in any case":     {"GET", "/sessions", "bearer " + token, 200, ""},
+		"no token":               {"GET", "/sessions", "", 401, ""},
+		"end without token":      {"POST", "/sessions/s1/end", "", 401, ""},
+		"end with the token":     {"POST", "/sessions/s1/end", "Bearer " + token, 403, ""},
+		"wrong token":            {"GET", "/sessions", "Bearer x" + token, 401, ""},
+		"shorter token":          {"GET", "/sessions", "Bearer " + token[1:], 401, ""},
+		"empty token":            {"GET", "/sessions", "Bearer ", 401, ""},
+		"no scheme":              {"GET", "/sessions", token, 401, ""},
+		"other scheme":           {"GET", "/sessions", "Basic " + token, 401, ""},
+		"two spaces":             {"GET", "/sessions", "Bearer  " + token, 401, ""},
+		"token in the query":     {"GET", "/sessions?access_token=" + token, "", 401, ""},
+		"no such path":           {"GET", "/", "", 404, ""},
+		"below a path":           {"GET", "/healthz/x", "", 404, ""},
+		"wrong method":           {"POST", "/healthz", "", 405, ""},
+		"end by GET":             {"GET", "/sessions/s1/end", "Bearer " + token, 405, ""},
+		"lift by GET":            {"GET", "/refusals/lift", "Bearer " + token, 405, ""},
+		"end all":                {"DELETE", "/sessions", "Bearer " + token, 405, ""},
+		"write to metrics":       {"PUT", "/metrics", "", 405, ""},
+		"another pprof":          {"GET", "/debug/pprof/", "Bearer " + token, 404, ""},
+		"head":                   {"HEAD", "/readyz", "", 200, ""},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := newSetup(token)
+			s := newSetup(t, token)
 			w := s.do(test.method, test.path, test.authorization)
 			if w.Code != test.status {
-				t.Errorf("status %d, want %d", w.Code, test.status)
+				t.Errorf("status %d, want %d: %s", w.Code, test.status, w.Body)
 			}
 			if test.body != "" && w.Body.String() != test.body {
 				t.Errorf("body %s\nwant %s", w.Body, test.body)
@@ -119,15 +166,15 @@ func TestRequests(t *testing.T) {
 					t.Errorf("no %s", header)
 				}
 			}
-			if killed := test.status == 204; killed != (len(s.sessions.killed) == 1) {
-				t.Errorf("killed %v", s.sessions.killed)
+			if len(s.gateway.did) != 0 {
+				t.Errorf("did %q", s.gateway.did)
 			}
 		})
 	}
 }
 
-func TestNoTokenConfigured(t *testing.T) {
-	s := newSetup("")
+func TestNoOperatorsConfigured(t *testing.T) {
+	s := newSetup(t, "")
 	for _, authorization := range []string{"", "Bearer ", "Bearer", "Bearer x"} {
 		if w := s.do("GET", "/sessions", authorization); w.Code != 401 {
 			t.Errorf("%q: status %d, want 401", authorization, w.Code)
@@ -136,7 +183,7 @@ func TestNoTokenConfigured(t *testing.T) {
 }
 
 func TestNotReady(t *testing.T) {
-	s := newSetup(token)
+	s := newSetup(t, token)
 	s.checks = append(s.checks, Check{Name: "policy", Message: "reload failed"})
 	w := s.do("GET", "/readyz", "")
 	want := `{"ready":false,"checks":[{"name":"vault","ok":true},{"name":"audit","ok":true},{"name":"policy","ok":false,"message":"reload failed"}]}` + "\n"
@@ -146,31 +193,12 @@ func TestNotReady(t *testing.T) {
 }
 
 func TestAdvisory(t *testing.T) {
-	s := newSetup(token)
+	s := newSetup(t, token)
 	s.checks = []Check{{Name: "policy_reload", Message: "refused", Advisory: true}}
 	w := s.do("GET", "/readyz", "")
 	want := `{"ready":true,"checks":[{"name":"policy_reload","ok":false,"message":"refused","advisory":true}]}` + "\n"
 	if w.Code != 200 || w.Body.String() != want {
 		t.Errorf("%d %s\nwant 200 %s", w.Code, w.Body, want)
-	}
-}
-
-func TestKillsAreReported(t *testing.T) {
-	s := newSetup(token)
-	s.do("DELETE", "/sessions/s1", "Bearer "+token)
-	s.do("DELETE", "/sessions/s2", "Bearer "+token)
-	s.do("DELETE", "/sessions/s1", "")
-	want := []Kill{{"s1", "192.0.2.1:1234", true}, {"s2", "192.0.2.1:1234", false}}
-	if diff := cmp.Diff(want, s.kills); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestKillThatIsNotRecorded(t *testing.T) {
-	s := newSetup(token)
-	s.killErr = errors.New("disk full")
-	if w := s.do("DELETE", "/sessions/s1", "Bearer "+token); w.Code != 500 || strings.Contains(w.Body.String(), "disk") {
-		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
 
@@ -181,7 +209,7 @@ func TestServe(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- Serve(ctx, listener, newSetup(token).handler, slog.New(slog.DiscardHandler)) }()
+	go func() { done <- Serve(ctx, listener, newSetup(t, token).handler, slog.New(slog.DiscardHandler)) }()
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get("http://" + listener.Addr().String() + "/healthz")
 	if err != nil {

@@ -5,12 +5,18 @@ import (
 	"net/http"
 	"runtime"
 	"testing"
+
+	"github.com/sallyport/sallyport/authn/operators"
 )
 
 func TestProfiles(t *testing.T) {
-	s := newSetup(token)
+	s := newSetup(t, token)
 	off := s.handler
-	s.handler = New(Config{Token: token, Sessions: &s.sessions, Ready: func() []Check { return nil }, Metrics: http.NotFoundHandler(), Profiles: true})
+	authority, err := operators.New(operators.Config{Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler = New(Config{Operators: authority, Ready: func() []Check { return nil }, Metrics: http.NotFoundHandler(), Profiles: true})
 	tests := map[string]struct {
 		path, authorization string
 		status              int

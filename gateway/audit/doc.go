@@ -128,9 +128,20 @@
 //	key?, previous_key?           audit_key: who signs the checkpoints behind the next one, and who has signed up to it
 //	error?                        why it was refused
 //
-// operator_action: through the admin listener
+// operator_action: through the control API. What changes something has one with result begun before it is done, without which it is not
+// done, and one with the same id after it
 //
-//	action, client_address, result   who it was is known by the address alone: operators share a token
+//	id
+//	action                        end, refuse, lift
+//	operator?                     who it is, for people: the token's user claim or name, the name in the certificate
+//	operator_method               oidc, cert, token: the shared one, of whose holder nothing is known
+//	operator_issuer?, operator_subject?
+//	client_address                the operator's
+//	user?, issuer?, subject?      whom it is done to
+//	expires?                      of a refusal
+//	stated_reason?                the operator's
+//	result                        begun, done, not_found, failed; forbidden: somebody who may not, nothing was begun
+//	ended_sessions?               their ids
 //
 // log_repair: the line before it is torn, events could not be written, or a gateway that was killed left events without a checkpoint
 //

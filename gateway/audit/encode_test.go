@@ -149,10 +149,6 @@ func TestLines(t *testing.T) {
 			&ConfigurationChange{Time: at, Action: "audit_key", File: "f", Key: "log/2+00000002", PreviousKey: "log+00000001"},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"configuration_change","session":"","action":"audit_key","file":"f","key":"log/2+00000002","previous_key":"log+00000001"}`,
 		},
-		"operator action": {
-			&OperatorAction{Time: at, Session: "s1", Action: "kill", ClientAddress: "::1", Result: "done"},
-			`{"time":"2026-03-04T05:06:07.000000Z","type":"operator_action","session":"s1","action":"kill","client_address":"::1","result":"done"}`,
-		},
 		"log repair": {
 			&LogRepair{Time: at, Cause: "write", Lost: 3},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"log_repair","session":"","cause":"write","lost":3}`,

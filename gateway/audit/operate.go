@@ -51,22 +51,49 @@ func (e *ConfigurationChange) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
-// OperatorAction is what an operator did through the admin listener. Its token is one for all operators: where it came from is all that is
-// known of who it was.
+// OperatorAction is what an operator does through the control API. What changes something is written before it is done, and again with the
+// result, under the same id.
 type OperatorAction struct {
 	Time          time.Time // zero: now
-	Session       string    // the session it was done to
-	Action        string    // "kill"
+	ID            string
+	Action        string // "end", "refuse", "lift"
+	Operator      Operator
 	ClientAddress string    // the operator's
-	Result        string    // "done", "not_found"
+	Session       string    // the session it is done to
+	User          string    // whom it is done to: an account, or …
+	Issuer        string    // … whomever an issuer
+	Subject       string    // calls by this
+	Expires       time.Time // of a refusal; zero: none
+	Reason        string    // the operator's
+	Result        string    // "begun", "done", "not_found", "failed"; "forbidden": nothing was begun
+	Ended         []string  // the sessions that were ended
+}
+
+// Operator is who acts. All but the method are empty for the shared token.
+type Operator struct {
+	Name    string // for people to read
+	Method  string // "oidc", "cert", "token"
+	Issuer  string
+	Subject string
 }
 
 // AppendJSON implements Event.
 func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "operator_action", e.Session)
+	o.string("id", e.ID)
 	o.string("action", e.Action)
+	o.optional("operator", e.Operator.Name)
+	o.string("operator_method", e.Operator.Method)
+	o.optional("operator_issuer", e.Operator.Issuer)
+	o.optional("operator_subject", e.Operator.Subject)
 	o.string("client_address", e.ClientAddress)
+	o.optional("user", e.User)
+	o.optional("issuer", e.Issuer)
+	o.optional("subject", e.Subject)
+	o.moment("expires", e.Expires)
+	o.optional("stated_reason", e.Reason)
 	o.string("result", e.Result)
+	o.some("ended_sessions", e.Ended)
 	return o.end()
 }
 

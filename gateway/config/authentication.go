@@ -104,10 +104,17 @@ func servedMethods() []string {
 	}
 }
 
+// kinds are where in a certificate a name may be.
+func kinds() []string {
+	return []string{
+		string(certificate.CommonName), string(certificate.Email), string(certificate.DNS), string(certificate.URI), string(certificate.SPIFFE),
+	}
+}
+
 // readMapping reads one way from a client certificate to an account.
 func readMapping(s *section) certificate.Mapping {
 	m := certificate.Mapping{
-		Kind:  certificate.Kind(s.oneOf("kind", "", string(certificate.CommonName), string(certificate.Email), string(certificate.DNS), string(certificate.URI), string(certificate.SPIFFE))),
+		Kind:  certificate.Kind(s.oneOf("kind", "", kinds()...)),
 		Name:  s.required("name", "the name in the certificate, for example {user} or {user}@example.com"),
 		Users: s.texts("users"),
 	}
@@ -163,6 +170,10 @@ func (c *Config) crossCheck(d *document) {
 		c.checkRule(d, i, rule)
 		used[rule.Issuer] = true
 	}
+	for _, rule := range c.Admin.Operators {
+		used[rule.Issuer] = true
+	}
+	c.checkOperators(d)
 	for i, issuer := range c.Authentication.Issuers {
 		if !used[issuer.Name] && issuer.Name != "" {
 			path := indexed("authentication.issuers", i)

@@ -255,6 +255,11 @@ func (p KeyPair) Reloader(logger *slog.Logger, observe func(error)) tlsutil.Relo
 func AdminTLS(r *tlsutil.Reloader) *tls.Config {
 	config := tlsutil.ServerConfig(r)
 	config.NextProtos = []string{"http/1.1"} // its own are PostgreSQL's
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := r.Serving().Config.Clone() // with the authority of clients, as it is now
+		now.NextProtos = config.NextProtos
+		return now, nil
+	}
 	return config
 }
 

@@ -60,6 +60,8 @@ func (c *Config) parts() []part {
 	parts := []part{
 		{"tls.", func(*Report) error { return c.checkPair("tls", c.TLS) }},
 		{"admin.token_file", func(*Report) error { _, err := c.AdminToken(); return err }},
+		{"admin.operators", c.checkOperatorRules},
+		{"admin.refusals_file", c.checkRefusals},
 		{"audit.journal", c.checkJournal},
 		{"audit.key_file", func(*Report) error { _, err := c.SigningKey(); return err }},
 		{"audit.checkpoints.", func(*Report) error { _, err := c.Senders(nil, nil); return err }},

@@ -30,6 +30,7 @@ import (
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/authn/certificate"
 	"github.com/sallyport/sallyport/authn/oidc"
+	"github.com/sallyport/sallyport/authn/operators"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/credentials"
@@ -77,9 +78,14 @@ type KeyPair struct {
 // Admin configures the admin listener.
 type Admin struct {
 	Listen    string  // host:port; "" for none
-	TokenFile string  // "": /sessions refuses everyone
-	TLS       KeyPair // both empty: plain HTTP
+	TokenFile string  // whose holders may read; "": there is none
+	TLS       KeyPair // certificate and key empty: plain HTTP
 	Profiles  bool    // /debug/pprof/ is answered
+
+	Audiences         []string // by which tokens mean the control API
+	AuthorizedParties []string // azp or client_id; empty: the audiences
+	Operators         []operators.Rule
+	RefusalsFile      string // who is not let in; "": nobody can be refused
 }
 
 // Authentication says who may prove what, and how.
@@ -182,13 +188,16 @@ var variables = [...]string{
 	"SALLYPORT_VAULT_TOKEN_FILE", "SALLYPORT_VAULT_ROLE_ID_FILE", "SALLYPORT_VAULT_SECRET_ID_FILE",
 }
 
+// others are variables of commands that read no configuration.
+var others = [...]string{"SALLYPORT_ADMIN_URL", "SALLYPORT_OPERATOR_TOKEN"}
+
 // environment keeps the variables that are ours. One that is misspelt would leave another secret in use than was meant.
 func (d *document) environment(environ []string) {
 	d.environ = make(map[string]string)
 	for _, entry := range environ {
 		name, value, _ := strings.Cut(entry, "=")
 		d.vaultEnvironment(name, value)
-		if !strings.HasPrefix(name, "SALLYPORT_") {
+		if !strings.HasPrefix(name, "SALLYPORT_") || slices.Contains(others[:], name) {
 			continue
 		}
 		if !slices.Contains(variables[:], name) {

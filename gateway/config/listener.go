@@ -74,32 +74,6 @@ func (c *Config) readTLS(s *section) {
 	s.done()
 }
 
-func (c *Config) readAdmin(s *section) {
-	s.known["listen"] = true
-	if _, ok := s.nodes["listen"]; ok {
-		c.Admin.Listen = s.address("listen", "where operators connect")
-	}
-	c.Admin.TokenFile = s.file("token_file", "SALLYPORT_ADMIN_TOKEN_FILE")
-	c.readsSecret("admin.token_file", c.Admin.TokenFile)
-	pair := s.section("tls")
-	c.Admin.TLS = KeyPair{Certificate: pair.file("certificate", ""), Key: pair.file("key", "")}
-	if (c.Admin.TLS.Certificate == "") != (c.Admin.TLS.Key == "") {
-		s.d.problem(pair.line, "admin.tls", "certificate and key go together: set both")
-	}
-	pair.done()
-	c.reads("admin.tls.certificate", c.Admin.TLS.Certificate)
-	c.readsSecret("admin.tls.key", c.Admin.TLS.Key)
-	c.Admin.Profiles = s.boolean("profiles")
-	if c.Admin.Profiles && c.Admin.TokenFile == "" {
-		s.at("profiles").problem("needs admin.token_file: profiles are for operators only")
-	}
-	insecure := s.boolean("insecure_http")
-	if c.Admin.Listen != "" && !isLoopback(c.Admin.Listen) && c.Admin.TLS.Certificate == "" && c.Admin.TokenFile != "" && !insecure {
-		s.at("listen").problem("is not a loopback address and tokens would cross the network in the clear: set admin.tls, or insecure_http: true when something else encrypts it")
-	}
-	s.done()
-}
-
 func (c *Config) readStatements(s *section) {
 	c.Statements.Workers = s.number("workers", 2, 1, 256)
 	c.Limits.TextBytes = s.number("max_text_bytes", 0, 1<<10, 16<<20)

@@ -14,6 +14,7 @@ const usage = `usage: sallyport <command> [flags]
   policy    check, test and explain policies, and try them on an audit log
   audit     search, follow, verify and prove audit logs, and make the key that signs them
   backend   look at PostgreSQL for what lets people past the gateway
+  sessions  list and end sessions, refuse people and let them in again
   leases    list open leases, and roles that were left behind
   user      add, change, remove and list the users that have a password
   version   print the version
@@ -48,6 +49,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return auditCommand(args, stdout, stderr)
 	case "backend":
 		return backendCommand(args, stdout, stderr)
+	case "sessions":
+		return sessions(args, stdout, stderr)
 	case "leases":
 		return leases(args, stdout, stderr)
 	case "user":

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -98,27 +97,6 @@ func (j *judge) decideBy(ctx context.Context, current *authz.Policy, p *prepared
 		}
 	}
 	return v, nil
-}
-
-// stillGranted asks for the connect decision again when the policy has changed: who may no longer be here, or no longer as what it is
-// here, has nothing to be judged. A policy that has no answer, as on a machine that is too busy, costs the statement and not the session:
-// the next one asks again.
-func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
-	current := j.policy.Policy()
-	if current == j.granted {
-		return nil, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
-	defer cancel()
-	d, err := j.policy.Connect(ctx, &j.connect)
-	switch {
-	case err != nil:
-		return j.undecided(err), nil
-	case !d.Allow || d.Role != j.grant.Role || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
-		return nil, &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n")}
-	}
-	j.granted, j.grant.BindValues = current, d.BindValues
-	return nil, nil
 }
 
 // decideUsed decides about one text, and then about those it uses.

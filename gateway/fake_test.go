@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,14 +92,18 @@ type fakePolicy struct {
 	policy      authz.Policy
 	withdrawn   bool // the connect decision is no longer what it was
 	grants      authz.ConnectDecision
+	connects    atomic.Int32                       // connect decisions that were asked for
 	obligations map[string]authz.StatementDecision // by command: what is allowed comes with these
 }
 
 func (f *fakePolicy) Policy() *authz.Policy { return &f.policy }
 
 func (f *fakePolicy) Connect(context.Context, *authz.ConnectInput) (*authz.ConnectDecision, error) {
+	f.connects.Add(1)
 	d := f.grants
-	d.Allow = !f.withdrawn
+	if d.Allow = !f.withdrawn; f.withdrawn {
+		d.Reasons = []string{"no longer granted"}
+	}
 	return &d, nil
 }
 
@@ -127,6 +132,7 @@ type fakeAudit struct {
 	mu         sync.Mutex
 	statements []audit.Statement
 	outcomes   []audit.Outcome
+	grants     []audit.GrantChange
 	broken     bool
 }
 
@@ -149,6 +155,8 @@ func (f *fakeAudit) Append(e audit.Event) error {
 		f.statements = append(f.statements, kept)
 	case *audit.Outcome:
 		f.outcomes = append(f.outcomes, *e)
+	case *audit.GrantChange:
+		f.grants = append(f.grants, *e)
 	}
 	return nil
 }

@@ -33,6 +33,8 @@ type judge struct {
 	fresh        bool              // nothing has been done since that takes time
 	began        time.Time         // when the message at hand was there, if it runs something
 	waited       time.Duration     // what it was made to wait since
+	told         time.Duration     // the statement_timeout that PostgreSQL was told; 0: none
+	timeout      time.Duration     // a shorter one that policy gave since; 0: none
 	deadlined    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	settles      uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying      entry             // what put the backend into copy-in mode
@@ -45,7 +47,7 @@ type judge struct {
 
 // newJudge makes the judge of a relay, all but its pipe.
 func newJudge(r *relay) *judge {
-	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}}
+	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}, told: r.grant.StatementTimeout}
 	r.who = audit.NewWho(audit.Statements{
 		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
 		BackendHost: r.backendHost, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"sync"
@@ -27,44 +28,67 @@ type clock struct {
 	issuer  issuer // of the lease
 	relay   *relay
 	margin  time.Duration
+	began   time.Time
 
 	mu     sync.Mutex
 	lease  credentials.Lease
-	timers []*time.Timer
+	idle   time.Duration // 0: no limit
+	timers [alarms]*time.Timer
 	over   bool
 }
 
+// alarm is what a timer is for; there is one of each.
+type alarm int
+
+const (
+	alarmLife alarm = iota
+	alarmIdentity
+	alarmLease
+	alarmIdle
+	alarms
+)
+
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
-	c := &clock{session: s, relay: r, issuer: g.database.Credentials, lease: lease}
+	c := &clock{session: s, relay: r, issuer: g.database.Credentials, lease: lease, began: time.Now()}
 	c.margin = min(leaseMargin, time.Until(lease.Expires)/4)
-	life := s.config.Timeouts.Session
-	if g.MaxSession > 0 {
-		life = min(life, g.MaxSession)
-	}
-	c.after(life, func() { r.end(fail(ReasonLifetime, nil)) })
 	if !id.Expires.IsZero() {
-		c.after(time.Until(id.Expires), func() { r.end(fail(ReasonIdentityExpired, nil)) })
+		c.after(alarmIdentity, time.Until(id.Expires), func() { r.end(fail(ReasonIdentityExpired, nil)) })
 	}
 	if !lease.Expires.IsZero() {
-		c.after(c.renewal(), c.renew)
+		c.after(alarmLease, c.renewal(), c.renew)
 	}
-	idle := s.config.Timeouts.Idle
-	if g.IdleTimeout > 0 {
-		idle = g.IdleTimeout
-	}
-	if idle > 0 {
-		c.after(idle, func() { c.checkIdle(idle) })
-	}
+	c.limit(g.MaxSession, g.IdleTimeout)
 	return c
 }
 
-func (c *clock) after(d time.Duration, f func()) {
+// limit holds the session to what policy gives, where it does: the longest life counts from the session's beginning, whenever it is given.
+func (c *clock) limit(maxSession, idleTimeout time.Duration) {
+	life := c.session.config.Timeouts.Session
+	if maxSession > 0 {
+		life = min(life, maxSession)
+	}
+	c.after(alarmLife, life-time.Since(c.began), func() { c.relay.end(fail(ReasonLifetime, nil)) })
+	idle := cmp.Or(idleTimeout, c.session.config.Timeouts.Idle)
+	c.mu.Lock()
+	c.idle = idle
+	c.mu.Unlock()
+	if idle > 0 {
+		c.after(alarmIdle, idle, c.checkIdle)
+	}
+}
+
+// after sets a timer, in the place of the one there was for the same.
+func (c *clock) after(a alarm, d time.Duration, f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
-		c.timers = append(c.timers, time.AfterFunc(max(d, 0), f))
+	if c.over {
+		return
 	}
+	if old := c.timers[a]; old != nil {
+		old.Stop()
+	}
+	c.timers[a] = time.AfterFunc(max(d, 0), f)
 }
 
 // stop ends the clock; nothing of it happens afterwards but a renewal that is on its way. The session has the lease as it was renewed: the
@@ -77,7 +101,9 @@ func (c *clock) stop() {
 		*c.session.lease = c.lease
 	}
 	for _, t := range c.timers {
-		t.Stop()
+		if t != nil {
+			t.Stop()
+		}
 	}
 }
 
@@ -121,18 +147,22 @@ func (c *clock) renew() {
 	c.lease = lease
 	next := c.renewal()
 	c.mu.Unlock()
-	c.after(next, c.renew)
+	c.after(alarmLease, next, c.renew)
 }
 
 // checkIdle ends the session if nothing happened since the timer was set, or sets it anew.
-func (c *clock) checkIdle(limit time.Duration) {
+func (c *clock) checkIdle() {
+	c.mu.Lock()
+	limit := c.idle
+	c.mu.Unlock()
 	busy, status := c.relay.queue.busy()
 	quiet := time.Since(time.Unix(0, c.relay.lastActive.Load()))
 	switch {
+	case limit == 0: // no longer
 	case busy:
-		c.after(limit, func() { c.checkIdle(limit) })
+		c.after(alarmIdle, limit, c.checkIdle)
 	case quiet < limit:
-		c.after(limit-quiet, func() { c.checkIdle(limit) })
+		c.after(alarmIdle, limit-quiet, c.checkIdle)
 	case status == 'I':
 		c.relay.end(fail(ReasonIdle, nil))
 	default:

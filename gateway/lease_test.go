@@ -168,7 +168,7 @@ func TestClockStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		x := startTimed(t, Timeouts{Session: time.Minute, Idle: time.Minute}, authn.Identity{}, grant{}, credentials.Lease{})
 		x.stop()
-		x.clock.after(time.Second, func() { t.Error("a timer set after the end runs") })
+		x.clock.after(alarmLife, time.Second, func() { t.Error("a timer set after the end runs") })
 		time.Sleep(time.Hour)
 		if got := x.ended(); got != "" {
 			t.Errorf("ended by %s after the clock was stopped", got)

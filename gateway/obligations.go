@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
@@ -58,30 +59,37 @@ func (s *session) oblige(g *grant) error {
 			detail: fmt.Sprintf("Policy allows %d at once.", g.MaxSessions), hint: "Decision " + s.id + ". Close one that is no longer used.",
 		}
 	}
-	bound := caps{g.MaxRowsPerHour, g.MaxBytesPerHour}
-	if bound == (caps{}) && g.MaxStatementsPerSecond == 0 {
-		return nil
+	var err error
+	g.hour, g.pace, err = s.share(&g.ConnectDecision)
+	return err
+}
+
+// share gives a session its part of what a decision limits for all sessions of its identity together.
+func (s *session) share(d *authz.ConnectDecision) (hour *hourly, pace *rate.Limiter, err error) {
+	bound := caps{d.MaxRowsPerHour, d.MaxBytesPerHour}
+	if bound == (caps{}) && d.MaxStatementsPerSecond == 0 {
+		return nil, nil, nil
 	}
-	who, err := s.server.identities.join(s.user, time.Now())
-	if err != nil {
-		return fail(ReasonTooManySessions, err)
+	if s.joined == nil {
+		if s.joined, err = s.server.identities.join(s.user, time.Now()); err != nil {
+			return nil, nil, fail(ReasonTooManySessions, err)
+		}
 	}
-	s.joined = true
 	if bound != (caps{}) {
-		g.hour = &hourly{hour: &who.hour, bound: bound}
+		hour = &hourly{hour: &s.joined.hour, bound: bound}
 	}
-	if g.MaxStatementsPerSecond > 0 {
-		g.pace = s.server.identities.pace(who, g.MaxStatementsPerSecond)
+	if d.MaxStatementsPerSecond > 0 {
+		pace = s.server.identities.pace(s.joined, d.MaxStatementsPerSecond)
 	}
-	return nil
+	return hour, pace, nil
 }
 
 // discharge ends what oblige began.
 func (s *session) discharge() {
 	s.server.ungrant(s)
-	if s.joined {
+	if s.joined != nil {
 		s.server.identities.leave(s.user, time.Now())
-		s.joined = false
+		s.joined = nil
 	}
 }
 

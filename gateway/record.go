@@ -41,8 +41,8 @@ func (j *judge) record(p *prepared, v verdict, protocol audit.Protocol, name, po
 	r.number, r.started, r.judged = j.number, j.began, judged
 	if d == nil {
 		r.allowance = j.allowance(v)
-		if v.terms.timeout > 0 {
-			r.deadline = &deadline{after: v.terms.timeout}
+		if after := tighter(v.terms.timeout, j.timeout); after > 0 {
+			r.deadline = &deadline{after: after}
 		}
 	}
 	return r, d

@@ -53,9 +53,10 @@ type relay struct {
 	grant    grant
 	limits   Limits
 	timeouts Timeouts
-	connect  authz.ConnectInput   // what the session was granted for
-	granted  *authz.Policy        // the policy that granted it; the judge's
-	input    authz.StatementInput // the statement is the one that was asked about last; the judge's
+	connect  authz.ConnectInput                                           // what the session was granted for
+	granted  *authz.Policy                                                // the policy that granted it; the judge's
+	regrant  func(*authz.ConnectDecision) (*hourly, *rate.Limiter, error) // changes what is kept outside the relay; nil: nothing is
+	input    authz.StatementInput                                         // the statement is the one that was asked about last; the judge's
 	identity audit.Identity
 	who      *audit.Who // what its statements' events have in common
 	valueKey *audit.ValueKey
@@ -74,8 +75,8 @@ type relay struct {
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
 
 	lost  <-chan struct{} // closed when the gateway's own Vault token has ended, and all its leases with it; nil: never
-	hour  *hourly         // what the identity's sessions are delivered together; nil: no limit
-	pace  *rate.Limiter   // what they may ask for; nil: no limit
+	hour  *hourly         // what the identity's sessions are delivered together; nil: no limit; the judge's
+	pace  *rate.Limiter   // what they may ask for; nil: no limit; the judge's
 	queue *queue
 	names *names
 	spare spareRuns

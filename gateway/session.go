@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -54,8 +56,8 @@ type session struct {
 	info atomic.Pointer[SessionInfo]
 	user string
 
-	joined  bool // to what all sessions of its identity keep to together
-	granted bool // it counts as one of its identity; under the server's lock
+	joined  *identity // what all sessions of its identity keep to together; nil: nothing
+	granted bool      // it counts as one of its identity; under the server's lock
 }
 
 // sessionIDBytes makes an id that does not repeat in an audit log's life.
@@ -125,7 +127,9 @@ func (s *session) establish(ctx context.Context) (*relay, *clock, error) {
 		return nil, nil, err
 	}
 	r := s.newRelay(a, p.identity, g, o)
-	return r, startClock(s, r, p.identity, g, o.lease), nil
+	c := startClock(s, r, p.identity, g, o.lease)
+	r.regrant = func(d *authz.ConnectDecision) (*hourly, *rate.Limiter, error) { return s.regrant(c, d) }
+	return r, c, nil
 }
 
 // phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does the server's end.

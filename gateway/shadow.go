@@ -66,10 +66,18 @@ func (s *Shadow) connected(input authz.ConnectInput, d *authz.ConnectDecision) *
 		return nil
 	}
 	session := &shadowed{shadow: s, id: input.Session.ID, trial: s.engine.Trial(input)}
-	s.offer(comparison{
-		session: session, first: verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, role: d.Role, observe: d.Observe, readOnly: d.ReadOnly,
-	})
+	session.decided(d)
 	return session
+}
+
+// decided has a connect decision compared: the first, or another one since policy has changed.
+func (s *shadowed) decided(d *authz.ConnectDecision) {
+	if s == nil {
+		return
+	}
+	s.shadow.offer(comparison{
+		session: s, first: verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, role: d.Role, observe: d.Observe, readOnly: d.ReadOnly,
+	})
 }
 
 // relays says what the session's statements have in common.

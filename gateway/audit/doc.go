@@ -143,6 +143,13 @@
 //	result                        begun, done, not_found, failed; forbidden: somebody who may not, nothing was begun
 //	ended_sessions?               their ids
 //
+// grant_change: policy has changed, and with it what a running session is granted, before its next statement
+//
+//	user, method, issuer?, subject?
+//	allow, reasons, policy_revision
+//	role?, observe?, obligations? as in connect
+//	ended?                        true: the session ends
+//
 // log_repair: the line before it is torn, events could not be written, or a gateway that was killed left events without a checkpoint
 //
 //	cause                         open: found when the file was opened; write: a write failed before; wait: the file took

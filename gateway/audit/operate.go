@@ -97,6 +97,34 @@ func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
+// GrantChange is written when policy has changed and with it what a running session is granted: before the statement that it noticed that by.
+type GrantChange struct {
+	Time           time.Time // zero: now
+	Session        string
+	Identity       Identity
+	Allow          bool
+	Reasons        []string
+	PolicyRevision string
+	Role           string
+	Observe        bool
+	Obligations    []string
+	Ended          bool // the session ends: what differs cannot be changed in one that runs
+}
+
+// AppendJSON implements Event.
+func (e *GrantChange) AppendJSON(dst []byte) []byte {
+	o := begin(dst, e.Time, "grant_change", e.Session)
+	o.identity(&e.Identity)
+	o.bool("allow", e.Allow)
+	o.list("reasons", e.Reasons)
+	o.string("policy_revision", e.PolicyRevision)
+	o.optional("role", e.Role)
+	o.flag("observe", e.Observe)
+	o.some("obligations", e.Obligations)
+	o.flag("ended", e.Ended)
+	return o.end()
+}
+
 // LogRepair stands where something went wrong with the log itself: behind a line that was torn by a crash or a full disk, behind
 // events that could not be written, behind what a gateway wrote that was killed. A torn line before it is not to be trusted, nor to be
 // parsed.

@@ -19,6 +19,14 @@ func TestOperatorLines(t *testing.T) {
 			},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"operator_action","session":"","id":"o1","action":"refuse","operator":"boss@example.com","operator_method":"oidc","operator_issuer":"https://id.example","operator_subject":"1","client_address":"::1","user":"ana","issuer":"https://id.example","subject":"2","expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-1","result":"done","ended_sessions":["s1","s2"]}`,
 		},
+		"grant change": {
+			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc"}, Reasons: []string{"no"}, PolicyRevision: "r", Ended: true},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","allow":false,"reasons":["no"],"policy_revision":"r","ended":true}`,
+		},
+		"grant change in full": {
+			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc", Issuer: "i", Subject: "s"}, Allow: true, PolicyRevision: "r", Role: "dba", Observe: true, Obligations: []string{"max_rows=1"}},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","issuer":"i","subject":"s","allow":true,"reasons":[],"policy_revision":"r","role":"dba","observe":true,"obligations":["max_rows=1"]}`,
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) { wantLine(t, test.event, test.want) })

@@ -49,6 +49,7 @@ type event struct {
 	Observe      bool
 	Revision     string `json:"policy_revision"`
 	Action       string
+	Ended        bool
 	State        string
 }
 

@@ -66,24 +66,14 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("GET %s: %d %s", path, status, body)
 		}
 	}
-	for _, token := range []string{"", "wrong", g.AdminToken + "x", shared.tokens[stack.DBA]} {
-		for _, method := range []string{http.MethodGet, http.MethodDelete} {
-			path := map[string]string{http.MethodGet: "/sessions", http.MethodDelete: "/sessions/x"}[method]
-			if status, _ := ask(t, g, method, path, token); status != http.StatusUnauthorized {
-				t.Errorf("%s %s with token %.8q: %d, want 401", method, path, token, status)
-			}
-		}
-	}
-	if status, _ := ask(t, g, http.MethodDelete, "/sessions/nothing", g.AdminToken); status != http.StatusNotFound {
-		t.Errorf("DELETE of an unknown session: %d, want 404", status)
-	}
 }
 
 // TestKill: an operator ends a session, idle or busy, and its client hears why.
 func TestKill(t *testing.T) {
-	for _, busy := range []bool{false, true} {
-		t.Run(fmt.Sprintf("busy %v", busy), func(t *testing.T) {
-			application := fmt.Sprintf("kill-%v", busy)
+	o := onCall(t, shared.gateway)
+	for state, busy := range map[string]bool{"idle": false, "active": true} {
+		t.Run(state, func(t *testing.T) {
+			application := "kill-" + state
 			conn := login{account: stack.Analyst, application: application}.connect(t)
 			role := backendRole(t, conn)
 			ran := make(chan error, 1)
@@ -93,18 +83,8 @@ func TestKill(t *testing.T) {
 					ran <- err
 				}()
 			}
-			id := ""
-			for _, s := range sessions(t, shared.gateway).Sessions {
-				if s.Application == application {
-					id = s.ID
-				}
-			}
-			if id == "" {
-				t.Fatal("the session is not in the list")
-			}
-			if status, body := ask(t, shared.gateway, http.MethodDelete, "/sessions/"+id, shared.gateway.AdminToken); status != http.StatusNoContent {
-				t.Fatalf("DELETE: %d %s", status, body)
-			}
+			id, _ := o.listedBy(t, application, state)
+			o.must(t, "end", id, "--reason", "a test")
 			if !busy {
 				_, err := conn.Exec(t.Context(), "SELECT 1")
 				ran <- err
@@ -114,8 +94,8 @@ func TestKill(t *testing.T) {
 			}
 			roleGone(t, role, goneWithin)
 			all := ended(t, shared.gateway, application)
-			if end := all[len(all)-1]; count(all, "session_end") != 1 || (end.Type == "session_end" && end.SQLState != "57P01") {
-				t.Errorf("%+v", end)
+			if ends := find(all, "session_end", ""); len(ends) != 1 || ends[0].SQLState != "57P01" {
+				t.Errorf("%+v", ends)
 			}
 		})
 	}

@@ -46,6 +46,7 @@ func (d *demo) variables() [][2]string {
 		{"OIDC_CA_FILE", s.CAFile},
 		{"ADMIN_URL", g.AdminURL},
 		{"ADMIN_TOKEN", g.AdminToken},
+		{"OPERATOR_TOKEN", d.operator},
 		{"AUDIT_LOG", g.Audit},
 		{"CONFIG", g.Config},
 		{"GATEWAY_PID", strconv.Itoa(g.PID())},

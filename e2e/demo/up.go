@@ -102,6 +102,7 @@ type demo struct {
 	services *stack.Services
 	gateway  *stack.Gateway
 	tokens   map[string]string // by account
+	operator string            // the operator's token, for the control API
 }
 
 func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err error) {
@@ -131,7 +132,8 @@ func assemble(ctx context.Context, root, dir string, port int) (_ *demo, err err
 		}
 		d.tokens[account] = tokens.ID
 	}
-	return d, nil
+	d.operator, err = d.services.OperatorToken(ctx, stack.Operator)
+	return d, err
 }
 
 // stop ends the gateway first: it revokes what its sessions hold.

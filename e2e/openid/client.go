@@ -9,12 +9,13 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// client is the registration of [ClientID] (op.Client).
+// client is the registration of [ClientID] and [OperatorsClientID] (op.Client).
 type client struct {
+	id       string
 	lifetime time.Duration
 }
 
-func (client) GetID() string { return ClientID }
+func (c client) GetID() string { return c.id }
 
 // RedirectURIs match any port, because the client is a native one.
 func (client) RedirectURIs() []string {

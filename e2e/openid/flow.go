@@ -1,6 +1,7 @@
 package openid
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,6 +31,8 @@ type Agent struct {
 	// by the agent itself.
 	HTTP            *http.Client
 	Email, Password string
+	// ClientID is the client that the tokens are for; "" is [ClientID].
+	ClientID string
 }
 
 // CodeFlow runs the authorization code flow with PKCE (RFC 7636) and checks
@@ -49,7 +52,7 @@ func (a Agent) CodeFlow(ctx context.Context) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, fmt.Errorf("exchange code: %w", err)
 	}
-	return verify(ctx, provider, token, nonce)
+	return verify(ctx, provider, a.clientID(), token, nonce)
 }
 
 // DeviceFlow runs the device flow (RFC 8628) and types the code itself. It
@@ -71,7 +74,7 @@ func (a Agent) DeviceFlow(ctx context.Context) (Tokens, error) {
 	if err != nil {
 		return Tokens{}, fmt.Errorf("poll for the token: %w", err)
 	}
-	return verify(ctx, provider, token, "")
+	return verify(ctx, provider, a.clientID(), token, "")
 }
 
 // AnswerDevice types the code that a device shows on the page that it names,
@@ -103,6 +106,8 @@ func (a Agent) client() *http.Client {
 	return &c
 }
 
+func (a Agent) clientID() string { return cmp.Or(a.ClientID, ClientID) }
+
 func (a Agent) withClient(ctx context.Context) context.Context {
 	return oidc.ClientContext(ctx, a.client())
 }
@@ -115,7 +120,7 @@ func (a Agent) discover(ctx context.Context) (*oidc.Provider, *oauth2.Config, er
 	endpoint := provider.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams // a public client has only its name to send
 	return provider, &oauth2.Config{
-		ClientID: ClientID, Endpoint: endpoint, RedirectURL: redirectURI,
+		ClientID: a.clientID(), Endpoint: endpoint, RedirectURL: redirectURI,
 		Scopes: []string{oidc.ScopeOpenID, "profile", "email", "groups"},
 	}, nil
 }
@@ -173,9 +178,9 @@ func (a Agent) location(response *http.Response, err error) (*url.URL, error) {
 	return response.Location()
 }
 
-func verify(ctx context.Context, provider *oidc.Provider, token *oauth2.Token, nonce string) (Tokens, error) {
+func verify(ctx context.Context, provider *oidc.Provider, client string, token *oauth2.Token, nonce string) (Tokens, error) {
 	raw, _ := token.Extra("id_token").(string)
-	id, err := provider.VerifierContext(ctx, &oidc.Config{ClientID: ClientID}).Verify(ctx, raw)
+	id, err := provider.VerifierContext(ctx, &oidc.Config{ClientID: client}).Verify(ctx, raw)
 	if err != nil {
 		return Tokens{}, fmt.Errorf("verify ID token: %w", err)
 	}

@@ -21,9 +21,14 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
-// ClientID is the one client: public, native, PKCE required, any loopback
-// port with the path /callback (RFC 8252, 7.3) as its redirect URI.
-const ClientID = "sallyport"
+// ClientID and OperatorsClientID are the clients, and the audiences of their
+// tokens: for databases, and for the gateway's control API. Both are public,
+// native, PKCE required, any loopback port with the path /callback
+// (RFC 8252, 7.3) as their redirect URI.
+const (
+	ClientID          = "sallyport"
+	OperatorsClientID = "sallyport-operators"
+)
 
 const (
 	// readHeaderTimeout: a client that sends no request is not a test.

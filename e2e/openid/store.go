@@ -155,13 +155,13 @@ func (s *store) SignatureAlgorithms(context.Context) ([]jose.SignatureAlgorithm,
 func (s *store) KeySet(context.Context) ([]op.Key, error) { return s.keys.published(), nil }
 
 func (s *store) GetClientByClientID(_ context.Context, id string) (op.Client, error) {
-	if id != ClientID {
+	if id != ClientID && id != OperatorsClientID {
 		return nil, oidc.ErrInvalidClient()
 	}
-	return client{lifetime: s.tokenLifetime()}, nil
+	return client{id: id, lifetime: s.tokenLifetime()}, nil
 }
 
-// AuthorizeClientIDSecret always fails: the one client is public.
+// AuthorizeClientIDSecret always fails: the clients are public.
 func (s *store) AuthorizeClientIDSecret(context.Context, string, string) error {
 	return errNotSupported
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sallyport/sallyport/e2e/openid"
 )
 
 // drainPatience is longer than the gateway's own deadline for a drain.
@@ -73,7 +75,7 @@ func (g *Gateway) Start(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := g.process.ready(ctx, answers(g.AdminURL+"/readyz")); err != nil {
+	if err := g.process.ready(ctx, answers(g.AdminURL+"/readyz", g.CAFile)); err != nil {
 		return errors.Join(err, g.Kill())
 	}
 	return nil
@@ -119,6 +121,9 @@ func (s *Services) prepare(ctx context.Context, o GatewayOptions) (*Gateway, err
 	config := s.config(g.Port, adminPort)
 	if o.Edit != nil {
 		o.Edit(&config)
+	}
+	if config.Admin.TLS != nil {
+		g.AdminURL = "https://" + address(adminPort)
 	}
 	if err := s.writeFiles(ctx, o.Dir, g, config); err != nil || o.EditPolicies == nil {
 		return g, err
@@ -184,7 +189,10 @@ func (s *Services) config(port, adminPort int) GatewayConfig {
 	config := GatewayConfig{
 		Listen: address(port),
 		TLS:    TLSConfig{Certificate: "tls/server.crt", Key: "tls/server.key", ClientCA: "tls/clients-ca.crt"},
-		Admin:  AdminConfig{Listen: address(adminPort), TokenFile: "admin.token"},
+		Admin: AdminConfig{
+			Listen: address(adminPort), TokenFile: "admin.token", RefusalsFile: "refusals", Audiences: []string{openid.OperatorsClientID},
+			Operators: []OperatorConfig{{Issuer: "demo", Groups: []string{onCall}}},
+		},
 		Authentication: AuthenticationConfig{
 			Userlist: "userlist.txt",
 			SCRAM:    SCRAMConfig{Iterations: scramIterations, MockSecretFile: "mock.secret"},

@@ -26,7 +26,7 @@ type ProxyProtocolConfig struct {
 type TLSConfig struct {
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
-	ClientCA    string `yaml:"client_ca"`
+	ClientCA    string `yaml:"client_ca,omitempty"`
 }
 
 // AdminConfig is the admin listener.
@@ -34,6 +34,20 @@ type AdminConfig struct {
 	Listen    string `yaml:"listen"`
 	TokenFile string `yaml:"token_file"`
 	Profiles  bool   `yaml:"profiles,omitempty"`
+
+	TLS          *TLSConfig       `yaml:"tls,omitempty"`
+	Audiences    []string         `yaml:"audiences,flow,omitempty"`
+	Operators    []OperatorConfig `yaml:"operators,omitempty"`
+	RefusalsFile string           `yaml:"refusals_file,omitempty"`
+}
+
+// OperatorConfig says who may use the control API.
+type OperatorConfig struct {
+	Role   string   `yaml:"role,omitempty"`
+	Issuer string   `yaml:"issuer,omitempty"`
+	Groups []string `yaml:"groups,flow,omitempty"`
+	Kind   string   `yaml:"kind,omitempty"`
+	Name   string   `yaml:"name,omitempty"`
 }
 
 // AuthenticationConfig says who may prove what how.

@@ -23,6 +23,12 @@ const (
 	OAuth    = "oauth@example.com"    // reads, with a token by OAUTHBEARER
 )
 
+// Operator is no account of any database: she is on call for the gateway.
+const Operator = "operator@example.com"
+
+// onCall is the group of those who may end sessions and refuse people.
+const onCall = "on-call"
+
 const (
 	// Password is everyone's at the OpenID provider.
 	Password = "sallyport"
@@ -44,6 +50,7 @@ func People() []openid.User {
 		person("c0ffee02", "Enno Gine", Engineer, "engineers"),
 		person("c0ffee03", "Dora Bea", DBA, "dbas"),
 		person("c0ffee04", "Otto Auth", OAuth, "analysts"),
+		person("c0ffee05", "Opal Erator", Operator, onCall),
 	}
 }
 

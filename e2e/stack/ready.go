@@ -2,11 +2,14 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"time"
 )
@@ -42,14 +45,23 @@ func await(ctx context.Context, ended <-chan struct{}, probe func(context.Contex
 	}
 }
 
-// answers probes an HTTP address for a 200.
-func answers(address string) func(context.Context) error {
+// answers probes an HTTP address for a 200. An https one is trusted by the
+// authority in a file.
+func answers(address, caFile string) func(context.Context) error {
 	return func(ctx context.Context) error {
+		authorities, err := os.ReadFile(caFile)
+		if err != nil {
+			return err
+		}
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM(authorities)
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
 			return err
 		}
-		client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		client := http.Client{Transport: &http.Transport{
+			DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+		}}
 		response, err := client.Do(request)
 		if err != nil {
 			return err

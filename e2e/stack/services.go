@@ -125,6 +125,15 @@ func (s *Services) Login(ctx context.Context, email string) (openid.Tokens, erro
 	return openid.Agent{Issuer: s.OpenID.Issuer(), HTTP: s.HTTPClient(), Email: email, Password: Password}.CodeFlow(ctx)
 }
 
+// OperatorToken gets a token for the control API.
+func (s *Services) OperatorToken(ctx context.Context, email string) (string, error) {
+	agent := openid.Agent{
+		Issuer: s.OpenID.Issuer(), HTTP: s.HTTPClient(), Email: email, Password: Password, ClientID: openid.OperatorsClientID,
+	}
+	tokens, err := agent.CodeFlow(ctx)
+	return tokens.ID, err
+}
+
 // HTTPClient trusts the authority of the OpenID provider.
 func (s *Services) HTTPClient() *http.Client {
 	roots := x509.NewCertPool()

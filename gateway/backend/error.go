@@ -17,7 +17,8 @@ const maxErrorText = 512
 // Stage is the part of Open that failed.
 type Stage string
 
-// The stages, in their order. StageCancel is all of Cancel after TLS.
+// The stages, in their order. StageTarget is what comes after Open: is the server what was looked for? StageCancel is all of Cancel after
+// TLS.
 const (
 	StageConfig       Stage = "config"
 	StageDial         Stage = "dial"
@@ -25,6 +26,7 @@ const (
 	StageStartup      Stage = "startup"
 	StageAuthenticate Stage = "authenticate"
 	StageParameters   Stage = "parameters"
+	StageTarget       Stage = "target"
 	StageCancel       Stage = "cancel"
 )
 
@@ -64,8 +66,11 @@ func (e *Error) Unavailable() bool {
 	case e.Stage == StageDial:
 		return true
 	}
-	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, errGone)
+	return errors.Is(e.Err, context.DeadlineExceeded) || errors.Is(e.Err, errGone) || errors.Is(e.Err, ErrUnsuited)
 }
+
+// ErrUnsuited says that the server is not what was looked for: a standby and not the primary, for instance. A failover may change that.
+var ErrUnsuited = errors.New("the server is not what is looked for")
 
 // errGone says that the connection ended or broke.
 var errGone = errors.New("connection lost")

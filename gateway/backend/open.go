@@ -10,6 +10,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 )
 
 // Session is an idle, authenticated session.
@@ -69,6 +71,14 @@ func Open(ctx context.Context, cfg Config, user string, credential Credential, p
 		return nil, err
 	}
 	return session, nil
+}
+
+// Terminate says goodbye, waits for the backend's end as long as patience lasts, and closes.
+func (s *Session) Terminate(patience time.Duration) {
+	_ = s.Conn.SetDeadline(time.Now().Add(patience))
+	_ = send(s.Conn, &pgproto3.Terminate{})
+	_, _ = io.Copy(io.Discard, s.Conn) // until EOF or the deadline
+	_ = s.Conn.Close()
 }
 
 // secured dials, makes a verified TLS connection and lends it to use. If anything fails, or ctx ends before use has returned, the

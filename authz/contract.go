@@ -29,6 +29,7 @@ type Session struct {
 	ClientAddress string `json:"client_address"`
 	Application   string `json:"application_name"`
 	Role          string `json:"role"`    // the role the connect decision gave; "" while connecting
+	Route         string `json:"route"`   // the route it gave; "" while connecting, and for the database's own hosts
 	Observe       bool   `json:"observe"` // the connect decision's observe
 	Replication   string `json:"replication"`
 	Reason        string `json:"reason"`         // why the client says it comes; "" when it does not
@@ -54,6 +55,7 @@ type ConnectDecision struct {
 	Revision string   `json:"-"` // the policy revision that decided
 
 	Role             string        `json:"role"`    // a name the database's configuration maps to a Vault role
+	Route            string        `json:"route"`   // one of the database's routes; "" = its own hosts
 	Observe          bool          `json:"observe"` // everything is judged and recorded, nothing denied
 	MaxSession       time.Duration `json:"-"`       // from max_session_seconds; 0 = the configuration's
 	IdleTimeout      time.Duration `json:"-"`       // from idle_timeout_seconds; 0 = the configuration's

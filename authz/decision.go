@@ -184,6 +184,7 @@ func decodeConnect(value any) (*ConnectDecision, error) {
 		Allow:            d.boolean("allow", true),
 		Reasons:          d.reasons(),
 		Role:             d.text("role"),
+		Route:            d.text("route"),
 		Observe:          d.boolean("observe", false),
 		ReadOnly:         d.boolean("read_only", false),
 		MaxSession:       d.duration("max_session_seconds", time.Second),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 )
 
 // PassesThrough says whether a credential that comes by a method can be used at a backend that may ask for another one. It must be the
@@ -68,8 +69,11 @@ func (s *session) openOwn(ctx context.Context, a *admitted, id authn.Identity, g
 	if refused != nil {
 		parameters = nil
 	}
+	if err := s.enterDatabase(ctx, g.database); err != nil {
+		return nil, err
+	}
 	began := time.Now()
-	o, err := s.openBackend(ctx, *g, p.credential, parameters)
+	o, err := s.openBackend(ctx, *g, hosts.Opening{Credential: p.credential, Parameters: parameters})
 	s.server.unproven.took(began, p.asked)
 	if err != nil {
 		failure := s.notOpened(a, p, err)

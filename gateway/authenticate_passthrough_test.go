@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"crypto/tls"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -36,6 +38,10 @@ func TestPassThrough(t *testing.T) {
 		connects := p.trail("connect")
 		delete(connects[0], "policy_revision")
 		delete(connects[0], "session")
+		if address := net.JoinHostPort("127.0.0.1", strconv.Itoa(p.postgres.config.Port)); connects[0]["backend_address"] != address {
+			t.Errorf("the backend is at %v, want %s", connects[0]["backend_address"], address)
+		}
+		delete(connects[0], "backend_address")
 		if diff := cmp.Diff([]map[string]any{{
 			"type": "connect", "user": "ana", "method": string(method), "subject": "ana", "groups": []any{}, "allow": true, "reasons": []any{}, "search_path": []any{"pg_temp"},
 			"role": "reader", "backend_host": "127.0.0.1", "backend_database": "app", "backend_role": "ana", "backend_pid": 7.0, "credential": "client",

@@ -68,7 +68,13 @@ func (s *session) permit(ctx context.Context, a *admitted, id authn.Identity) (g
 	if !ok {
 		return g, failf(ReasonUnknownDatabase, "database %q does not exist", a.startup.database)
 	}
-	g.database = database
+	if g.database = database; g.Route != "" {
+		if g.database, ok = database.Routes[g.Route]; !ok {
+			return g, &sessionError{
+				reason: ReasonPolicyFailed, err: fmt.Errorf("policy gave the route %q, which database %q does not have", g.Route, a.startup.database),
+			}
+		}
+	}
 	return g, nil
 }
 
@@ -103,6 +109,6 @@ func (s *session) recordRefusal(id authn.Identity, g grant, claimed bool) {
 	s.record(&audit.Connect{
 		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole, Claimed: claimed,
 		Session: s.id, Identity: auditIdentity(id), Allow: g.Allow, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
-		VaultRole: g.vaultRole, Observe: g.Observe, Obligations: g.Obligations(), BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
+		VaultRole: g.vaultRole, Route: g.Route, Observe: g.Observe, Obligations: g.Obligations(), BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
 	})
 }

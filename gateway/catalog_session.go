@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
@@ -23,7 +25,7 @@ type leases interface {
 // CatalogSessions opens the sessions that the catalog of one database is read over. They are opened like those of clients: with a role that
 // is made for each, over verified TLS. The role needs nothing but to connect: every role may read PostgreSQL's catalogs.
 type CatalogSessions struct {
-	Backend     backend.Config
+	Hosts       *hosts.Set
 	VaultRole   string // or the group, or the account
 	Credentials leases
 	Revoker     *credentials.Revoker // of leases with an id
@@ -36,20 +38,19 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{lease: lease, config: s.Backend}
 	password := backend.Password(lease.Password)
 	defer clear(password)
-	o.session, err = backend.Open(ctx, o.config, lease.Username, password, []backend.Parameter{
+	at, err := s.Hosts.Open(ctx, hosts.Opening{User: lease.Username, Credential: password, Fresh: lease.ID != "", Parameters: []backend.Parameter{
 		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: catalogApplication},
-	})
+	}})
 	if err != nil {
 		s.revoke(lease)
 		return nil, err
 	}
-	o.config.Address = o.session.Address // a cancel must reach this very server
+	o := &opened{lease: lease, session: at.Session, config: at.Config}
 	return &catalog.Session{
 		Conn: o.session.Conn,
-		Keep: func(ctx context.Context) error { return s.keep(ctx, o) },
+		Keep: func(ctx context.Context) error { return s.keepThere(ctx, o, at.Standby) },
 		Close: func(idle bool) {
 			s.close(o, idle)
 			s.revoke(o.lease)
@@ -60,6 +61,40 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 func (s CatalogSessions) revoke(lease credentials.Lease) {
 	if lease.ID != "" {
 		s.Revoker.Revoke(lease)
+	}
+}
+
+// primaryCheck is how often a catalog's session on a standby is compared with what is known of a primary.
+const primaryCheck = 5 * time.Second
+
+// keepThere keeps the session, but on a standby only until there is a primary: there, what names mean is known sooner.
+func (s CatalogSessions) keepThere(ctx context.Context, o *opened, standby bool) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if standby && s.Hosts.Target() == hosts.PreferPrimary {
+		go s.awaitPrimary(ctx, stop)
+	}
+	if err := s.keep(ctx, o); err != nil {
+		return err
+	}
+	if err := context.Cause(ctx); errors.Is(err, catalog.ErrReplace) {
+		return err
+	}
+	return nil
+}
+
+func (s CatalogSessions) awaitPrimary(ctx context.Context, found context.CancelCauseFunc) {
+	tick := time.NewTicker(primaryCheck)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if s.Hosts.KnowsPrimary() {
+				found(fmt.Errorf("it is a standby's, and there is a primary: %w", catalog.ErrReplace))
+			}
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/sallyport/sallyport/gateway/backend"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
@@ -87,7 +86,7 @@ func TestCatalogSessionEndsWithItsReader(t *testing.T) {
 
 // TestCatalogSessionWithoutCredential: nothing is dialled, and nothing has to be revoked.
 func TestCatalogSessionWithoutCredential(t *testing.T) {
-	sessions := CatalogSessions{Credentials: &fakeLeases{}, Backend: backend.Config{Host: "nowhere"}, VaultRole: "names"}
+	sessions := CatalogSessions{Credentials: &fakeLeases{}, VaultRole: "names"}
 	if session, err := sessions.Open(t.Context()); session != nil || err == nil || err.Error() != "sealed" {
 		t.Errorf("got %v, %v", session, err)
 	}

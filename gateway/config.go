@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/metrics"
@@ -63,7 +64,10 @@ type issuer interface {
 
 // Database is one database that clients may ask for.
 type Database struct {
-	Backend     backend.Config    // where it is
+	Backend     backend.Config    // where it is, and what it must be
+	Hosts       *hosts.Set        // all the hosts that it has; nil: Backend's
+	Places      *hosts.Places     // how many sessions it may have at once; nil: no bound
+	Queue       time.Duration     // how long a client waits for one of them; 0: five seconds
 	SearchPath  []string          // the schemas in which unqualified names are found; pg_temp always comes last
 	Credentials issuer            // where its sessions get theirs; nil: all pass their own through
 	VaultRoles  map[string]string // the role a connect decision gives → what Credentials is asked for: a Vault role, a group, an account
@@ -73,6 +77,32 @@ type Database struct {
 
 	// Catalog knows what the names in it mean. nil: statements are judged by the names that they are written with.
 	Catalog *catalog.Catalog
+
+	// Routes are other places where sessions of the database may be opened, by the names that a connect decision may give. They have no
+	// routes of their own.
+	Routes map[string]Database
+}
+
+// placed is the database with all that it needs to open sessions.
+func (d Database) placed() (Database, error) {
+	if d.Hosts == nil {
+		var err error
+		if d.Hosts, err = hosts.New(hosts.Config{Hosts: []backend.Config{d.Backend}}); err != nil {
+			return d, err
+		}
+	}
+	if d.Places == nil {
+		d.Places = &hosts.Places{}
+	}
+	routes := make(map[string]Database, len(d.Routes))
+	for name, route := range d.Routes {
+		var err error
+		if routes[name], err = route.placed(); err != nil {
+			return d, err
+		}
+	}
+	d.Routes = routes
+	return d, nil
 }
 
 // catalog is nil, and not a nil in an interface, when there is none.
@@ -100,9 +130,15 @@ func (c Config) checked() (Config, error) {
 	require(c.Policy != nil, "policy")
 	require(c.Statements != nil, "statement workers")
 	require(len(c.Databases) > 0, "database")
+	databases := make(map[string]Database, len(c.Databases))
 	for name, database := range c.Databases {
 		require(database.Credentials != nil || len(database.VaultRoles) == 0, "source of credentials of "+strconv.Quote(name))
+		var err error
+		if databases[name], err = database.placed(); err != nil {
+			missing = append(missing, err)
+		}
 	}
+	c.Databases = databases
 	require(c.Audit != nil, "audit log")
 	require(c.Metrics != nil, "metrics")
 	if c.Logger == nil {

@@ -36,11 +36,12 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		"gateway/admin":           {"authn", "authn/certificate", "authn/oidc", "authn/operators", "authz/recent", "gateway/refusals"},
 		"gateway/refusals":        nil,
 		"gateway/backend":         {"gateway/wire"},
+		"gateway/backend/hosts":   {"gateway/backend", "gateway/wire"},
 		"gateway/backend/inspect": nil,
 		"gateway/catalog":         {"authz/recent", "authz/statement"},
 		"gateway/credentials":     nil,
 		"gateway": {
-			"authn", "authn/oidc", "authn/scram", "authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/backend", "gateway/credentials",
+			"authn", "authn/oidc", "authn/scram", "authz", "authz/recent", "authz/statement", "gateway/audit", "gateway/backend", "gateway/backend/hosts", "gateway/credentials",
 			"authn/certificate", "authn/md5", "authn/oauthbearer", "authn/throttle", "gateway/audit/proof", "gateway/catalog", "gateway/metrics", "gateway/refusals", "gateway/wire", "tlsutil",
 		},
 	}

@@ -2,12 +2,10 @@ package gateway
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
-	"github.com/sallyport/sallyport/gateway/wire"
 )
 
 const (
@@ -23,6 +21,7 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 	s.server.keys.withdraw(s.key)
 	s.farewell(cause)
 	s.closeBackend(ctx, moved.busy)
+	s.leaveDatabase()
 	s.discharge()
 	state := s.revoke()
 	if s.admitted != nil {
@@ -90,13 +89,7 @@ func (s *session) closeBackend(ctx context.Context, busy bool) {
 }
 
 // terminate says goodbye to the backend and waits for its end.
-func (o *opened) terminate() {
-	conn := o.session.Conn
-	_ = conn.SetDeadline(time.Now().Add(closeTime))
-	_, _ = conn.Write(wire.AppendMessage(nil, wire.Terminate))
-	_, _ = io.Copy(io.Discard, conn) // until EOF or the deadline
-	_ = conn.Close()
-}
+func (o *opened) terminate() { o.session.Terminate(closeTime) }
 
 // cancel asks the backend to cancel what this session runs.
 func (o *opened) cancel(ctx context.Context) error {

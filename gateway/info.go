@@ -19,6 +19,8 @@ type SessionInfo struct {
 	Role          string
 	BackendRole   string
 	BackendPID    uint32
+	BackendHost   string
+	Route         string // that policy gave; "": the database's own hosts
 	Observe       bool
 	Enforcement   string // "observe": policy denies nothing here; else ""
 	Started       time.Time
@@ -34,7 +36,7 @@ func (s *session) publish(id authn.Identity, g grant, o *opened) {
 	s.info.Store(&SessionInfo{
 		ID: s.id, User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Database: s.admitted.startup.database,
 		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
-		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, Observe: g.Observe, Enforcement: g.database.enforcement(),
+		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, BackendHost: o.session.Host, Route: g.Route, Observe: g.Observe, Enforcement: g.database.enforcement(),
 		Started: s.started, Expires: id.Expires, StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),
 	})
 }

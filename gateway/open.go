@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
@@ -16,7 +17,7 @@ import (
 type opened struct {
 	lease   credentials.Lease // zero when the client's own credential opened it
 	session *backend.Session
-	config  backend.Config
+	config  backend.Config // of the host that was chosen, with the address that was reached
 	pins    map[string]string
 }
 
@@ -47,6 +48,9 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 	if err != nil {
 		return nil, err
 	}
+	if err := s.enterDatabase(ctx, g.database); err != nil { // before there is a role, which would age
+		return nil, err
+	}
 	began := time.Now()
 	lease, err := g.database.Credentials.Take(ctx, g.vaultRole)
 	s.config.Metrics.CredentialIssueDuration.Observe(time.Since(began).Seconds())
@@ -59,7 +63,7 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 	}
 	password := backend.Password(lease.Password)
 	defer clear(password)
-	o, err := s.openBackend(ctx, *g, password, parameters)
+	o, err := s.openBackend(ctx, *g, hosts.Opening{Credential: password, Parameters: parameters, Fresh: lease.ID != ""})
 	if err != nil {
 		return nil, s.noBackend(err)
 	}
@@ -77,19 +81,16 @@ func backendParameters(client *startup, g grant, sessionID string) ([]backend.Pa
 }
 
 // openBackend opens the backend session as the grant's role. It is closed at the session's end, whatever else happens.
-func (s *session) openBackend(ctx context.Context, g grant, credential backend.Credential, parameters []backend.Parameter) (*opened, error) {
-	o := &opened{config: g.database.Backend}
-	o.config.AllowSuperuser = g.Observe
+func (s *session) openBackend(ctx context.Context, g grant, opening hosts.Opening) (*opened, error) {
+	opening.User, opening.AllowSuperuser = g.backendRole, g.Observe
 	began := time.Now()
-	var err error
-	if o.session, err = backend.Open(ctx, o.config, g.backendRole, credential, parameters); err != nil {
+	at, err := g.database.Hosts.Open(ctx, opening)
+	if err != nil {
 		return nil, err
 	}
 	s.config.Metrics.BackendConnectDuration.Observe(time.Since(began).Seconds())
-	s.backend = o
-	o.config.Address = o.session.Address // a cancel must reach this very server
-	o.pins = pinned(o.session.Parameters)
-	return o, nil
+	s.backend = &opened{session: at.Session, config: at.Config, pins: pinned(at.Parameters)}
+	return s.backend, nil
 }
 
 // recordConnect writes what was decided and opened. Until that is done the client does not hear that it is in.
@@ -99,7 +100,7 @@ func (s *session) recordConnect(id authn.Identity, g grant, o *opened) error {
 		StatedReason: g.input.Session.Reason, RequestedRole: g.input.Session.RequestedRole,
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Enforcement: g.database.enforcement(), Obligations: g.Obligations(),
-		SearchPath: g.database.searchPath(), BackendHost: o.session.Host, BackendDatabase: o.config.Database,
+		Route: g.Route, SearchPath: g.database.searchPath(), BackendHost: o.session.Host, BackendAddress: o.session.Address, BackendDatabase: o.config.Database,
 		BackendRole: g.backendRole, BackendPID: o.session.PID, Credential: credential, LeaseIDHash: g.leaseHash, LeaseExpires: o.lease.Expires,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 )
 
 // provisioningApplication is how PostgreSQL's own log and pg_stat_activity tell the provisioning role's connections.
@@ -15,7 +16,7 @@ const provisioningApplication = "sallyport provisioning"
 // Provisioning opens the connections over which the gateway makes the roles of its sessions itself: like those of clients, over verified
 // TLS, and never as a superuser.
 type Provisioning struct {
-	Backend      backend.Config
+	Hosts        *hosts.Set
 	User         string
 	PasswordFile string // read for each connection; white space around the password does not count
 }
@@ -29,7 +30,7 @@ func (p Provisioning) Open(ctx context.Context) (net.Conn, error) {
 	defer clear(content)
 	password := backend.Password(strings.TrimSpace(string(content)))
 	defer clear(password)
-	session, err := backend.Open(ctx, p.Backend, p.User, password, []backend.Parameter{
+	at, err := p.Hosts.Open(ctx, hosts.Opening{User: p.User, Credential: password, Parameters: []backend.Parameter{
 		{Name: "client_encoding", Value: "UTF8"},
 		{Name: "application_name", Value: provisioningApplication},
 		// What the role or the database has set does not count; what takes longer than the gateway waits does not go on without it.
@@ -37,9 +38,9 @@ func (p Provisioning) Open(ctx context.Context) (net.Conn, error) {
 		{Name: "statement_timeout", Value: "9s"},
 		{Name: "lock_timeout", Value: "5s"},
 		{Name: "default_transaction_read_only", Value: "off"},
-	})
+	}})
 	if err != nil {
 		return nil, err
 	}
-	return session.Conn, nil
+	return at.Conn, nil
 }

@@ -43,15 +43,15 @@ func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 }
 
 // withdrawn is the end of a session that is no longer granted, or granted otherwise than can be changed while it runs: the database role
-// is another one's, observe has decided about the backend's rights, and PostgreSQL was told at the start whether it only reads.
+// is another one's, the backend another one, observe has decided about the backend's rights, and PostgreSQL was told at the start whether it only reads.
 func (j *judge) withdrawn(d *authz.ConnectDecision) error {
 	switch {
 	case !d.Allow:
 		return &sessionError{reason: ReasonGrantWithdrawn, detail: strings.Join(d.Reasons, "\n"), hint: "Decision " + j.id + "."}
-	case d.Role != j.grant.Role || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
+	case d.Role != j.grant.Role || d.Route != j.grant.Route || d.Observe != j.grant.Observe || d.ReadOnly != j.grant.ReadOnly:
 		return &sessionError{
 			reason: ReasonGrantWithdrawn, message: "terminating connection because policy now grants something else",
-			detail: "Another role, observe or read_only takes another session.", hint: "Connect again. Decision " + j.id + ".",
+			detail: "Another role, route, observe or read_only takes another session.", hint: "Connect again. Decision " + j.id + ".",
 		}
 	}
 	return nil

@@ -95,9 +95,10 @@ func TestRegrantEnds(t *testing.T) {
 		recorded string
 	}{
 		"denied":    {func(*authz.ConnectDecision) {}, true, "no longer granted", "false [no longer granted] r [max_rows=7] true"},
-		"role":      {func(d *authz.ConnectDecision) { d.Role = "s" }, false, "Another role, observe or read_only takes another session.", "true [] s [max_rows=7] true"},
-		"observe":   {func(d *authz.ConnectDecision) { d.Observe = true }, false, "Another role, observe or read_only takes another session.", "true [] r [max_rows=7] true"},
-		"read only": {func(d *authz.ConnectDecision) { d.ReadOnly = true }, false, "Another role, observe or read_only takes another session.", "true [] r [read_only max_rows=7] true"},
+		"role":      {func(d *authz.ConnectDecision) { d.Role = "s" }, false, "Another role, route, observe or read_only takes another session.", "true [] s [max_rows=7] true"},
+		"route":     {func(d *authz.ConnectDecision) { d.Route = "s" }, false, "Another role, route, observe or read_only takes another session.", "true [] r [max_rows=7] true"},
+		"observe":   {func(d *authz.ConnectDecision) { d.Observe = true }, false, "Another role, route, observe or read_only takes another session.", "true [] r [max_rows=7] true"},
+		"read only": {func(d *authz.ConnectDecision) { d.ReadOnly = true }, false, "Another role, route, observe or read_only takes another session.", "true [] r [read_only max_rows=7] true"},
 	}
 	for name, test := range tests {
 		for _, broken := range []bool{false, true} {

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
@@ -43,6 +44,7 @@ type session struct {
 	lease      *credentials.Lease   // nil: none was issued
 	revoker    *credentials.Revoker // the lease's
 	backend    *opened
+	places     *hosts.Places // one of which is the session's; nil: none is
 	key        cancelKey
 	guesses    guesses                 // under the lock of cancelKeys
 	place      *list.Element           // among those that wait, under the server's lock; nil: not there
@@ -183,7 +185,7 @@ func (s *session) begin(a *admitted) error {
 // newRelay makes the session's last phase.
 func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *relay {
 	input := authz.StatementInput{Version: authz.ContractVersion, Action: "statement", Identity: policyIdentity(id), Session: s.policySession(a)}
-	input.Session.Role, input.Session.Observe = g.Role, g.Observe
+	input.Session.Role, input.Session.Route, input.Session.Observe = g.Role, g.Route, g.Observe
 	input.Session.SearchPath = g.database.searchPath()
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,

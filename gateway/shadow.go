@@ -56,6 +56,7 @@ type comparison struct {
 	sheet    *statement.Sheet // what the first was asked about
 	first    verdict
 	role     string // of a connection
+	route    string
 	observe  bool
 	readOnly bool
 }
@@ -76,7 +77,7 @@ func (s *shadowed) decided(d *authz.ConnectDecision) {
 		return
 	}
 	s.shadow.offer(comparison{
-		session: s, first: verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, role: d.Role, observe: d.Observe, readOnly: d.ReadOnly,
+		session: s, first: verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, role: d.Role, route: d.Route, observe: d.Observe, readOnly: d.ReadOnly,
 	})
 }
 
@@ -170,7 +171,7 @@ func (c *comparison) connect(ctx context.Context) (second verdict, change string
 	if err != nil {
 		return verdict{}, "", err
 	}
-	if d.Allow && (d.Role != c.role || d.Observe != c.observe || d.ReadOnly != c.readOnly) {
+	if d.Allow && (d.Role != c.role || d.Route != c.route || d.Observe != c.observe || d.ReadOnly != c.readOnly) {
 		change = "other_terms"
 	}
 	return verdict{allow: d.Allow, reasons: d.Reasons, revision: d.Revision}, change, nil

@@ -3,7 +3,7 @@ package sallyport.connect
 
 import data.sallyport.access
 
-decision := object.union({"allow": true, "reasons": [], "role": access.role}, obligations) if count(reasons) == 0
+decision := object.union_n([{"allow": true, "reasons": [], "role": access.role}, obligations, place]) if count(reasons) == 0
 
 else := {"allow": false, "reasons": reasons}
 
@@ -22,6 +22,9 @@ obligations := object.filter(access.terms, {
 	"max_sessions",
 	"max_statements_per_second",
 })
+
+# Where the session is opened: at a route of the database's, if data says so.
+place := object.filter(access.database, {"route"})
 
 reasons contains sprintf("%s has no access", [input.identity.user]) if {
 	count(access.roles) == 0

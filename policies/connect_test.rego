@@ -39,6 +39,15 @@ test_obligations if {
 	decision == object.union(terms, {"allow": true, "reasons": [], "role": "low"})
 }
 
+test_route if {
+	decision := connect.decision with input as inputs.connect("named@example.com", "app")
+		with data.access as {
+			"accounts": {"named@example.com": {"role": "low"}},
+			"roles": {"low": {"databases": {"app": {"route": "replica"}}}},
+		}
+	decision == {"allow": true, "reasons": [], "role": "low", "route": "replica"}
+}
+
 denied := [
 	["nobody@example.com", "app", "nobody@example.com has no access"],
 	["", "app", " has no access"],

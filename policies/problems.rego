@@ -122,13 +122,14 @@ problems contains sprintf("role %s, database %s: %s", [name, database, problem])
 
 database_problems(grants) := {"not an object"} if not is_object(grants)
 
-database_problems(grants) := ((unknown | shapes) | (fields | unfiltered)) | ((channels | schemas) | extensions) if {
+database_problems(grants) := ((unknown | shapes) | (fields | unfiltered)) | ((channels | schemas) | (extensions | route)) if {
 	is_object(grants)
 	shapes := {sprintf("%s is not an object", [key]) |
 		some key in ["schemas", "channels"]
 		not is_object(object.get(grants, key, {}))
 	}
-	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grants) - {"schemas", "channels", "extensions", "fields", "unfiltered"}}
+	unknown := {sprintf("unknown key %s", [key]) | some key in object.keys(grants) - {"schemas", "channels", "extensions", "fields", "unfiltered", "route"}}
+	route := {"route is not the name of a route" | not named(object.get(grants, "route", "-"))}
 	unfiltered := {"unfiltered is not true or false" | not is_boolean(object.get(grants, "unfiltered", false))}
 	fields := {"fields is not a list of names" | not names_only(object.get(grants, "fields", []))}
 	extensions := {"extensions is not a list of names" | not names_only(object.get(grants, "extensions", []))}
@@ -193,6 +194,11 @@ withheld(grant) := {sprintf("function %s cannot be granted", [function]) |
 catalog_grant(relation, verbs) if {
 	relation != "*"
 	only(verbs, {"select"})
+}
+
+named(route) if {
+	is_string(route)
+	route != ""
 }
 
 names_only(list) if {

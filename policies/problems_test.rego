@@ -20,7 +20,7 @@ test_good if {
 	count(found(role({"max_rows": 1, "max_bytes": 100000000000000, "max_rows_per_hour": 1000, "max_bytes_per_hour": 1000}))) == 0
 	count(found(schema("s", {"terms": {"t": {"max_rows": 100, "max_bytes": 4096, "statement_timeout_ms": 500, "warn": "careful"}, "*": {}}}))) == 0
 	count(found({"accounts": {"a": {"role": "r", "roles": ["r"]}}, "groups": {}, "roles": {"r": {"databases": {}, "require_reason": true}}})) == 0
-	count(found(database({"channels": {"c": ["listen", "notify"]}, "unfiltered": true}))) == 0
+	count(found(database({"channels": {"c": ["listen", "notify"]}, "unfiltered": true, "route": "replica"}))) == 0
 	count(found(schema("s", {"relations": {"*": [], "t": ["select", "lock"]}, "functions": ["f"], "operators": ["+"]}))) == 0
 	count(found(schema("pg_catalog", {"relations": {"pg_locks": ["select"]}}))) == 0
 }
@@ -69,6 +69,8 @@ test_problems if {
 		database({"schema": {}}),
 		database({"schemas": []}),
 		database({"unfiltered": "no"}),
+		database({"route": ""}),
+		database({"route": ["replica"]}),
 		database({"fields": "f"}),
 		database({"channels": {"c": ["shout"]}}),
 		database({"channels": ["c"]}),

@@ -42,6 +42,7 @@ type process struct {
 	comparing        *gateway.Shadow
 	issuers          *issuers
 	catalogs         *catalogs
+	places           places
 	users            users
 	throttle         throttled
 	refusals         *refusals.List // nil: nobody can be refused
@@ -57,6 +58,7 @@ type process struct {
 // assemble makes every part from the configuration, top to bottom, and starts nothing.
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
 	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs(), digest: c.Digest}
+	p.places.servers.Logger = logger
 	if err = p.assembleAudit(); err != nil {
 		return nil, err
 	}
@@ -89,7 +91,8 @@ func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *p
 	if p.server, err = gateway.New(served); err != nil {
 		return nil, fmt.Errorf("configure gateway: %w", err)
 	}
-	p.issuers.use(c, served.Databases)
+	p.issuers.use(c, flatten(served.Databases))
+	p.places.use(c)
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
 		return nil, err
@@ -165,6 +168,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		return gateway.Config{}, nil, nil, nil, err
 	}
 	p.issuers.supply(c, databases)
+	p.places.supply(databases)
 	plan, err := p.planCatalogs(c, databases)
 	if err != nil {
 		return gateway.Config{}, nil, nil, nil, err
@@ -186,7 +190,7 @@ func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File
 		Policy:     p.policy,
 		Shadow:     p.comparing,
 		Statements: p.statements,
-		Databases:  databases,
+		Databases:  nest(c, databases),
 		Refusals:   p.refusals,
 		Audit:      p.audit,
 		Metrics:    p.metrics,

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/admin"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/metrics"
@@ -31,9 +33,7 @@ type catalogs struct {
 
 // whereabouts tell databases apart: what has moved elsewhere is another one.
 type whereabouts struct {
-	name, host string
-	port       int
-	database   string
+	name, hosts, database string
 }
 
 // knownCatalog is a catalog and how it is read.
@@ -67,11 +67,11 @@ func newCatalogs() *catalogs {
 
 // planCatalogs gives the databases of a configuration their catalogs, those that are known and new ones. catalogs.use puts the plan in force.
 func (p *process) planCatalogs(c *config.Config, databases map[string]gateway.Database) (plan []plannedCatalog, err error) {
-	for name, section := range c.Databases {
-		if section.Catalog == nil {
+	for name, section := range c.Places() {
+		if section.Catalog == nil || section.Shared != "" {
 			continue
 		}
-		of := p.catalogs.find(whereabouts{name, section.Host, section.Port, section.Name})
+		of := p.catalogs.find(whereabouts{name, strings.Join(section.Addresses(), ","), section.Name})
 		database, logger := databases[name], p.logger.With("database", name)
 		issuer := p.issuers.of(name, section)
 		want := plannedCatalog{
@@ -81,7 +81,7 @@ func (p *process) planCatalogs(c *config.Config, databases map[string]gateway.Da
 				Analyze: p.statements.Analyze, Poll: section.Catalog.Poll, MaxAge: section.Catalog.MaxAge, Logger: logger,
 			},
 			sessions: &gateway.CatalogSessions{
-				Backend: database.Backend, VaultRole: section.Catalog.VaultRole, Credentials: issuer, Revoker: issuer.Revoker(), Logger: logger,
+				Hosts: catalogHosts(database.Hosts), VaultRole: section.Catalog.VaultRole, Credentials: issuer, Revoker: issuer.Revoker(), Logger: logger,
 			},
 		}
 		if of.Catalog == nil {
@@ -93,8 +93,29 @@ func (p *process) planCatalogs(c *config.Config, databases map[string]gateway.Da
 		databases[name] = database
 		plan = append(plan, want)
 	}
+	shareCatalogs(c, databases)
 	slices.SortFunc(plan, func(a, b plannedCatalog) int { return cmp.Compare(a.of.at.name, b.of.at.name) })
 	return plan, nil
+}
+
+// shareCatalogs gives the routes that have none of their own those of their databases: they are the same cluster.
+func shareCatalogs(c *config.Config, databases map[string]gateway.Database) {
+	for name, section := range c.Places() {
+		if section.Shared != "" {
+			route := databases[name]
+			route.Catalog = databases[section.Shared].Catalog
+			databases[name] = route
+		}
+	}
+}
+
+// catalogHosts is where a database's catalog is read: on the primary, for a standby that is behind would say of names what they no longer
+// mean. Sessions that may be on standbys are judged by a standby's catalog while there is no primary.
+func catalogHosts(all *hosts.Set) *hosts.Set {
+	if target := all.Target(); target == hosts.Primary || target == hosts.ReadWrite {
+		return all.For(hosts.Primary)
+	}
+	return all.For(hosts.PreferPrimary)
 }
 
 // find finds a catalog, or makes the place of one.

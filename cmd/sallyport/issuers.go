@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/admin"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/config"
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
@@ -50,8 +52,8 @@ func newIssuers(c *config.Config, logger *slog.Logger) (_ *issuers, err error) {
 			return nil, c.Problem("vault", err)
 		}
 	}
-	for name, db := range c.Databases {
-		if db.Minted == nil {
+	for name, db := range c.Places() {
+		if db.Minted == nil || db.Shared != "" {
 			continue
 		}
 		p := &provisioning{}
@@ -74,15 +76,21 @@ func (i *issuers) fits(old, next *config.Config) error {
 	if next.UsesVault() && i.vault == nil {
 		errs = append(errs, next.Problem("vault", errors.New("no database has used it so far: restart the gateway")))
 	}
-	for name, db := range next.Databases {
-		before := old.Databases[name]
-		same := before.Host == db.Host && before.Port == db.Port && before.Name == db.Name && reflect.DeepEqual(before.Minted, db.Minted) &&
+	places := old.Places()
+	for name, db := range next.Places() {
+		before := places[name]
+		same := overlap(before.Addresses(), db.Addresses()) && before.Shared == db.Shared && before.Name == db.Name && reflect.DeepEqual(before.Minted, db.Minted) &&
 			slices.Equal(before.MintedGroups(), db.MintedGroups())
-		if db.Minted != nil && !same {
+		if db.Minted != nil && db.Shared == "" && !same {
 			errs = append(errs, next.Problem("databases."+name+".minted", errors.New("what makes roles, and where, has changed: restart the gateway")))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// overlap says whether two lists of hosts have one in common: what has none is another cluster.
+func overlap(a, b []string) bool {
+	return slices.ContainsFunc(a, func(host string) bool { return slices.Contains(b, host) })
 }
 
 // issuer is a source of credentials of any kind.
@@ -95,6 +103,7 @@ type issuer interface {
 
 // of is where a database's credentials come from.
 func (i *issuers) of(name string, section config.Database) issuer {
+	name = cmp.Or(section.Shared, name)
 	switch {
 	case section.Credentials == credentials.SourceVault:
 		return i.vault
@@ -106,7 +115,7 @@ func (i *issuers) of(name string, section config.Database) issuer {
 
 // supply gives the databases of a configuration that fits their sources, but does not change the sources: see use.
 func (i *issuers) supply(c *config.Config, databases map[string]gateway.Database) {
-	for name, section := range c.Databases {
+	for name, section := range c.Places() {
 		database := databases[name]
 		database.Credentials = i.of(name, section)
 		databases[name] = database
@@ -116,10 +125,14 @@ func (i *issuers) supply(c *config.Config, databases map[string]gateway.Database
 // use has roles made over connections as a configuration that is put in force says, and tells of database users that sessions share.
 func (i *issuers) use(c *config.Config, databases map[string]gateway.Database) {
 	var shared []admin.Check
-	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
-		section := c.Databases[name]
+	places := c.Places()
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		section := places[name]
+		if section.Shared != "" {
+			continue
+		}
 		if m := section.Minted; m != nil {
-			i.minted[name].opener.Store(&gateway.Provisioning{Backend: databases[name].Backend, User: m.User, PasswordFile: m.PasswordFile})
+			i.minted[name].opener.Store(&gateway.Provisioning{Hosts: databases[name].Hosts.For(hosts.Primary), User: m.User, PasswordFile: m.PasswordFile})
 		}
 		if len(section.Static) > 0 {
 			check := advisory("credentials "+name, credentials.NewStatic(section.Static).Ready())

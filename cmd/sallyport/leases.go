@@ -59,7 +59,7 @@ func leases(args []string, stdout, stderr io.Writer) int {
 // journals prints what the journals know to be open.
 func (r *leaseReport) journals(c *config.Config) error {
 	files := map[string]bool{c.Vault.JournalFile: true}
-	for _, db := range c.Databases {
+	for _, db := range c.Places() {
 		if db.Minted != nil {
 			files[db.Minted.JournalFile] = true
 		}
@@ -93,8 +93,12 @@ func (r *leaseReport) databases(c *config.Config) (err error) {
 	known := newDatabaseCatalogs(c, nil)
 	defer func() { err = errors.Join(err, known.close()) }()
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
-		if c.Databases[name].Catalog == nil {
+	places := c.Places()
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		if places[name].Shared != "" {
+			continue // its roles are its database's
+		}
+		if places[name].Catalog == nil {
 			fmt.Fprintf(r.out, "database %s: not asked, for it has no catalog\n", name)
 			continue
 		}

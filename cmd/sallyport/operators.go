@@ -69,6 +69,7 @@ func (p *process) ready() []admin.Check {
 	checks = append(checks, p.clientCertificateChecks()...)
 	checks = append(checks, p.tailChecks()...)
 	checks = append(checks, p.catalogs.checks()...)
+	checks = append(checks, p.places.checks()...)
 	if p.shadow != nil {
 		status := p.shadow.Status()
 		check := advisory("policy_shadow", status.Err)
@@ -160,7 +161,7 @@ func (c controlled) Sessions() []admin.SessionInfo {
 	for i, r := range running {
 		infos[i] = admin.SessionInfo{
 			ID: r.ID, User: r.User, Method: r.Method, Issuer: r.Issuer, Subject: r.Subject, Database: r.Database, ClientAddress: r.ClientAddress, Application: r.Application,
-			BackendRole: r.BackendRole, BackendPID: r.BackendPID, Started: r.Started, State: r.State, Statements: r.Statements, Observe: r.Observe,
+			BackendRole: r.BackendRole, BackendPID: r.BackendPID, BackendHost: r.BackendHost, Route: r.Route, Started: r.Started, State: r.State, Statements: r.Statements, Observe: r.Observe,
 			Role: r.Role, StatedReason: r.StatedReason, Obligations: r.Obligations,
 			Enforcement: r.Enforcement,
 		}

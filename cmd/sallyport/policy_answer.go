@@ -37,6 +37,7 @@ func (c *catalogAnswer) line() string {
 type connectAnswer struct {
 	decided
 	Role     string `json:"role,omitempty"`
+	Route    string `json:"route,omitempty"`
 	Observe  bool   `json:"observe,omitempty"`
 	ReadOnly bool   `json:"read_only,omitempty"`
 }
@@ -70,7 +71,7 @@ func (a *answer) print(out io.Writer) error {
 	var w strings.Builder
 	terms := ""
 	if a.Connect.Allow {
-		terms = ", role " + a.Connect.Role
+		terms = ", role " + a.Connect.Role + flagged(a.Connect.Route != "", ", route "+a.Connect.Route)
 	}
 	terms += flagged(a.Connect.Observe, ", observe") + flagged(a.Connect.ReadOnly, ", read_only")
 	a.Connect.print(&w, "connect", terms)

@@ -61,9 +61,17 @@ func (d *databaseCatalogs) resolve(ctx context.Context, database string, sheet *
 	return snapshot.Resolve(sheet, path), nil
 }
 
+// catalogKey is the place whose catalog says what names mean to sessions of a database that policy gives a route.
+func catalogKey(c *config.Config, database, route string) string {
+	if key := config.RouteKey(database, route); c != nil && route != "" && c.Places()[key].Shared == "" {
+		return key
+	}
+	return database
+}
+
 // snapshot reads a database's catalog, once; nil for one that has none.
 func (d *databaseCatalogs) snapshot(ctx context.Context, database string) (*catalog.Snapshot, error) {
-	if d == nil || d.config.Databases[database].Catalog == nil {
+	if d == nil || d.config.Places()[database].Catalog == nil {
 		return nil, nil
 	}
 	if known := d.known[database]; known != nil {
@@ -104,14 +112,14 @@ func (d *databaseCatalogs) sessions(ctx context.Context, database string) (gatew
 		return gateway.CatalogSessions{}, err
 	}
 	return gateway.CatalogSessions{
-		Backend: d.backend[database].Backend, VaultRole: d.config.Databases[database].Catalog.VaultRole, Credentials: source,
+		Hosts: catalogHosts(d.backend[database].Hosts), VaultRole: d.config.Places()[database].Catalog.VaultRole, Credentials: source,
 		Revoker: source.Revoker(), Logger: slog.New(slog.DiscardHandler),
 	}, nil
 }
 
 // issuer is where a database's credentials come from. It is started once.
 func (d *databaseCatalogs) issuer(ctx context.Context, database string) (_ issuer, err error) {
-	section := d.config.Databases[database]
+	section := d.config.Places()[database]
 	key := database
 	if section.Credentials == credentials.SourceVault {
 		key = vaultIssuer
@@ -144,7 +152,8 @@ func (d *databaseCatalogs) issuer(ctx context.Context, database string) (_ issue
 
 // beside is a configuration's part about one database, without what is the gateway's, which may be running: journals, and what lies ready.
 func beside(c *config.Config, database string) *config.Config {
-	part, section := *c, c.Databases[database]
+	part, section := *c, c.Places()[database]
+	section.Routes = nil
 	part.Vault.JournalFile, part.Vault.Ahead = "", 0
 	if section.Minted != nil {
 		minted := *section.Minted

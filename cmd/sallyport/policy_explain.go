@@ -137,7 +137,7 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	schemas, err := q.schemas()
+	schemas, err := q.schemas("")
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +148,15 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.Connect = connectAnswer{verdictOf(connect.Allow, why), connect.Role, connect.Observe, connect.ReadOnly}
+	a.Connect = connectAnswer{verdictOf(connect.Allow, why), connect.Role, connect.Route, connect.Observe, connect.ReadOnly}
+	if schemas, err = q.schemas(connect.Route); err != nil {
+		return nil, err
+	}
 	if err := a.read(ctx, q, schemas); err != nil || a.Facts == nil || !connect.Allow {
 		return a, err
 	}
 	session := q.session
-	session.Role, session.Observe, session.SearchPath = connect.Role, connect.Observe || q.observe, schemas
+	session.Role, session.Route, session.Observe, session.SearchPath = connect.Role, connect.Route, connect.Observe || q.observe, schemas
 	if !session.Observe {
 		a.Facts = gateway.AsJudged(a.Facts, false)
 	}
@@ -166,7 +169,7 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 }
 
 // schemas are those of the session's search_path, as the gateway would pin them.
-func (q *question) schemas() ([]string, error) {
+func (q *question) schemas(route string) ([]string, error) {
 	schemas := []string{}
 	switch c := q.source.config; {
 	case q.searchPathOK:
@@ -179,6 +182,11 @@ func (q *question) schemas() ([]string, error) {
 		database, ok := c.Databases[q.session.Database]
 		if !ok {
 			return nil, fmt.Errorf("%s: databases has no %q", q.source.file, q.session.Database)
+		}
+		if route != "" {
+			if database, ok = database.Routes[route]; !ok {
+				return nil, fmt.Errorf("%s: databases.%s.routes has no %q, which the policy gives", q.source.file, q.session.Database, route)
+			}
 		}
 		schemas = append(schemas, database.SearchPath...)
 	}
@@ -210,7 +218,7 @@ func (a *answer) read(ctx context.Context, q *question, schemas []string) error 
 
 func (a *answer) resolve(ctx context.Context, q *question, pool *statement.Pool, schemas []string) error {
 	catalogs := newDatabaseCatalogs(q.source.config, pool.Analyze)
-	snapshot, err := catalogs.snapshot(ctx, q.session.Database)
+	snapshot, err := catalogs.snapshot(ctx, catalogKey(q.source.config, q.session.Database, a.Connect.Route))
 	if err := errors.Join(err, catalogs.close()); err != nil || snapshot == nil {
 		return err
 	}

@@ -23,6 +23,8 @@ func (p *process) sources() metrics.Sources {
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },
 		Catalogs:           p.catalogs.numbers,
+		Places:             p.places.numbers,
+		Hosts:              p.places.tried,
 		Tails:              p.following,
 		PolicyChecked:      func() float64 { return float64(p.policy.Status().CheckedAt.Unix()) },
 	}

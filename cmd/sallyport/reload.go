@@ -67,7 +67,8 @@ func (p *process) reloadConfig() (next *config.Config, err error) {
 		return next, err
 	}
 	p.clientPairs.Store(&pairs)
-	p.issuers.use(next, served.Databases)
+	p.issuers.use(next, flatten(served.Databases))
+	p.places.use(next)
 	p.users.use(list)
 	if err := p.catalogs.use(plan); err != nil {
 		return next, err

@@ -65,6 +65,8 @@ type SessionInfo struct {
 	Application   string     `json:"application_name"`
 	BackendRole   string     `json:"backend_role"`
 	BackendPID    uint32     `json:"backend_pid"`
+	BackendHost   string     `json:"backend_host"`
+	Route         string     `json:"route,omitempty"` // of the database, that policy gave
 	Started       time.Time  `json:"started"`
 	State         string     `json:"state"` // the phase, or what a running session does
 	Statements    uint64     `json:"statements"`

@@ -36,11 +36,12 @@
 //	allow, reasons                the decision
 //	policy_revision               what decided
 //	role?, vault_role?            the role policy gave, the Vault role (or group, or account) it maps to
+//	route?                        the database's route that policy gave
 //	observe?                      true: everything is recorded, nothing denied
 //	obligations?                  what the session is obliged to: "max_rows=100", "read_only"
 //	enforcement?                  "observe": in this database statements that only policy denies are let through
 //	search_path?                  what unqualified names are resolved by; with a backend session only
-//	backend_host?, backend_database?, backend_role?, backend_pid?
+//	backend_host?, backend_address?, backend_database?, backend_role?, backend_pid?
 //	credential?                   what opened the backend session: "vault", "minted", "static" (shared, no lease), or "client" (its own, no lease)
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //

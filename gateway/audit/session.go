@@ -50,12 +50,14 @@ type Connect struct {
 	PolicyRevision string
 	Role           string // the policy's name
 	VaultRole      string // what the database's configuration maps it to
+	Route          string // the policy's; "": the database's own hosts
 	Observe        bool
 	Obligations    []string // what policy obliges the session to: "max_rows=100", "read_only"
 	Enforcement    string   // "observe" when policy is not enforced in this database
 	SearchPath     []string // what was pinned; nil: there was no backend session
 
 	BackendHost     string
+	BackendAddress  string // address:port that was reached
 	BackendDatabase string
 	BackendRole     string
 	BackendPID      uint32
@@ -80,6 +82,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 	o.string("policy_revision", e.PolicyRevision)
 	o.optional("role", e.Role)
 	o.optional("vault_role", e.VaultRole)
+	o.optional("route", e.Route)
 	o.flag("observe", e.Observe)
 	o.some("obligations", e.Obligations)
 	o.optional("enforcement", e.Enforcement)
@@ -87,6 +90,7 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 		o.list("search_path", e.SearchPath)
 	}
 	o.optional("backend_host", e.BackendHost)
+	o.optional("backend_address", e.BackendAddress)
 	o.optional("backend_database", e.BackendDatabase)
 	o.optional("backend_role", e.BackendRole)
 	if e.BackendPID != 0 {

@@ -159,18 +159,18 @@ func (c *Config) Issuers() (map[string]*oidc.Verifier, error) {
 	return verifiers, problems.err()
 }
 
-// Backends makes the databases that clients may name, and the TLS towards them.
+// Backends makes the databases that clients may name and their routes, by the keys of Places, and the TLS towards them.
 func (c *Config) Backends() (map[string]gateway.Database, error) {
 	databases := make(map[string]gateway.Database)
 	var problems Problems
-	for name, db := range c.Databases {
-		config, err := tlsutil.ClientConfig(db.TLS)
-		problems = append(problems, c.each("databases."+name+".tls", err)...)
+	for name, db := range c.Places() {
+		set, all, err := c.hostSet(db)
+		if err != nil {
+			problems = append(problems, c.each("databases."+name+".tls", err)...)
+			continue
+		}
 		databases[name] = gateway.Database{
-			Backend: backend.Config{
-				Host: db.Host, Port: db.Port, Database: db.Name, TLS: config, DirectTLS: db.DirectTLS,
-				Authentication: db.Authentication, ConnectTimeout: c.Timeouts.Connect,
-			},
+			Backend: all[0], Hosts: set, Queue: db.Queue,
 			SearchPath: db.SearchPath,
 			VaultRoles: db.VaultRoles, ObserveOnly: db.Observe,
 		}
@@ -185,8 +185,12 @@ func (c *Config) Warnings() Problems {
 	for _, warning := range c.Authentication.Rules.Warnings() {
 		problems = append(problems, c.Problem("authentication.rules", errors.New(warning)))
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
-		db := c.Databases[name]
+	places := c.Places()
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		db := places[name]
+		if db.Shared != "" {
+			continue // was said of its database
+		}
 		if db.Catalog == nil {
 			key, _ := catalogRole(db.Credentials)
 			problems = append(problems, c.Problem("databases."+name, errors.New("has no catalog: statements are judged by the names that are "+

@@ -24,6 +24,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -33,6 +34,7 @@ import (
 	"github.com/sallyport/sallyport/authn/operators"
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -122,8 +124,7 @@ type Policy struct {
 
 // Database is one database behind the gateway.
 type Database struct {
-	Host       string
-	Port       int
+	Hosts      []Host
 	Name       string
 	TLS        tlsutil.ClientFiles
 	DirectTLS  bool // tls.negotiation: direct
@@ -132,6 +133,15 @@ type Database struct {
 	Observe    bool              // enforcement: observe
 
 	Authentication backend.Method // what the backend may ask for
+
+	Target         hosts.Target  // what sessions want of a host
+	LoadBalance    bool          // by chance, among those that are what is wanted
+	ConnectTimeout time.Duration // of each host; 0: as long as a login may take, with several hosts three seconds
+	MaxConnections int           // sessions at once; 0: no limit
+	Queue          time.Duration // how long a client waits for one of them to end; 0: five seconds
+
+	Routes map[string]Database // by the names that a connect decision may give
+	Shared string              // of a route: the database that its credentials and its catalog are those of; "": it has its own
 
 	Catalog *Catalog // nil: names are judged as written
 
@@ -258,6 +268,7 @@ func (c *Config) read(s *section) {
 	c.readLog(s.section("log"))
 	s.done()
 	c.crossCheck(s.d)
+	c.checkRouteKeys(s.d)
 }
 
 // Problem is one that was found later than by Load, at a key of the file.

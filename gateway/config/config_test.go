@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
@@ -49,7 +50,7 @@ func TestLoadSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]Database{"app": {
-		Host: "db", Port: 5432, Name: "app", TLS: tlsutil.ClientFiles{CA: "ca.crt", ServerName: "db"}, VaultRoles: map[string]string{"readonly": "ro"}, Credentials: credentials.SourceVault,
+		Hosts: []Host{{"db", 5432}}, Target: hosts.Any, Name: "app", TLS: tlsutil.ClientFiles{CA: "ca.crt"}, VaultRoles: map[string]string{"readonly": "ro"}, Credentials: credentials.SourceVault,
 		Authentication: backend.MethodSCRAM, Catalog: &Catalog{VaultRole: "looker", Poll: time.Second, MaxAge: 10 * time.Second},
 	}}
 	if diff := cmp.Diff(want, c.Databases); diff != "" {
@@ -124,7 +125,7 @@ func TestExampleIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = load(t, "x: 1\nproxy_protocol: {x: 1}\ntls: {x: 1}\nadmin: {x: 1, tls: {x: 1}}\nauthentication: {x: 1, scram: {x: 1}, issuers: [{x: 1}], rules: [{x: 1}]}\npolicy: {x: 1}\n"+
-		"vault: {x: 1, auth: {x: 1, method: approle}}\ndatabases: {a: {x: 1, tls: {x: 1}, catalog: {x: 1}}, b: {credentials: minted, minted: {x: 1}, catalog: {x: 1}}, c: {credentials: static, static: {x: 1, accounts: {r: {x: 1}}}, catalog: {x: 1}}}\naudit: {x: 1}\nstatements: {x: 1}\nlimits: {x: 1}\ntimeouts: {x: 1}\nlog: {x: 1}\n")
+		"vault: {x: 1, auth: {x: 1, method: approle}}\ndatabases: {a: {x: 1, tls: {x: 1}, catalog: {x: 1}, routes: {r: {x: 1}}}, b: {credentials: minted, minted: {x: 1}, catalog: {x: 1}}, c: {credentials: static, static: {x: 1, accounts: {r: {x: 1}}}, catalog: {x: 1}}}\naudit: {x: 1}\nstatements: {x: 1}\nlimits: {x: 1}\ntimeouts: {x: 1}\nlog: {x: 1}\n")
 	var problems Problems
 	if !errors.As(err, &problems) {
 		t.Fatal(err)
@@ -142,8 +143,8 @@ func TestExampleIsComplete(t *testing.T) {
 			}
 		}
 	}
-	if unknown != 25 {
-		t.Errorf("%d sections refused the key x, want 25", unknown)
+	if unknown != 26 {
+		t.Errorf("%d sections refused the key x, want 26", unknown)
 	}
 }
 

@@ -181,7 +181,7 @@ func catalogRole(source credentials.Source) (key, what string) {
 
 // UsesVault says whether any database's credentials come from Vault.
 func (c *Config) UsesVault() bool {
-	for _, db := range c.Databases {
+	for _, db := range c.Places() {
 		if db.Credentials == credentials.SourceVault {
 			return true
 		}
@@ -204,8 +204,9 @@ func (c *Config) credentialWarnings() (problems Problems) {
 	if c.vault && !c.UsesVault() {
 		problems = append(problems, c.Problem("vault", errors.New("is not used: the credentials of no database come from it")))
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.Databases)) {
-		if db := c.Databases[name]; len(db.Static) > 0 {
+	places := c.Places()
+	for _, name := range slices.Sorted(maps.Keys(places)) {
+		if db := places[name]; len(db.Static) > 0 && db.Shared == "" {
 			problems = append(problems, c.Problem("databases."+name+".static", fmt.Errorf("%s, and their passwords stay good until "+
 				"somebody changes them: use minted or vault, where each session has a role of its own", db.Sharing())))
 		}
@@ -228,7 +229,10 @@ func (db Database) Sharing() string {
 // checkPasswords finds out whether the passwords of provisioning roles and static accounts can be read.
 func (c *Config) checkPasswords(*Report) error {
 	var problems Problems
-	for name, db := range c.Databases {
+	for name, db := range c.Places() {
+		if db.Shared != "" {
+			continue
+		}
 		if db.Minted != nil {
 			_, err := readSecret(db.Minted.PasswordFile)
 			problems = append(problems, c.each("databases."+name+".minted.password_file", err)...)

@@ -49,30 +49,32 @@ func (c *Config) readDatabases(root *section) {
 }
 
 func (c *Config) readDatabase(key string, s *section) Database {
-	db := Database{
-		Host:       s.required("host", "the backend's host name, as its certificate has it"),
-		Port:       s.number("port", 5432, 1, 65535),
-		Name:       s.text("name", key),
-		SearchPath: s.texts("search_path"),
-		Observe:    s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe",
-
-		Authentication: backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...)),
-	}
+	var db Database
+	c.readHosts(&db, s, nil)
+	db.Name = s.text("name", key)
+	db.SearchPath = s.texts("search_path")
+	db.Observe = s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe"
+	db.Authentication = backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...))
 	c.readCredentials(key, &db, s, c.vault)
 	db.Catalog = readCatalog(s, db)
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)
 	}
 	s.checkSearchPath(db.SearchPath)
+	c.readBackendTLS(&db, s)
+	c.readRoutes(key, &db, s)
+	s.done()
+	return db
+}
+
+// readBackendTLS reads whom to trust as a backend, and who the gateway is to it.
+func (c *Config) readBackendTLS(db *Database, s *section) {
 	t := s.section("tls")
 	db.TLS = tlsutil.ClientFiles{
 		CA:          t.requiredFile("ca_file", "", "the CA that the backend's certificate comes from"),
 		Certificate: t.file("certificate", ""),
 		Key:         t.file("key", ""),
 		ServerName:  t.text("server_name", ""),
-	}
-	if db.TLS.ServerName == "" {
-		db.TLS.ServerName = db.Host
 	}
 	db.DirectTLS = t.oneOf("negotiation", "postgres", "postgres", "direct") == "direct"
 	if (db.TLS.Certificate == "") != (db.TLS.Key == "") {
@@ -85,8 +87,6 @@ func (c *Config) readDatabase(key string, s *section) Database {
 	c.reads(t.pathOf("certificate"), db.TLS.Certificate)
 	c.readsSecret(t.pathOf("key"), db.TLS.Key)
 	t.done()
-	s.done()
-	return db
 }
 
 func backendMethods() []string {

@@ -168,6 +168,8 @@ type Sources struct {
 
 	Catalogs func() []Catalog // of the databases that have one
 	Tails    func() []Tail    // of the receivers that follow the audit log
+	Places   func() []Place   // of all databases
+	Hosts    func() []Host    // that were tried
 }
 
 // Watch registers the sources. It is called once.
@@ -178,7 +180,7 @@ func (m *Metrics) Watch(s Sources) {
 	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
 	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)
 	f.gaugeFunc("policy_checked_timestamp_seconds", "When the policy in force was last found to be the newest.", s.PolicyChecked)
-	f.registry.MustRegister(newCatalogs(s.Catalogs), newTails(s.Tails))
+	f.registry.MustRegister(newCatalogs(s.Catalogs), newHosts(s.Places, s.Hosts), newTails(s.Tails))
 }
 
 // PolicyRevision says which policy is in force. Only the current one is a time series.

@@ -58,7 +58,7 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 	n := 0.0
 	count := func() float64 { n++; return n }
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs, Tails: noTails})
+	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs, Tails: noTails, Places: noPlaces, Hosts: noHosts})
 	scrape(t, m)
 	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
 		t.Errorf("got %s, want 2", got)
@@ -69,6 +69,10 @@ func noCatalogs() []Catalog { return nil }
 
 func noTails() []Tail { return nil }
 
+func noPlaces() []Place { return nil }
+
+func noHosts() []Host { return nil }
+
 func TestTails(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
@@ -77,7 +81,7 @@ func TestTails(t *testing.T) {
 			Receiver: "syslog", Delivered: 7, Lost: 2, Behind: 5, BehindTime: 90 * time.Second,
 			Failing: "tls", Failures: map[string]uint64{"tls": 3, "network": 1},
 		}}
-	}})
+	}, noPlaces, noHosts})
 	series := scrape(t, m)
 	for name, want := range map[string]string{
 		`sallyport_audit_tail_delivered_events_total{receiver="syslog"}`:     "7",
@@ -98,7 +102,7 @@ func TestCatalogsAreThoseOfNow(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
 	known := []Catalog{{Database: "app"}, {Database: "other", Generation: 7, Confirmed: time.Now().Add(-time.Minute), Opaque: 2, Read: 3, Unchanged: 40, Failed: 5}}
-	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }, noTails})
+	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }, noTails, noPlaces, noHosts})
 	series := scrape(t, m)
 	for name, want := range map[string]string{
 		`sallyport_catalog_generation{database="app"}`:                           "0",
@@ -141,7 +145,9 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	zero := func() float64 { return 0 }
 	one := func() []Catalog { return []Catalog{{Database: "app"}} }
 	follower := func() []Tail { return []Tail{{Receiver: "nats", Failures: map[string]uint64{"tls": 1}}} }
-	m.Watch(Sources{zero, zero, zero, zero, zero, one, follower})
+	places := func() []Place { return []Place{{Database: "app"}} }
+	tried := func() []Host { return []Host{{Host: "db:5432", Known: true}} }
+	m.Watch(Sources{zero, zero, zero, zero, zero, one, follower, places, tried})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -166,5 +172,32 @@ func TestCountingDoesNotAllocate(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	m := New()
+	zero := func() float64 { return 0 }
+	m.Watch(Sources{zero, zero, zero, zero, zero, noCatalogs, noTails, func() []Place {
+		return []Place{{Database: "app", Open: 3, Waiting: 2, Most: 3}, {Database: "app", Route: "replica", Open: 1}}
+	}, func() []Host {
+		return []Host{{Host: "db1:5432", Known: true, Standby: true, Opened: 7}, {Host: "db2:5432", Failing: true, Failed: 4}}
+	}})
+	series := scrape(t, m)
+	for name, want := range map[string]string{
+		`sallyport_database_sessions{database="app",route=""}`:                   "3",
+		`sallyport_database_sessions{database="app",route="replica"}`:            "1",
+		`sallyport_database_sessions_waiting{database="app",route=""}`:           "2",
+		`sallyport_database_sessions_max{database="app",route=""}`:               "3",
+		`sallyport_backend_host_failing{host="db1:5432"}`:                        "0",
+		`sallyport_backend_host_failing{host="db2:5432"}`:                        "1",
+		`sallyport_backend_host_standby{host="db1:5432"}`:                        "1",
+		`sallyport_backend_host_standby{host="db2:5432"}`:                        "", // nobody knows
+		`sallyport_backend_host_sessions_total{host="db1:5432",result="ok"}`:     "7",
+		`sallyport_backend_host_sessions_total{host="db2:5432",result="failed"}`: "4",
+	} {
+		if got := series[name]; got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
 	}
 }

@@ -119,8 +119,15 @@ type VaultAuth struct {
 
 // DatabaseConfig is one database behind the gateway.
 type DatabaseConfig struct {
-	Host        string            `yaml:"host"`
-	Port        int               `yaml:"port"`
+	Host        string            `yaml:"host,omitempty"`
+	Port        int               `yaml:"port,omitempty"`
+	Hosts       []string          `yaml:"hosts,flow,omitempty"`
+	Target      string            `yaml:"target_session_attrs,omitempty"`
+	MaxSessions int               `yaml:"max_connections,omitempty"`
+	Queue       string            `yaml:"queue_timeout,omitempty"`
+
+	Routes map[string]RouteConfig `yaml:"routes,omitempty"`
+
 	Name        string            `yaml:"name,omitempty"`
 	Method      string            `yaml:"authentication,omitempty"` // what the backend may ask for
 	TLS         BackendTLS        `yaml:"tls"`
@@ -132,6 +139,15 @@ type DatabaseConfig struct {
 	Catalog     *CatalogConfig    `yaml:"catalog,omitempty"`
 
 	Enforcement string `yaml:"enforcement,omitempty"`
+}
+
+// RouteConfig is another place where a database's sessions may be opened.
+type RouteConfig struct {
+	Hosts  []string      `yaml:"hosts,flow,omitempty"`
+	Target string        `yaml:"target_session_attrs,omitempty"`
+	Static *StaticConfig `yaml:"static,omitempty"`
+
+	Credentials string `yaml:"credentials,omitempty"`
 }
 
 // MintedConfig is how the gateway makes roles without Vault.

@@ -223,9 +223,11 @@ func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFile
 // hba lets in the two roles that are not Vault's by password, from this
 // machine; everyone else only with the gateway's certificate on top of the
 // password, so that a credential is useless to whoever steals one. Members of
-// two groups come otherwise, with the same certificate.
+// two groups come otherwise, with the same certificate. Standbys come as
+// members of a third, for replication only.
 const hba = `# TYPE  DATABASE  USER             ADDRESS       METHOD
 hostssl all       postgres,vault,vault_dba 127.0.0.1/32  scram-sha-256
+hostssl replication +by_replication 127.0.0.1/32 scram-sha-256
 hostssl all       +by_md5          127.0.0.1/32  md5 clientcert=verify-ca
 hostssl all       +by_certificate  127.0.0.1/32  :certificate
 hostssl all       all              127.0.0.1/32  scram-sha-256 clientcert=verify-ca

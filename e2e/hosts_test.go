@@ -1,0 +1,265 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/sallyport/sallyport/e2e/stack"
+)
+
+// replicated is a cluster with a standby, and a gateway before them.
+type replicated struct {
+	services *stack.Services
+	primary  *stack.Postgres
+	standby  *stack.Postgres
+	gateway  *stack.Gateway
+}
+
+// replicate starts one of its own, which a test may break. Everybody's sessions are at the primary, but for those that policy gives the route
+// replica: the readonly role's. The standby is localhost to the gateway, the primary 127.0.0.1: so the audit log tells them apart.
+func replicate(t *testing.T, edit func(*stack.GatewayConfig), expected ...string) *replicated {
+	t.Helper()
+	dir := t.TempDir()
+	var r replicated
+	var err error
+	if r.services, err = stack.Start(t.Context(), stack.Config{Root: shared.root, Dir: dir, WithoutVault: true}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.services.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.primary = r.services.Postgres
+	if r.standby, err = r.primary.StartStandby(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.standby.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	r.start(t, edit, expected)
+	return &r
+}
+
+func (r *replicated) start(t *testing.T, edit func(*stack.GatewayConfig), expected []string) {
+	t.Helper()
+	hosts := []string{fmt.Sprintf("localhost:%d", r.standby.Port), fmt.Sprintf("127.0.0.1:%d", r.primary.Port)}
+	options := stack.GatewayOptions{Dir: t.TempDir(), Binary: shared.binary, EditPolicies: routeReaders, Edit: func(c *stack.GatewayConfig) {
+		for name, database := range c.Databases {
+			database.Host, database.Port, database.Hosts, database.Target = "", 0, hosts, "primary"
+			database.Routes = map[string]stack.RouteConfig{"replica": {Target: "prefer-standby"}}
+			c.Databases[name] = database
+		}
+		if edit != nil {
+			edit(c)
+		}
+	}}
+	var err error
+	if r.gateway, err = r.services.StartGateway(t.Context(), options); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.gateway.Stop(); err != nil {
+			t.Error(err)
+		}
+		if err := checkLog(r.gateway.Log, expected...); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// routeReaders has the policy send the readonly role's sessions of app to the replica.
+func routeReaders(directory string) error {
+	file := filepath.Join(directory, "data.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	const reads = "      read_only: true\n      databases:\n        app:\n"
+	if strings.Count(string(data), reads) != 1 {
+		return fmt.Errorf("%s is not as it was", file)
+	}
+	return os.WriteFile(file, []byte(strings.Replace(string(data), reads, reads+"          route: replica\n", 1)), 0o600)
+}
+
+func (r *replicated) login(t *testing.T, account string) login {
+	t.Helper()
+	tokens, err := r.services.Login(t.Context(), account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return login{gateway: r.gateway, account: account, password: tokens.ID}
+}
+
+// recovering says whether a session is a standby's.
+func recovering(t *testing.T, conn *pgx.Conn) string {
+	t.Helper()
+	return value(t, conn, "SELECT pg_is_in_recovery()::text")
+}
+
+// TestRoutesByPolicy: policy sends readers to the standby and the others to the primary, by the same name; each with a role that was made a
+// moment before, on the primary.
+func TestRoutesByPolicy(t *testing.T) {
+	r := replicate(t, nil)
+	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
+	for range 5 {
+		writes, reads := engineer.connect(t), analyst.connect(t)
+		if got := recovering(t, writes) + " " + recovering(t, reads); got != "false true" {
+			t.Fatalf("in recovery: %s", got)
+		}
+		product := backendRole(t, writes) // no two sessions leave the same
+		execute(t, writes, "UPDATE orders SET product = '"+product+"' WHERE id = 1")
+		eventually(t, 5*time.Second, func() error {
+			if got := value(t, reads, "SELECT product FROM orders WHERE id = 1"); got != product {
+				return fmt.Errorf("the standby has %q", got)
+			}
+			return nil
+		})
+		_ = writes.Close(t.Context())
+		_ = reads.Close(t.Context())
+	}
+	audit := read(t, r.gateway.Audit)
+	for account, want := range map[string]string{
+		stack.Analyst:  fmt.Sprintf(`"route":"replica",.*"backend_host":"localhost","backend_address":"[^"]*:%d"`, r.standby.Port),
+		stack.Engineer: fmt.Sprintf(`"backend_host":"127.0.0.1","backend_address":"127.0.0.1:%d"`, r.primary.Port),
+	} {
+		line := regexp.MustCompile(`(?m)^.*"type":"connect".*"user":"` + regexp.QuoteMeta(account) + `".*$`)
+		lines := line.FindAllString(audit, -1)
+		if len(lines) != 5 {
+			t.Errorf("%s: %d connect events", account, len(lines))
+		}
+		for _, line := range lines {
+			if !regexp.MustCompile(want).MatchString(line) || account == stack.Engineer && strings.Contains(line, `"route"`) {
+				t.Errorf("%s: want %s in\n%s", account, want, line)
+			}
+		}
+	}
+}
+
+// TestFailover: the primary dies, the standby is promoted, and new sessions find it without anybody telling the gateway; those that were at
+// the standby go on.
+func TestFailover(t *testing.T) {
+	r := replicate(t, nil, provisioningLost)
+	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
+	writes, reads := engineer.connect(t), analyst.connect(t)
+	const query = "SELECT product FROM orders WHERE id = 1"
+	execute(t, writes, "UPDATE orders SET product = 'before' WHERE id = 1")
+	if err := r.standby.CaughtUp(t.Context(), r.primary); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.primary.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, reads, query); got != "before" {
+		t.Errorf("the session at the standby sees %q", got)
+	}
+	if _, err := writes.Exec(t.Context(), query); err == nil {
+		t.Error("the session at the dead primary goes on")
+	}
+	if _, err := engineer.open(t); sqlstate(t, err) != "57P03" {
+		t.Errorf("without a primary: %v", err)
+	}
+	if err := r.standby.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var after *pgx.Conn
+	eventually(t, 30*time.Second, func() (err error) { after, err = engineer.open(t); return err })
+	defer after.Close(t.Context())
+	if got := recovering(t, after); got != "false" {
+		t.Errorf("in recovery: %s", got)
+	}
+	eventually(t, 30*time.Second, func() error { // the catalog is read anew
+		_, err := after.Exec(t.Context(), "UPDATE orders SET product = 'after' WHERE id = 1")
+		return err
+	})
+	if got := value(t, reads, query); got != "after" {
+		t.Errorf("the session from before the failover sees %q", got)
+	}
+	role := backendRole(t, reads)
+	_ = reads.Close(t.Context())
+	eventually(t, goneWithin, func() error {
+		conn, err := pgx.Connect(t.Context(), r.standby.DSN(stack.App))
+		if err != nil {
+			return err
+		}
+		defer conn.Close(t.Context())
+		if n := value(t, conn, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", role); n != "0" {
+			return fmt.Errorf("role %s is still there", role)
+		}
+		return nil
+	})
+	again := analyst.connect(t) // any host will do where there is no standby
+	if got := value(t, again, query); got != "after" {
+		t.Errorf("a new session of the route sees %q", got)
+	}
+}
+
+// TestReplicaLag: a standby that is behind does not know a new session's role. It is waited for, a little, and then the primary serves.
+func TestReplicaLag(t *testing.T) {
+	r := replicate(t, nil)
+	analyst := r.login(t, stack.Analyst)
+	standby, err := pgx.Connect(t.Context(), r.standby.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer standby.Close(t.Context())
+	if got := recovering(t, analyst.connect(t)); got != "true" {
+		t.Fatalf("in recovery: %s", got)
+	}
+	execute(t, standby, "SELECT pg_wal_replay_pause()")
+	if got := recovering(t, analyst.connect(t)); got != "false" {
+		t.Errorf("a role that the standby does not have: in recovery: %s", got)
+	}
+	execute(t, standby, "SELECT pg_wal_replay_resume()")
+	eventually(t, 10*time.Second, func() error {
+		conn, err := analyst.open(t)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(t.Context())
+		if got := recovering(t, conn); got != "true" {
+			return fmt.Errorf("in recovery: %s", got)
+		}
+		return nil
+	})
+}
+
+// TestCancelReachesTheHost: a cancel request goes to the server that runs the session, not to the first of the list.
+func TestCancelReachesTheHost(t *testing.T) {
+	r := replicate(t, nil)
+	for _, account := range []string{stack.Engineer, stack.Analyst} {
+		conn := r.login(t, account).connect(t)
+		server := map[string]*stack.Postgres{stack.Engineer: r.primary, stack.Analyst: r.standby}[account]
+		done := make(chan error, 1)
+		go func() {
+			_, err := conn.Exec(t.Context(), "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b")
+			done <- err
+		}()
+		eventually(t, 10*time.Second, func() error {
+			direct, err := pgx.Connect(t.Context(), server.DSN(stack.App))
+			if err != nil {
+				return err
+			}
+			defer direct.Close(t.Context())
+			if n := value(t, direct, "SELECT count(*)::text FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%100000%1000000%' AND pid <> pg_backend_pid()"); n != "1" {
+				return fmt.Errorf("%s run there", n)
+			}
+			return nil
+		})
+		if err := conn.PgConn().CancelRequest(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; sqlstate(t, err) != "57014" {
+			t.Errorf("%s: %v", account, err)
+		}
+	}
+}

@@ -77,7 +77,18 @@ func (r *replicated) start(t *testing.T, edit func(*stack.GatewayConfig), expect
 	})
 }
 
-// routeReaders has the policy send the readonly role's sessions of app to the replica.
+// notOnTheReplica is a rule by where a session is.
+const notOnTheReplica = `package sallyport.statement
+
+reasons contains "payments are read at the primary" if {
+	input.session.route == "replica"
+	some statement in input.statement.statements
+	some relation in statement.relations
+	relation.name == "payments"
+}
+`
+
+// routeReaders has the policy send the readonly role's sessions of app to the replica, and keep them from payments there.
 func routeReaders(directory string) error {
 	file := filepath.Join(directory, "data.yaml")
 	data, err := os.ReadFile(file)
@@ -87,6 +98,9 @@ func routeReaders(directory string) error {
 	const reads = "      read_only: true\n      databases:\n        app:\n"
 	if strings.Count(string(data), reads) != 1 {
 		return fmt.Errorf("%s is not as it was", file)
+	}
+	if err := os.WriteFile(filepath.Join(directory, "replica.rego"), []byte(notOnTheReplica), 0o600); err != nil {
+		return err
 	}
 	return os.WriteFile(file, []byte(strings.Replace(string(data), reads, reads+"          route: replica\n", 1)), 0o600)
 }
@@ -124,8 +138,12 @@ func TestRoutesByPolicy(t *testing.T) {
 			}
 			return nil
 		})
-		_ = writes.Close(t.Context())
-		_ = reads.Close(t.Context())
+		for conn, want := range map[*pgx.Conn]string{writes: "", reads: "42501"} {
+			if _, err := conn.Exec(t.Context(), "SELECT amount FROM payments LIMIT 1"); sqlstate(t, err) != want {
+				t.Errorf("payments: got %v, want %q", err, want)
+			}
+			_ = conn.Close(t.Context())
+		}
 	}
 	audit := read(t, r.gateway.Audit)
 	for account, want := range map[string]string{

@@ -37,6 +37,7 @@ func (s *session) queue(ctx context.Context, d Database) error {
 	if patience <= 0 {
 		patience = defaultQueue
 	}
+	patience = min(patience, s.config.Timeouts.Connect/2) // the session is still to be opened
 	waiting, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s.server.background.Go(func() { s.watchClient(waiting, stop) })

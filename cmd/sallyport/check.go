@@ -39,6 +39,11 @@ func check(args []string, stdout, stderr io.Writer) int {
 	if bad > 0 {
 		return exitFailure
 	}
+	for _, in := range placesOf(c) {
+		if line := in.line(); line != "" {
+			fmt.Fprintln(stdout, line)
+		}
+	}
 	fmt.Fprintf(stdout, "%s: ok\n", *path)
 	return exitOK
 }

@@ -41,6 +41,21 @@ func placesOf(c *config.Config) (list []place) {
 	return list
 }
 
+// line says where sessions are opened, of a database that leaves a choice; "" of one that does not.
+func (in place) line() string {
+	if len(in.section.Hosts) == 1 && in.route == "" && len(in.section.Routes) == 0 {
+		return ""
+	}
+	line := "databases." + in.key + ": " + string(in.section.Target) + " of " + strings.Join(in.section.Addresses(), ", ")
+	if in.section.LoadBalance {
+		line += ", by chance"
+	}
+	if in.section.Shared == "" && in.route != "" {
+		line += ", with " + string(in.section.Credentials) + " credentials of its own"
+	}
+	return line
+}
+
 // supply gives the databases of a configuration and their routes, by their keys, what is known of their hosts and their places.
 func (ps *places) supply(databases map[string]gateway.Database) {
 	ps.mu.Lock()
@@ -134,9 +149,20 @@ func (ps *places) numbers() (list []metrics.Place) {
 	return list
 }
 
-// tried are for the metrics, too.
+// tried are for the metrics, too: hosts of the configuration in force that somebody has tried.
 func (ps *places) tried() (list []metrics.Host) {
+	ps.mu.Lock()
+	defer ps.mu.Unlock()
+	has := make(map[string]bool)
+	for _, in := range ps.inForce {
+		for _, address := range in.section.Addresses() {
+			has[address] = true
+		}
+	}
 	for _, server := range ps.servers.Status() {
+		if !has[server.Host] {
+			continue
+		}
 		list = append(list, metrics.Host{
 			Host: server.Host, Failing: server.Failing, Standby: server.Standby, Known: server.Known, Opened: server.Opened, Failed: server.Failed,
 		})

@@ -3,9 +3,11 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -280,4 +282,112 @@ func TestCancelReachesTheHost(t *testing.T) {
 			t.Errorf("%s: %v", account, err)
 		}
 	}
+}
+
+// TestRouteWithCredentialsOfItsOwn: a route may be served by database users that nobody has to make, on a standby that is all it names; and
+// goes on while there is no primary at all.
+func TestRouteWithCredentialsOfItsOwn(t *testing.T) {
+	var r *replicated
+	password := filepath.Join(t.TempDir(), "reporter.password")
+	write(t, password, "reporters-password\n")
+	r = replicate(t, func(c *stack.GatewayConfig) {
+		app := c.Databases[stack.App]
+		app.Routes["replica"] = stack.RouteConfig{
+			Hosts: app.Hosts[:1], Target: "standby", Credentials: "static",
+			Static: &stack.StaticConfig{Accounts: map[string]stack.AccountConfig{"readonly": {User: "reporter", PasswordFile: password}}},
+		}
+	}, provisioningLost)
+	primary, err := pgx.Connect(t.Context(), r.primary.DSN("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer primary.Close(t.Context())
+	execute(t, primary, "CREATE ROLE reporter LOGIN IN ROLE app_readonly PASSWORD 'reporters-password'")
+	if err := r.standby.CaughtUp(t.Context(), r.primary); err != nil {
+		t.Fatal(err)
+	}
+	analyst := r.login(t, stack.Analyst)
+	for _, where := range []string{"with a primary", "without one"} {
+		conn := analyst.connect(t)
+		if got := value(t, conn, "SELECT current_user || ' ' || pg_is_in_recovery()"); got != "reporter true" {
+			t.Errorf("%s: %s", where, got)
+		}
+		if where == "with a primary" {
+			if err := r.primary.Crash(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := r.standby.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := analyst.open(t); sqlstate(t, err) != "57P03" {
+		t.Errorf("a route to standbys takes a primary: %v", err)
+	}
+}
+
+// TestDatabaseLimit: more clients than a database may have sessions wait for each other, one that is killed while it waits is forgotten, and
+// a reload lets more of them in.
+func TestDatabaseLimit(t *testing.T) {
+	g := ownGateway(t, func(c *stack.GatewayConfig) {
+		app := c.Databases[stack.App]
+		app.MaxSessions, app.Queue = 2, "3s"
+		c.Databases[stack.App] = app
+	})
+	metric := func(name string) string {
+		_, body := ask(t, g, "GET", "/metrics", "")
+		match := regexp.MustCompile(`(?m)^sallyport_database_` + name + `\{database="app",route=""\} (\d+)$`).FindStringSubmatch(body)
+		if match == nil {
+			t.Fatalf("no %s in\n%s", name, body)
+		}
+		return match[1]
+	}
+	wait := func(name, want string) {
+		t.Helper()
+		eventually(t, 10*time.Second, func() error {
+			if got := metric(name); got != want {
+				return fmt.Errorf("%s is %s, want %s", name, got, want)
+			}
+			return nil
+		})
+	}
+	analyst := login{gateway: g, account: stack.Analyst}
+	first := analyst.connect(t)
+	analyst.connect(t)
+	if _, err := analyst.open(t); sqlstate(t, err) != "53300" {
+		t.Errorf("a third session: %v", err)
+	}
+	killed := exec.Command("psql", "-c", "SELECT 1")
+	killed.Env = append(os.Environ(), analyst.environment(t)...)
+	if err := killed.Start(); err != nil {
+		t.Fatal(err)
+	}
+	wait("sessions_waiting", "1")
+	_ = killed.Process.Kill()
+	_ = killed.Wait()
+	wait("sessions_waiting", "0")
+	next := make(chan error, 1)
+	go func() {
+		conn, err := analyst.open(t)
+		if err == nil {
+			err = conn.Close(t.Context())
+		}
+		next <- err
+	}()
+	wait("sessions_waiting", "1")
+	_ = first.Close(t.Context())
+	if err := <-next; err != nil {
+		t.Errorf("when one has ended: %v", err)
+	}
+	wait("sessions", "1")
+	config := read(t, g.Config)
+	write(t, g.Config, strings.Replace(config, "max_connections: 2", "max_connections: 3", 1))
+	if err := g.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	wait("sessions_max", "3")
+	for range 2 {
+		analyst.connect(t)
+	}
+	wait("sessions", "3")
 }

@@ -50,7 +50,7 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 	o := &opened{lease: lease, session: at.Session, config: at.Config}
 	return &catalog.Session{
 		Conn: o.session.Conn,
-		Keep: func(ctx context.Context) error { return s.keepThere(ctx, o, at.Standby) },
+		Keep: func(ctx context.Context) error { return s.keepUntil(ctx, o, s.better(at.Standby)) },
 		Close: func(idle bool) {
 			s.close(o, idle)
 			s.revoke(o.lease)
@@ -67,13 +67,35 @@ func (s CatalogSessions) revoke(lease credentials.Lease) {
 // primaryCheck is how often a catalog's session on a standby is compared with what is known of a primary.
 const primaryCheck = 5 * time.Second
 
-// keepThere keeps the session, but on a standby only until there is a primary: there, what names mean is known sooner.
-func (s CatalogSessions) keepThere(ctx context.Context, o *opened, standby bool) error {
+// better says whether there is a better place for a session; nil: there never is. A primary is better than a standby, if one is preferred:
+// there, what names mean is known sooner.
+func (s CatalogSessions) better(standby bool) func() bool {
+	if !standby || s.Hosts.Target() != hosts.PreferPrimary {
+		return nil
+	}
+	return s.Hosts.KnowsPrimary
+}
+
+// keepUntil keeps the session until there is a better place for it.
+func (s CatalogSessions) keepUntil(ctx context.Context, o *opened, better func() bool) error {
+	if better == nil {
+		return s.keep(ctx, o)
+	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if standby && s.Hosts.Target() == hosts.PreferPrimary {
-		go s.awaitPrimary(ctx, stop)
-	}
+	go func() {
+		tick := time.NewTicker(primaryCheck)
+		defer tick.Stop()
+		for ctx.Err() == nil {
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+				if better() {
+					stop(fmt.Errorf("it is a standby's, and there is a primary: %w", catalog.ErrReplace))
+				}
+			}
+		}
+	}()
 	if err := s.keep(ctx, o); err != nil {
 		return err
 	}
@@ -81,21 +103,6 @@ func (s CatalogSessions) keepThere(ctx context.Context, o *opened, standby bool)
 		return err
 	}
 	return nil
-}
-
-func (s CatalogSessions) awaitPrimary(ctx context.Context, found context.CancelCauseFunc) {
-	tick := time.NewTicker(primaryCheck)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if s.Hosts.KnowsPrimary() {
-				found(fmt.Errorf("it is a standby's, and there is a primary: %w", catalog.ErrReplace))
-			}
-		}
-	}
 }
 
 // keep renews the lease until ctx ends, or the session has to make room for another because the lease does. Nobody looks at the lease

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/credentials"
 )
@@ -89,5 +91,36 @@ func TestCatalogSessionWithoutCredential(t *testing.T) {
 	sessions := CatalogSessions{Credentials: &fakeLeases{}, VaultRole: "names"}
 	if session, err := sessions.Open(t.Context()); session != nil || err == nil || err.Error() != "sealed" {
 		t.Errorf("got %v, %v", session, err)
+	}
+}
+
+// TestCatalogSessionOnAStandby: it makes room for one on the primary as soon as there is one, and not before.
+func TestCatalogSessionOnAStandby(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sessions := CatalogSessions{Credentials: &fakeLeases{}, Logger: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		err := sessions.keepUntil(t.Context(), &opened{}, func() bool { return time.Since(began) > time.Minute })
+		if lived := time.Since(began); !errors.Is(err, catalog.ErrReplace) || lived < time.Minute || lived > time.Minute+primaryCheck {
+			t.Errorf("after %v: %v", lived, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := sessions.keepUntil(ctx, &opened{}, func() bool { return false }); err != nil {
+			t.Errorf("without a primary: %v", err)
+		}
+	})
+}
+
+// TestCatalogSessionsPlace: a session on a standby waits for a primary where that is preferred, and nowhere else.
+func TestCatalogSessionsPlace(t *testing.T) {
+	for target, waits := range map[hosts.Target]bool{hosts.PreferPrimary: true, hosts.Primary: false, hosts.Any: false} {
+		set, err := hosts.New(hosts.Config{Hosts: []backend.Config{{Host: "a"}, {Host: "b"}}, Target: target})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sessions := CatalogSessions{Hosts: set}
+		if got := sessions.better(true) != nil; got != waits || sessions.better(false) != nil {
+			t.Errorf("%s: waits for a primary: %v", target, got)
+		}
 	}
 }

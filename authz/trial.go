@@ -45,8 +45,8 @@ func (t *Trial) Connect(ctx context.Context) (*ConnectDecision, error) {
 	return t.connect, t.err
 }
 
-// Statement decides about a statement as the policy would in a session that it had allowed itself: the role and observe of the input
-// are its own connect decision's.
+// Statement decides about a statement as the policy would in a session that it had allowed itself: the role, route and observe of the
+// input are its own connect decision's.
 func (t *Trial) Statement(ctx context.Context, input StatementInput) (*StatementDecision, error) {
 	connect, err := t.Connect(ctx)
 	if err != nil {
@@ -55,6 +55,6 @@ func (t *Trial) Statement(ctx context.Context, input StatementInput) (*Statement
 	if !connect.Allow {
 		return nil, ErrNotAdmitted
 	}
-	input.Session.Role, input.Session.Observe = connect.Role, connect.Observe
+	input.Session.Role, input.Session.Route, input.Session.Observe = connect.Role, connect.Route, connect.Observe
 	return t.engine.statementBy(ctx, t.policy, &input, t.clock()...)
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	trialConnect   = "package sallyport.connect\n\ndecision := {\"allow\": input.identity.user != \"eve\", \"reasons\": [], \"role\": \"tried\", \"observe\": input.identity.user == \"dba\"}\n"
-	trialStatement = "package sallyport.statement\n\ndecision := {\"allow\": input.session.observe, \"reasons\": [input.session.role]}\n"
+	trialConnect   = "package sallyport.connect\n\ndecision := {\"allow\": input.identity.user != \"eve\", \"reasons\": [], \"role\": \"tried\", \"route\": \"there\", \"observe\": input.identity.user == \"dba\"}\n"
+	trialStatement = "package sallyport.statement\n\ndecision := {\"allow\": input.session.observe, \"reasons\": [sprintf(\"%s %s\", [input.session.role, input.session.route])]}\n"
 )
 
 // TestTrial: a statement is judged in the session that this policy would have given, not in the one that there was.
@@ -20,10 +20,10 @@ func TestTrial(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	input := StatementInput{Session: Session{Role: "real", Observe: true}, Statement: &statement.Sheet{Complete: true}}
+	input := StatementInput{Session: Session{Role: "real", Route: "here", Observe: true}, Statement: &statement.Sheet{Complete: true}}
 	for user, allow := range map[string]bool{"ana": false, "dba": true} {
 		d, err := e.Trial(ConnectInput{Identity: Identity{User: user}}).Statement(t.Context(), input)
-		if err != nil || d.Allow != allow || d.Reasons[0] != "tried" {
+		if err != nil || d.Allow != allow || d.Reasons[0] != "tried there" {
 			t.Errorf("%s: %+v, %v", user, d, err)
 		}
 	}
@@ -35,7 +35,7 @@ func TestTrial(t *testing.T) {
 	if err := e.Reload(); err != nil {
 		t.Fatal(err)
 	}
-	if d, err := eve.Statement(t.Context(), input); err != nil || d.Reasons[0] != "r" || d.Revision != e.Policy().Revision() {
+	if d, err := eve.Statement(t.Context(), input); err != nil || d.Reasons[0] != "r " || d.Revision != e.Policy().Revision() {
 		t.Errorf("eve, by the next policy: %+v, %v", d, err)
 	}
 }

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -294,7 +296,8 @@ func TestRouteWithCredentialsOfItsOwn(t *testing.T) {
 		app := c.Databases[stack.App]
 		app.Routes["replica"] = stack.RouteConfig{
 			Hosts: app.Hosts[:1], Target: "standby", Credentials: "static",
-			Static: &stack.StaticConfig{Accounts: map[string]stack.AccountConfig{"readonly": {User: "reporter", PasswordFile: password}}},
+			Catalog: &stack.CatalogConfig{Account: "readonly"},
+			Static:  &stack.StaticConfig{Accounts: map[string]stack.AccountConfig{"readonly": {User: "reporter", PasswordFile: password}}},
 		}
 	}, provisioningLost)
 	primary, err := pgx.Connect(t.Context(), r.primary.DSN("postgres"))
@@ -308,10 +311,12 @@ func TestRouteWithCredentialsOfItsOwn(t *testing.T) {
 	}
 	analyst := r.login(t, stack.Analyst)
 	for _, where := range []string{"with a primary", "without one"} {
+		catalogOf(t, r.gateway, "app.routes.replica")
 		conn := analyst.connect(t)
 		if got := value(t, conn, "SELECT current_user || ' ' || pg_is_in_recovery()"); got != "reporter true" {
 			t.Errorf("%s: %s", where, got)
 		}
+		value(t, conn, "SELECT product FROM orders WHERE id = 1") // which the route's own catalog knows
 		if where == "with a primary" {
 			if err := r.primary.Crash(); err != nil {
 				t.Fatal(err)
@@ -326,6 +331,18 @@ func TestRouteWithCredentialsOfItsOwn(t *testing.T) {
 	}
 }
 
+// catalogOf waits until names are known by a place's catalog.
+func catalogOf(t *testing.T, g *stack.Gateway, place string) {
+	t.Helper()
+	known := regexp.MustCompile(`(?m)^sallyport_catalog_generation\{database="` + regexp.QuoteMeta(place) + `"\} [1-9]`)
+	eventually(t, 30*time.Second, func() error {
+		if _, body := ask(t, g, http.MethodGet, "/metrics", ""); !known.MatchString(body) {
+			return errors.New("the catalog was not read")
+		}
+		return nil
+	})
+}
+
 // TestDatabaseLimit: more clients than a database may have sessions wait for each other, one that is killed while it waits is forgotten, and
 // a reload lets more of them in.
 func TestDatabaseLimit(t *testing.T) {
@@ -335,7 +352,7 @@ func TestDatabaseLimit(t *testing.T) {
 		c.Databases[stack.App] = app
 	})
 	metric := func(name string) string {
-		_, body := ask(t, g, "GET", "/metrics", "")
+		_, body := ask(t, g, http.MethodGet, "/metrics", "")
 		match := regexp.MustCompile(`(?m)^sallyport_database_` + name + `\{database="app",route=""\} (\d+)$`).FindStringSubmatch(body)
 		if match == nil {
 			t.Fatalf("no %s in\n%s", name, body)

@@ -52,9 +52,9 @@ func newDatabaseCatalogs(c *config.Config, analyze catalog.Analyze) *databaseCat
 	return &databaseCatalogs{config: c, analyze: analyze, known: map[string]*catalog.Snapshot{}, issuers: map[string]*runningIssuers{}}
 }
 
-// resolve gives the facts of a text what its names mean; as they are for a database that has no catalog.
-func (d *databaseCatalogs) resolve(ctx context.Context, database string, sheet *statement.Sheet, path []string) (*statement.Sheet, error) {
-	snapshot, err := d.snapshot(ctx, database)
+// resolve gives the facts of a text what its names mean at a route of a database; as they are for one that has no catalog.
+func (d *databaseCatalogs) resolve(ctx context.Context, database, route string, sheet *statement.Sheet, path []string) (*statement.Sheet, error) {
+	snapshot, err := d.snapshot(ctx, catalogKey(d.config, database, route))
 	if err != nil || snapshot == nil {
 		return sheet, err
 	}

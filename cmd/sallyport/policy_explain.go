@@ -137,8 +137,7 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	schemas, err := q.schemas("")
-	if err != nil {
+	if _, err := q.schemas(""); err != nil {
 		return nil, err
 	}
 	a := &answer{Revision: engine.Policy().Revision()}
@@ -149,7 +148,8 @@ func (q *question) ask(ctx context.Context) (*answer, error) {
 		return nil, err
 	}
 	a.Connect = connectAnswer{verdictOf(connect.Allow, why), connect.Role, connect.Route, connect.Observe, connect.ReadOnly}
-	if schemas, err = q.schemas(connect.Route); err != nil {
+	schemas, err := q.schemas(connect.Route)
+	if err != nil {
 		return nil, err
 	}
 	if err := a.read(ctx, q, schemas); err != nil || a.Facts == nil || !connect.Allow {

@@ -201,7 +201,7 @@ func described(d replay.Decision) string {
 	if d.Role != "" {
 		text += ", role " + shown(d.Role)
 	}
-	text += flagged(d.Observe, ", observe")
+	text += flagged(d.Route != "", ", route "+shown(d.Route)) + flagged(d.Observe, ", observe")
 	for i, reason := range d.Reasons {
 		text += map[bool]string{true: ": ", false: "; "}[i == 0] + shown(reason)
 	}

@@ -119,12 +119,12 @@ type VaultAuth struct {
 
 // DatabaseConfig is one database behind the gateway.
 type DatabaseConfig struct {
-	Host        string            `yaml:"host,omitempty"`
-	Port        int               `yaml:"port,omitempty"`
-	Hosts       []string          `yaml:"hosts,flow,omitempty"`
-	Target      string            `yaml:"target_session_attrs,omitempty"`
-	MaxSessions int               `yaml:"max_connections,omitempty"`
-	Queue       string            `yaml:"queue_timeout,omitempty"`
+	Host        string   `yaml:"host,omitempty"`
+	Port        int      `yaml:"port,omitempty"`
+	Hosts       []string `yaml:"hosts,flow,omitempty"`
+	Target      string   `yaml:"target_session_attrs,omitempty"`
+	MaxSessions int      `yaml:"max_connections,omitempty"`
+	Queue       string   `yaml:"queue_timeout,omitempty"`
 
 	Routes map[string]RouteConfig `yaml:"routes,omitempty"`
 
@@ -147,7 +147,8 @@ type RouteConfig struct {
 	Target string        `yaml:"target_session_attrs,omitempty"`
 	Static *StaticConfig `yaml:"static,omitempty"`
 
-	Credentials string `yaml:"credentials,omitempty"`
+	Credentials string         `yaml:"credentials,omitempty"`
+	Catalog     *CatalogConfig `yaml:"catalog,omitempty"`
 }
 
 // MintedConfig is how the gateway makes roles without Vault.

@@ -37,6 +37,7 @@ type event struct {
 	Allow      bool     `json:"allow"`
 	Reasons    []string `json:"reasons"`
 	Role       string   `json:"role"`
+	Route      string   `json:"route"`
 	Observe    bool     `json:"observe"`
 	SearchPath []string `json:"search_path"`
 

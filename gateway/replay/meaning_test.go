@@ -25,8 +25,8 @@ reasons contains "incomplete" if not input.statement.complete
 `
 
 // namesOfNow gives every text of database app the relations that its view reads now.
-func namesOfNow(_ context.Context, database string, sheet *statement.Sheet, path []string) (*statement.Sheet, error) {
-	if database != "app" || len(path) == 0 {
+func namesOfNow(_ context.Context, database, route string, sheet *statement.Sheet, path []string) (*statement.Sheet, error) {
+	if database != "app" || route != "" || len(path) == 0 {
 		return sheet, nil
 	}
 	resolved := *sheet
@@ -82,7 +82,7 @@ func TestReplayByMeaning(t *testing.T) {
 func TestReplayMeaningUnknown(t *testing.T) {
 	unread := errors.New("the catalog cannot be read")
 	r, _ := replayBy(t, meaningRego, nil)
-	r.cfg.Resolve = func(context.Context, string, *statement.Sheet, []string) (*statement.Sheet, error) {
+	r.cfg.Resolve = func(context.Context, string, string, *statement.Sheet, []string) (*statement.Sheet, error) {
 		return nil, unread
 	}
 	if err := r.Read(t.Context(), strings.NewReader(log(opened(said("s", 1, "allow", "SELECT"))...))); !errors.Is(err, unread) {

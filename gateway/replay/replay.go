@@ -26,9 +26,9 @@ type Config struct {
 	Analyzer Analyzer
 	// Judged makes of a text's facts what a gateway asks policy about; moved says that its names may have moved before it.
 	Judged func(sheet *statement.Sheet, moved bool) *statement.Sheet
-	// Resolve makes of a text's facts those of what its names mean now, for a session that searches the schemas of path. nil: names are taken as
+	// Resolve makes of a text's facts those of what its names mean now, for a session of a database, or of a route of it, that searches the schemas of path. nil: names are taken as
 	// they are written. Its error ends the replay.
-	Resolve func(ctx context.Context, database string, sheet *statement.Sheet, path []string) (*statement.Sheet, error)
+	Resolve func(ctx context.Context, database, route string, sheet *statement.Sheet, path []string) (*statement.Sheet, error)
 	// Relations are those of a sheet as the audit log lists them. It is asked only about sheets that Resolve gave names their meaning in.
 	Relations func(sheet *statement.Sheet) []string
 	// SearchPath is what sessions of a database have, for logs that do not say it. nil: nobody knows.
@@ -58,6 +58,7 @@ type Decision struct {
 	Decision string   `json:"decision"` // allow, deny; observe: the policy denied it, and it was let through
 	Reasons  []string `json:"reasons"`
 	Role     string   `json:"role,omitempty"`    // of a connection
+	Route    string   `json:"route,omitempty"`   // of a connection
 	Observe  bool     `json:"observe,omitempty"` // of a connection
 	// Resolved says that a decision about a statement rests on what names meant when it was made, and not on the text alone.
 	Resolved bool `json:"resolved,omitempty"`
@@ -71,7 +72,7 @@ const (
 	Same         Change = "same"
 	NewlyAllowed Change = "newly_allowed"
 	NewlyDenied  Change = "newly_denied"
-	OtherTerms   Change = "other_terms" // a connection with another role, or another observe
+	OtherTerms   Change = "other_terms" // a connection with another role, route or observe
 )
 
 // Counts is how many of each there were.
@@ -186,7 +187,7 @@ func (r *Replay) connect(ctx context.Context, e *event) error {
 	s.connected(r.cfg, e)
 	d := &Difference{
 		Time: e.Time, Kind: "connect", ID: e.Session, User: e.User, Database: s.input.Session.Database,
-		Old: Decision{Decision: word(e.Allow), Reasons: e.Reasons, Role: e.Role, Observe: e.Observe},
+		Old: Decision{Decision: word(e.Allow), Reasons: e.Reasons, Role: e.Role, Route: e.Route, Observe: e.Observe},
 	}
 	now, err := s.trial.Connect(ctx)
 	if ctx.Err() != nil {
@@ -195,11 +196,11 @@ func (r *Replay) connect(ctx context.Context, e *event) error {
 	if err != nil {
 		d.New = failed(err)
 	} else {
-		d.New = Decision{Decision: word(now.Allow), Reasons: now.Reasons, Role: now.Role, Observe: now.Observe}
-		s.admitted, s.observe = now.Allow, now.Observe
+		d.New = Decision{Decision: word(now.Allow), Reasons: now.Reasons, Role: now.Role, Route: now.Route, Observe: now.Observe}
+		s.admitted, s.route, s.observe = now.Allow, now.Route, now.Observe
 	}
 	d.Change = changeOf(&d.Old, &d.New)
-	if d.Change == Same && e.Allow && (d.Old.Role != d.New.Role || d.Old.Observe != d.New.Observe) {
+	if d.Change == Same && e.Allow && (d.Old.Role != d.New.Role || d.Old.Route != d.New.Route || d.Old.Observe != d.New.Observe) {
 		d.Change = OtherTerms
 	}
 	r.counts.Connections[d.Change]++
@@ -265,7 +266,7 @@ func (r *Replay) resolved(ctx context.Context, e *event, s *session, sheet *stat
 	if r.cfg.Resolve == nil || moved {
 		return sheet, nil
 	}
-	return r.cfg.Resolve(ctx, e.Database, sheet, s.searchPath)
+	return r.cfg.Resolve(ctx, e.Database, s.route, sheet, s.searchPath)
 }
 
 func (r *Replay) countStatement(d *Difference) {

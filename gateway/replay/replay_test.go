@@ -21,9 +21,13 @@ import (
 
 const connectRego = `package sallyport.connect
 
-decision := {"allow": true, "reasons": [], "role": role, "observe": input.identity.user == "dba"} if count(reasons) == 0
+decision := {"allow": true, "reasons": [], "role": role, "route": route, "observe": input.identity.user == "dba"} if count(reasons) == 0
 
 else := {"allow": false, "reasons": reasons}
+
+default route := ""
+
+route := "replica" if "readers" in input.identity.groups
 
 default role := "readonly"
 
@@ -47,6 +51,11 @@ reasons contains "no delete" if input.statement.statements[_].command == "DELETE
 reasons contains "no insert" if {
 	input.statement.statements[_].command == "INSERT"
 	input.session.role != "readwrite"
+}
+
+reasons contains "at the replica" if {
+	input.statement.statements[_].command == "LOCK"
+	input.session.route == "replica"
 }
 
 reasons contains "no path" if not "app" in input.session.search_path
@@ -200,7 +209,7 @@ func TestReplayStatements(t *testing.T) {
 		},
 		"no answer is a denial": {
 			events:     opened(said("s", 1, "allow", "FAIL"), said("s", 2, "deny", "FAIL")),
-			want:       []string{"statement s.1 newly_denied: allow → deny the policy has no answer: evaluate data.sallyport.statement.decision: statement.rego:16: eval_builtin_error: to_number: strconv.ParseFloat: parsing \"x\": invalid syntax"},
+			want:       []string{"statement s.1 newly_denied: allow → deny the policy has no answer: evaluate data.sallyport.statement.decision: statement.rego:21: eval_builtin_error: to_number: strconv.ParseFloat: parsing \"x\": invalid syntax"},
 			statements: map[Change]int{NewlyDenied: 1, Same: 1},
 		},
 		"names that had moved": {
@@ -243,6 +252,16 @@ func TestReplaySessions(t *testing.T) {
 			},
 			want:       []string{"connect s other_terms: allow → allow", "statement s.1 newly_allowed: deny → allow"},
 			statements: map[Change]int{NewlyAllowed: 1},
+		},
+		"its route": {
+			events: []audit.Event{
+				begun("s"), &audit.Connect{Session: "s", Identity: audit.Identity{User: "ana", Groups: []string{"readers"}}, Allow: true, Role: "readonly", SearchPath: path},
+				said("s", 1, "allow", "LOCK"),
+				begun("r"), &audit.Connect{Session: "r", Identity: audit.Identity{User: "ana", Groups: []string{"readers"}}, Allow: true, Role: "readonly", Route: "replica", SearchPath: path},
+				said("r", 1, "deny", "LOCK"),
+			},
+			want:       []string{"connect s other_terms: allow → allow", "statement s.1 newly_denied: allow → deny at the replica"},
+			statements: map[Change]int{NewlyDenied: 1, Same: 1},
 		},
 		"its observe": {
 			events: []audit.Event{

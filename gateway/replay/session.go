@@ -16,6 +16,7 @@ type session struct {
 	lacks      string // why its statements cannot be judged again
 
 	admitted, observe bool // by the policy that decides now
+	route             string
 	decisions         map[*statement.Sheet]known
 }
 

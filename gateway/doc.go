@@ -22,6 +22,9 @@
 // A client that passes its own PostgreSQL credential through is proved by the backend (authenticate_passthrough.go): policy is asked about
 // who it says it is, then the backend session is opened with what the client answers. There is no lease.
 //
+// Where the backend session is opened is up to policy, which may give a route, and to backend/hosts: a host that is up and is what the
+// database wants. Before that place.go waits for one of the places that the database has for sessions.
+//
 // # The relay
 //
 // Two goroutines, started and joined in relay.run. The judge is the only writer to the backend, the reporter the only writer to the

@@ -1,11 +1,11 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
@@ -29,13 +29,18 @@ func (s *Session) Ask(ctx context.Context, text string) (string, error) {
 	return answer, nil
 }
 
-func (s *Session) ask(text string) (answer string, err error) {
+func (s *Session) ask(text string) (string, error) {
 	if err := send(s.Conn, &pgproto3.Query{String: text}); err != nil {
 		return "", err
 	}
+	return readAnswer(s.Conn)
+}
+
+// readAnswer reads one value, up to and including ReadyForQuery.
+func readAnswer(r io.Reader) (answer string, err error) {
 	rows := 0
 	for range maxAnswer {
-		got, err := readMessage(s.Conn)
+		got, err := readMessage(r)
 		if err != nil {
 			return "", err
 		}
@@ -66,7 +71,7 @@ func onlyValue(body []byte) (string, error) {
 	if len(body) < head || binary.BigEndian.Uint16(body) != 1 || int64(binary.BigEndian.Uint32(body[2:])) != int64(len(body)-head) {
 		return "", errors.New("read DataRow: not one value")
 	}
-	return string(bytes.Clone(body[head:])), nil
+	return string(body[head:]), nil
 }
 
 // Reported is what the backend has reported of a parameter; ok is false when it has not.

@@ -124,14 +124,29 @@ func recovering(t *testing.T, conn *pgx.Conn) string {
 	return value(t, conn, "SELECT pg_is_in_recovery()::text")
 }
 
+// atStandby connects at the standby. On a machine that is so busy that this takes longer to replay a role than it is waited for, the primary
+// serves: then again.
+func atStandby(t *testing.T, l login) (conn *pgx.Conn) {
+	t.Helper()
+	eventually(t, 20*time.Second, func() error {
+		conn = l.connect(t)
+		if got := recovering(t, conn); got != "true" {
+			_ = conn.Close(t.Context())
+			return fmt.Errorf("in recovery: %s", got)
+		}
+		return nil
+	})
+	return conn
+}
+
 // TestRoutesByPolicy: policy sends readers to the standby and the others to the primary, by the same name; each with a role that was made a
 // moment before, on the primary.
 func TestRoutesByPolicy(t *testing.T) {
 	r := replicate(t, nil)
 	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
 	for range 5 {
-		writes, reads := engineer.connect(t), analyst.connect(t)
-		if got := recovering(t, writes) + " " + recovering(t, reads); got != "false true" {
+		writes, reads := engineer.connect(t), atStandby(t, analyst)
+		if got := recovering(t, writes); got != "false" {
 			t.Fatalf("in recovery: %s", got)
 		}
 		product := backendRole(t, writes) // no two sessions leave the same
@@ -151,12 +166,12 @@ func TestRoutesByPolicy(t *testing.T) {
 	}
 	audit := read(t, r.gateway.Audit)
 	for account, want := range map[string]string{
-		stack.Analyst:  fmt.Sprintf(`"route":"replica",.*"backend_host":"localhost","backend_address":"[^"]*:%d"`, r.standby.Port),
+		stack.Analyst:  fmt.Sprintf(`"route":"replica",.*"backend_host":"(localhost","backend_address":"[^"]*:%d|127.0.0.1",)`, r.standby.Port),
 		stack.Engineer: fmt.Sprintf(`"backend_host":"127.0.0.1","backend_address":"127.0.0.1:%d"`, r.primary.Port),
 	} {
 		line := regexp.MustCompile(`(?m)^.*"type":"connect".*"user":"` + regexp.QuoteMeta(account) + `".*$`)
 		lines := line.FindAllString(audit, -1)
-		if len(lines) != 5 {
+		if len(lines) < 5 {
 			t.Errorf("%s: %d connect events", account, len(lines))
 		}
 		for _, line := range lines {
@@ -172,7 +187,7 @@ func TestRoutesByPolicy(t *testing.T) {
 func TestFailover(t *testing.T) {
 	r := replicate(t, nil, provisioningLost)
 	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
-	writes, reads := engineer.connect(t), analyst.connect(t)
+	writes, reads := engineer.connect(t), atStandby(t, analyst)
 	const query = "SELECT product FROM orders WHERE id = 1"
 	execute(t, writes, "UPDATE orders SET product = 'before' WHERE id = 1")
 	if err := r.standby.CaughtUp(t.Context(), r.primary); err != nil {
@@ -234,33 +249,25 @@ func TestReplicaLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer standby.Close(t.Context())
-	if got := recovering(t, analyst.connect(t)); got != "true" {
-		t.Fatalf("in recovery: %s", got)
-	}
+	atStandby(t, analyst)
 	execute(t, standby, "SELECT pg_wal_replay_pause()")
 	if got := recovering(t, analyst.connect(t)); got != "false" {
 		t.Errorf("a role that the standby does not have: in recovery: %s", got)
 	}
 	execute(t, standby, "SELECT pg_wal_replay_resume()")
-	eventually(t, 10*time.Second, func() error {
-		conn, err := analyst.open(t)
-		if err != nil {
-			return err
-		}
-		defer conn.Close(t.Context())
-		if got := recovering(t, conn); got != "true" {
-			return fmt.Errorf("in recovery: %s", got)
-		}
-		return nil
-	})
+	atStandby(t, analyst)
 }
 
 // TestCancelReachesTheHost: a cancel request goes to the server that runs the session, not to the first of the list.
 func TestCancelReachesTheHost(t *testing.T) {
 	r := replicate(t, nil)
-	for _, account := range []string{stack.Engineer, stack.Analyst} {
-		conn := r.login(t, account).connect(t)
-		server := map[string]*stack.Postgres{stack.Engineer: r.primary, stack.Analyst: r.standby}[account]
+	for account, server := range map[string]*stack.Postgres{stack.Engineer: r.primary, stack.Analyst: r.standby} {
+		var conn *pgx.Conn
+		if l := r.login(t, account); server == r.standby {
+			conn = atStandby(t, l)
+		} else {
+			conn = l.connect(t)
+		}
 		done := make(chan error, 1)
 		go func() {
 			_, err := conn.Exec(t.Context(), "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 1000000) b")

@@ -113,7 +113,7 @@ func (l *backendLook) all(ctx context.Context, c *config.Config, names []string)
 	said := make(map[string]bool)
 	for _, name := range names {
 		section := c.Databases[name]
-		one := inspected{Database: name, Server: fmt.Sprintf("%s:%d", section.Host, section.Port)}
+		one := inspected{Database: name, Server: section.Addresses()[0]}
 		report, err := l.database(ctx, c, known, name)
 		if err != nil {
 			one.Error = err.Error()

@@ -115,7 +115,7 @@ func (d *databaseCatalogs) anySessions(ctx context.Context, database string) (ga
 		return gateway.CatalogSessions{}, err
 	}
 	return gateway.CatalogSessions{
-		Backend: d.backend[database].Backend, VaultRole: role, Credentials: source,
+		Hosts: catalogHosts(d.backend[database].Hosts), VaultRole: role, Credentials: source,
 		Revoker: source.Revoker(), Logger: slog.New(slog.DiscardHandler),
 	}, nil
 }

@@ -33,7 +33,7 @@ func TestRoutesAreServed(t *testing.T) {
 	write(t, "sallyport.yaml", withRoutes(""))
 	p, log := newProcess(t)
 	defer p.close()
-	served, _, _, err := p.serverConfig(loaded(t))
+	served, _, _, _, err := p.serverConfig(loaded(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestPlacesOutliveReloads(t *testing.T) {
 	write(t, "sallyport.yaml", withRoutes(", max_connections: 3"))
 	p, _ := newProcess(t)
 	defer p.close()
-	served, _, _, err := p.serverConfig(loaded(t))
+	served, _, _, _, err := p.serverConfig(loaded(t))
 	if err != nil {
 		t.Fatal(err)
 	}

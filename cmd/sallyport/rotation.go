@@ -21,7 +21,7 @@ type clientPairs map[string]*tlsutil.ClientPair
 func (p *process) showCertificates(c *config.Config, databases map[string]gateway.Database) (clientPairs, error) {
 	pairs := make(clientPairs)
 	var errs []error
-	for name, section := range c.Databases {
+	for name, section := range c.Places() {
 		if section.TLS.Certificate == "" {
 			continue
 		}
@@ -30,8 +30,9 @@ func (p *process) showCertificates(c *config.Config, databases map[string]gatewa
 			errs = append(errs, c.Problem("databases."+name+".tls", err))
 			continue
 		}
-		settings := databases[name].Backend.TLS
-		settings.Certificates, settings.GetClientCertificate = nil, pair.Get
+		for _, settings := range databases[name].Hosts.TLS() {
+			settings.Certificates, settings.GetClientCertificate = nil, pair.Get
+		}
 		pairs[name] = pair
 	}
 	return pairs, errors.Join(errs...)

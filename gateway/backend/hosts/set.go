@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -77,6 +78,15 @@ func (s *Set) Names() []string {
 		names[i] = nameOf(&s.cfg.Hosts[i])
 	}
 	return names
+}
+
+// TLS are the settings of the hosts, to be completed before the first session is opened.
+func (s *Set) TLS() []*tls.Config {
+	all := make([]*tls.Config, len(s.cfg.Hosts))
+	for i := range s.cfg.Hosts {
+		all[i] = s.cfg.Hosts[i].TLS
+	}
+	return all
 }
 
 // KnowsPrimary says whether one of the hosts was a primary a moment ago.

@@ -23,6 +23,10 @@ VAULTDEV := $(if $(filter off,$(VAULT)),,$(if $(shell command -v vault),,bin/vau
 bin/vaultdev: e2e/vaultdev/go.mod e2e/vaultdev/go.sum $(wildcard e2e/vaultdev/*.go)
 	cd e2e/vaultdev && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
 
+# Its PKI engine, a plugin of its own for the reason that its doc gives.
+bin/vaultpki: e2e/vaultpki/go.mod e2e/vaultpki/go.sum $(wildcard e2e/vaultpki/*.go)
+	cd e2e/vaultpki && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
+
 # The OpenTelemetry Collector's receiver, which the audit log is followed to in tests.
 bin/otlpdev: e2e/otlpdev/go.mod e2e/otlpdev/go.sum $(wildcard e2e/otlpdev/*.go)
 	cd e2e/otlpdev && $(GO) build -trimpath -ldflags='-s -w' -o ../../$@ .
@@ -43,7 +47,7 @@ bin/oauth: $(NODE_MODULES)
 
 # Unit tests to end-to-end tests, against the real parts.
 .PHONY: test
-test: bin/vaultdev bin/otlpdev $(NODE_MODULES)
+test: bin/vaultdev bin/vaultpki bin/otlpdev $(NODE_MODULES)
 	@.ci/require cc postgresql psql python java curl oauth rsyslog nats
 	$(GO) test -race -shuffle=on -timeout 20m ./...
 

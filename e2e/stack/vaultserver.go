@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -24,8 +26,10 @@ type Vault struct {
 	Token   string // root
 	Client  *api.Client
 
-	root    string // the repository's
-	process *process
+	root      string // the repository's
+	plugins   string // where they lie; "": they are built in
+	unsealKey string // "": nobody can seal it and open it again
+	process   *process
 }
 
 // startVault runs the vault found in PATH, or else the one of this repository.
@@ -65,16 +69,17 @@ func (s *Services) SecureVault(ctx context.Context, dir string) (*Vault, error) 
 	if err := s.authority.WriteFiles(dir, "vault", local); err != nil {
 		return nil, fmt.Errorf("issue Vault's certificate: %w", err)
 	}
-	v := &Vault{Address: "https://" + address(chosen), CAFile: s.CAFile, root: s.root}
-	tokenFile := filepath.Join(dir, "vault.root-token")
+	v := &Vault{Address: "https://" + address(chosen), CAFile: s.CAFile, root: s.root, plugins: filepath.Dir(path)}
+	tokenFile, keyFile := filepath.Join(dir, "vault.root-token"), filepath.Join(dir, "vault.unseal-key")
 	c := command{name: "Vault", dir: dir, log: filepath.Join(dir, "vault.log"), path: path, args: []string{
-		"-listen", address(chosen), "-token-file", tokenFile,
+		"-listen", address(chosen), "-token-file", tokenFile, "-unseal-key-file", keyFile, "-plugins", v.plugins,
 		"-certificate", filepath.Join(dir, "vault.crt"), "-key", filepath.Join(dir, "vault.key"),
 	}}
 	if err := v.start(ctx, c, tokenFile); err != nil {
 		return nil, err
 	}
-	if err := v.configure(ctx, s.Postgres, credentialTTL); err != nil {
+	v.unsealKey, err = v.readSecret(ctx, keyFile)
+	if err = errors.Join(err, v.configure(ctx, s.Postgres, credentialTTL)); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure Vault: %w", err), v.Stop())
 	}
 	return v, nil
@@ -108,7 +113,7 @@ func (v *Vault) start(ctx context.Context, c command, tokenFile string) (err err
 		return err
 	}
 	if v.Token == "" {
-		if v.Token, err = v.readToken(ctx, tokenFile); err != nil {
+		if v.Token, err = v.readSecret(ctx, tokenFile); err != nil {
 			return err
 		}
 	}
@@ -116,8 +121,8 @@ func (v *Vault) start(ctx context.Context, c command, tokenFile string) (err err
 	return nil
 }
 
-// readToken takes the root token out of the file it was handed over in.
-func (v *Vault) readToken(ctx context.Context, path string) (string, error) {
+// readSecret takes what opens the server out of the file it was handed over in.
+func (v *Vault) readSecret(ctx context.Context, path string) (string, error) {
 	var data []byte
 	err := v.process.ready(ctx, func(context.Context) (err error) {
 		data, err = os.ReadFile(path)
@@ -138,3 +143,32 @@ func (v *Vault) Suspend() error { return v.process.cmd.Process.Signal(syscall.SI
 
 // Resume undoes [Vault.Suspend].
 func (v *Vault) Resume() error { return v.process.cmd.Process.Signal(syscall.SIGCONT) }
+
+// Seal has a [Services.SecureVault] answer nothing but that it is sealed. Unseal opens it again.
+func (v *Vault) Seal(ctx context.Context) error { return v.Client.Sys().SealWithContext(ctx) }
+
+// Unseal undoes [Vault.Seal].
+func (v *Vault) Unseal(ctx context.Context) error {
+	_, err := v.Client.Sys().UnsealWithContext(ctx, v.unsealKey)
+	return err
+}
+
+// MountPKI mounts the PKI engine of a [Services.SecureVault].
+func (v *Vault) MountPKI(ctx context.Context, mount string) error {
+	const plugin = "vaultpki"
+	program, err := os.ReadFile(filepath.Join(v.plugins, plugin))
+	if err != nil {
+		return fmt.Errorf("find the PKI engine: %w (run make bin/%s)", err, plugin)
+	}
+	sum := sha256.Sum256(program)
+	err = v.Client.Sys().RegisterPluginWithContext(ctx, &api.RegisterPluginInput{
+		Name: plugin, Type: api.PluginTypeSecrets, Command: plugin, SHA256: hex.EncodeToString(sum[:]),
+	})
+	if err != nil {
+		return fmt.Errorf("register the PKI engine: %w", err)
+	}
+	if err := v.Client.Sys().MountWithContext(ctx, mount, &api.MountInput{Type: plugin}); err != nil {
+		return fmt.Errorf("mount the PKI engine: %w", err)
+	}
+	return nil
+}

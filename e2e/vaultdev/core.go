@@ -22,12 +22,18 @@ import (
 	"github.com/hashicorp/vault/vault"
 )
 
-// newCore returns an initialised, unsealed core and its root token. One key
-// share opens it: there is nothing in its memory that outlives the process.
-func newCore(ctx context.Context, address string, log hclog.Logger) (*vault.Core, string, error) {
+// secrets open a core: the root token, and the one share of its key. There is
+// nothing in its memory that outlives the process.
+type secrets struct {
+	token string
+	share []byte
+}
+
+// newCore returns an initialised, unsealed core and what opens it.
+func newCore(ctx context.Context, address, plugins string, log hclog.Logger) (_ *vault.Core, s secrets, err error) {
 	storage, err := inmem.NewInmem(nil, log.Named("storage"))
 	if err != nil {
-		return nil, "", fmt.Errorf("make storage: %w", err)
+		return nil, s, fmt.Errorf("make storage: %w", err)
 	}
 	core, err := vault.NewCore(&vault.CoreConfig{
 		Physical:           storage,
@@ -36,25 +42,26 @@ func newCore(ctx context.Context, address string, log hclog.Logger) (*vault.Core
 		RedirectAddr:       address,
 		DisableMlock:       true, // needs a capability, protects nothing in a development server
 		BuiltinRegistry:    registry{},
+		PluginDirectory:    plugins,
 		LogicalBackends:    secretsEngines,
 		CredentialBackends: authMethods,
 	})
 	if err != nil {
-		return nil, "", fmt.Errorf("make core: %w", err)
+		return nil, s, fmt.Errorf("make core: %w", err)
 	}
 	seal := &vault.SealConfig{SecretShares: 1, SecretThreshold: 1}
 	result, err := core.Initialize(ctx, &vault.InitParams{BarrierConfig: seal, RecoveryConfig: &vault.SealConfig{}})
 	if err != nil {
-		return nil, "", fmt.Errorf("initialise core: %w", err)
+		return nil, s, fmt.Errorf("initialise core: %w", err)
 	}
 	open, err := core.Unseal(result.SecretShares[0])
 	if err == nil && !open {
 		err = errors.New("one share is not enough")
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("unseal core: %w", err)
+		return nil, s, fmt.Errorf("unseal core: %w", err)
 	}
-	return core, result.RootToken, nil
+	return core, secrets{result.RootToken, result.SecretShares[0]}, nil
 }
 
 const postgresqlPlugin = "postgresql-database-plugin"

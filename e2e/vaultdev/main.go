@@ -9,6 +9,7 @@
 //
 //	vaultdev -listen 127.0.0.1:8200 -token-file root.token
 //	vaultdev -certificate server.crt -key server.key …      with TLS
+//	vaultdev -plugins bin …                                 with plugins, such as e2e/vaultpki
 //
 // The root token is written to the token file (mode 0600) once the API
 // answers, so that the file's appearance means that Vault is ready. Everything
@@ -18,6 +19,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -49,8 +51,10 @@ func run(args []string, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:8200", "address to serve the API on")
 	tokenFile := flags.String("token-file", "", "file that receives the root token")
+	keyFile := flags.String("unseal-key-file", "", "file that receives the key that opens it after somebody has sealed it")
 	certificate := flags.String("certificate", "", "certificate to serve with TLS by")
 	key := flags.String("key", "", "its key")
+	plugins := flags.String("plugins", "", "directory of the plugins that may be registered")
 	level := flags.String("log-level", "warn", "trace, debug, info, warn or error")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -62,7 +66,7 @@ func run(args []string, stderr io.Writer) int {
 	log := hclog.New(&hclog.LoggerOptions{Name: "vaultdev", Level: hclog.LevelFromString(*level), Output: stderr})
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := serve(ctx, listener{*listen, *certificate, *key}, *tokenFile, log); err != nil {
+	if err := serve(ctx, listener{*listen, *certificate, *key}, files{*tokenFile, *keyFile, *plugins}, log); err != nil {
 		log.Error("vaultdev ends", "error", err)
 		return 1
 	}
@@ -88,13 +92,13 @@ func (l listener) open() (listening net.Listener, scheme string, err error) {
 }
 
 // serve starts Vault, writes the token file and answers until ctx ends.
-func serve(ctx context.Context, at listener, tokenFile string, log hclog.Logger) error {
+func serve(ctx context.Context, at listener, in files, log hclog.Logger) error {
 	listener, scheme, err := at.open()
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	defer listener.Close()
-	core, token, err := newCore(ctx, scheme+listener.Addr().String(), log)
+	core, opens, err := newCore(ctx, scheme+listener.Addr().String(), in.plugins, log)
 	if err != nil {
 		return err
 	}
@@ -107,7 +111,7 @@ func serve(ctx context.Context, at listener, tokenFile string, log hclog.Logger)
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	if err := writeToken(tokenFile, token); err != nil {
+	if err := in.write(opens); err != nil {
 		return errors.Join(err, server.Close(), core.Shutdown())
 	}
 	select {
@@ -125,18 +129,31 @@ func serve(ctx context.Context, at listener, tokenFile string, log hclog.Logger)
 	return core.Shutdown()
 }
 
-// writeToken makes the file appear at once, complete and readable by its owner only.
-func writeToken(path, token string) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".token-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("create token file: %w", err)
+// files are where what opens the server is written, and where its plugins are.
+type files struct{ token, key, plugins string }
+
+// write writes the token last.
+func (f files) write(s secrets) error {
+	if f.key != "" {
+		if err := writeSecret(f.key, hex.EncodeToString(s.share)); err != nil {
+			return err
+		}
 	}
-	_, err = temporary.WriteString(token + "\n")
+	return writeSecret(f.token, s.token)
+}
+
+// writeSecret makes the file appear at once, complete and readable by its owner only.
+func writeSecret(path, word string) error {
+	temporary, err := os.CreateTemp(filepath.Dir(path), ".secret-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("create secret file: %w", err)
+	}
+	_, err = temporary.WriteString(word + "\n")
 	if err = errors.Join(err, temporary.Close()); err != nil {
-		return errors.Join(fmt.Errorf("write token file: %w", err), os.Remove(temporary.Name()))
+		return errors.Join(fmt.Errorf("write secret file: %w", err), os.Remove(temporary.Name()))
 	}
 	if err := os.Rename(temporary.Name(), path); err != nil {
-		return errors.Join(fmt.Errorf("publish token file: %w", err), os.Remove(temporary.Name()))
+		return errors.Join(fmt.Errorf("publish secret file: %w", err), os.Remove(temporary.Name()))
 	}
 	return nil
 }

@@ -218,7 +218,9 @@ func (a *ahead) obtain(ctx context.Context, role string) (Lease, error) {
 	return lease, err
 }
 
-// Take is Issue for a session that waits: it gets a credential that was issued ahead if there is one.
+// Take is Issue for a session that waits, but not for longer than patience: it gets a credential that was issued ahead if there is one.
 func (v *Vault) Take(ctx context.Context, role string) (Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	return v.ahead.obtain(ctx, role)
 }

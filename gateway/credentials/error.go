@@ -2,8 +2,11 @@ package credentials
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"unicode"
 
@@ -56,6 +59,43 @@ func (e *Error) Error() string {
 
 // Unwrap gives the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Explain is one sentence for a client: what is wrong, and whose fault it is. Nothing is quoted in it.
+func (e *Error) Explain() string {
+	switch {
+	case e.Source == SourceMinted && e.Kind == Refused:
+		return "The backend is refusing to let the gateway's provisioning role in, or to let it make a role."
+	case e.Source == SourceMinted:
+		return "The backend is unavailable to the gateway's provisioning role."
+	case e.Source == SourceStatic:
+		return "The gateway cannot read the credential that is configured for this role."
+	case e.Kind == Refused:
+		return "Vault is refusing to issue a credential to the gateway."
+	}
+	return "Vault is unavailable to the gateway: " + e.symptom() + "."
+}
+
+// symptom is what the gateway has seen of a Vault that is unavailable.
+func (e *Error) symptom() string {
+	var network net.Error
+	switch {
+	case e.Status == http.StatusServiceUnavailable:
+		return "it is sealed, or nobody is active"
+	case e.Status == http.StatusTooManyRequests:
+		return "it says that it is asked too often"
+	case e.Status == http.StatusInternalServerError:
+		return "it has failed, or the database that it makes credentials in"
+	case errors.Is(e, errTokenLost):
+		return "the gateway's login to it has ended"
+	case e.Status != 0:
+		return "it answered with an error"
+	case errors.Is(e, errNotLoggedIn):
+		return "the gateway is not logged in to it"
+	case errors.Is(e, context.DeadlineExceeded), errors.As(e, &network) && network.Timeout():
+		return "it does not answer in time"
+	}
+	return "it cannot be reached"
+}
 
 // ErrQueued says that Vault could not revoke at once and has taken the revocation into its own queue, where it may yet fail.
 var ErrQueued = errors.New("vault has queued the revocation")

@@ -11,42 +11,63 @@ import (
 // capSlack is how much shorter than asked a granted duration may be without meaning that the end is near: Vault counts in seconds.
 const capSlack = 2 * time.Second
 
+// opIssue is what errors say was done.
+const opIssue = "issue credential"
+
 // Issue has Vault make a role with the named role's creation statements (GET <mount>/creds/<role>). Errors are *Error. If the
 // gateway's token turns out to have ended, Issue waits, within ctx, for Run to have logged in again.
 func (v *Vault) Issue(ctx context.Context, role string) (Lease, error) {
-	const op = "issue credential"
 	if !segment.MatchString(role) {
-		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("that is no role name")}
+		return Lease{}, &Error{Kind: Refused, Op: opIssue, Err: errors.New("that is no role name")}
 	}
-	l, err := v.login(op)
+	return v.get(ctx, role, func(ctx context.Context, l *login) (Lease, error) { return v.issue(ctx, l, role) })
+}
+
+// engine asks one of Vault's secrets engines for a credential, with one login.
+type engine func(context.Context, *login) (Lease, error)
+
+// get asks an engine, and once more when the gateway has logged in again. name tells what is asked for from everything else.
+func (v *Vault) get(ctx context.Context, name string, ask engine) (Lease, error) {
+	l, err := v.login(opIssue)
+	if err != nil && v.reachable() { // the next login is on its way
+		l, err = v.successor(ctx, opIssue, nil)
+	}
 	if err != nil {
 		return Lease{}, err
 	}
-	lease, err := v.issueDetached(ctx, l, role)
+	lease, err := v.getDetached(ctx, l, name, ask)
 	if !errors.Is(err, errTokenLost) {
 		return lease, err
 	}
-	if l, err = v.successor(ctx, op, l); err != nil {
+	if l, err = v.successor(ctx, opIssue, l); err != nil {
 		return Lease{}, err
 	}
-	return v.issueDetached(ctx, l, role)
+	return v.getDetached(ctx, l, name, ask)
 }
 
-// issueDetached goes on asking when the caller has gone, and then revokes what it got: a request that is broken off may have made a
+// getDetached goes on asking when the caller has gone, and then revokes what it got: a request that is broken off may have made a
 // role, whose lease id nobody has.
-func (v *Vault) issueDetached(ctx context.Context, l *login, role string) (Lease, error) {
+func (v *Vault) getDetached(ctx context.Context, l *login, name string, ask engine) (Lease, error) {
 	type outcome struct {
 		lease Lease
 		err   error
 	}
+	visit, err := v.gates.enter(ctx, name)
+	if err != nil {
+		return Lease{}, err
+	}
 	result := make(chan outcome) // unbuffered: the caller has the lease, or we know that it has not
 	v.requests.Go(func() {
-		lease, err := v.issue(context.WithoutCancel(ctx), l, role) // each request has the configured timeout
+		lease, err := ask(context.WithoutCancel(ctx), l) // each request has the configured timeout
+		if visit.again(ctx, err) {
+			lease, err = ask(context.WithoutCancel(ctx), l)
+		}
+		visit.leave(err)
 		select {
 		case result <- outcome{lease, err}:
 		case <-ctx.Done():
 			if err == nil {
-				v.revoker.Revoke(lease)
+				v.giveBack(lease)
 			}
 		}
 	})
@@ -54,37 +75,47 @@ func (v *Vault) issueDetached(ctx context.Context, l *login, role string) (Lease
 	case got := <-result:
 		return got.lease, got.err
 	case <-ctx.Done():
-		return Lease{}, &Error{Kind: Unavailable, Op: "issue credential", Err: ctx.Err()}
+		return Lease{}, &Error{Kind: Unavailable, Op: opIssue, Err: ctx.Err()}
+	}
+}
+
+// giveBack revokes what nobody uses, if that can be revoked.
+func (v *Vault) giveBack(lease Lease) {
+	if lease.ID != "" {
+		v.revoker.Revoke(lease)
 	}
 }
 
 func (v *Vault) issue(ctx context.Context, l *login, role string) (Lease, error) {
-	const op = "issue credential"
 	started := time.Now()
-	secret, err := v.call(ctx, op, l, func(client *api.Client) (*api.Secret, error) {
-		return client.Logical().ReadWithContext(ctx, v.cfg.Mount+"/creds/"+role)
-	})
+	secret, err := v.read(ctx, l, v.cfg.Mount+"/creds/"+role)
 	if err != nil {
 		return Lease{}, err
-	}
-	if secret == nil { // what the library makes of a 404: nothing is mounted there
-		return Lease{}, &Error{Kind: Refused, Op: op, Err: errors.New("nothing there")}
 	}
 	lease := Lease{Source: SourceVault, ID: secret.LeaseID, Renewable: secret.Renewable, ttl: seconds(secret.LeaseDuration), parent: l}
 	lease.Username, _ = secret.Data["username"].(string)
 	lease.Password, _ = secret.Data["password"].(string)
 	lease.Expires = started.Add(lease.ttl)
 	if lease.ID == "" || lease.Username == "" || lease.Password == "" || lease.ttl <= 0 {
-		if lease.ID != "" {
-			v.revoker.Revoke(lease)
-		}
-		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: errMalformed}
+		v.giveBack(lease)
+		return Lease{}, &Error{Kind: Unavailable, Op: opIssue, Err: errMalformed}
 	}
 	if err := v.ledger.remember(role, lease, started); err != nil {
 		v.revoker.Revoke(lease)
-		return Lease{}, &Error{Kind: Unavailable, Op: op, Err: err}
+		return Lease{}, &Error{Kind: Unavailable, Op: opIssue, Err: err}
 	}
 	return v.capped(lease), nil
+}
+
+// read is a GET of a credential.
+func (v *Vault) read(ctx context.Context, l *login, path string) (*api.Secret, error) {
+	secret, err := v.call(ctx, opIssue, l, func(client *api.Client) (*api.Secret, error) {
+		return client.Logical().ReadWithContext(ctx, path)
+	})
+	if err == nil && secret == nil { // what the library makes of a 404: nothing is mounted there
+		err = &Error{Kind: Refused, Op: opIssue, Err: errors.New("nothing there")}
+	}
+	return secret, err
 }
 
 // capped ends a lease no later than a token that is known to end.

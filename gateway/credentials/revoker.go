@@ -19,6 +19,8 @@ const (
 	// A revocation that failed is tried again after firstRetry, twice as long each time up to lastRetry.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
+	// drainRetry is for while somebody waits for the last of them.
+	drainRetry = time.Second
 	// unknownEnd is for how long a lease is pursued that does not say when it ends.
 	unknownEnd = time.Hour
 )
@@ -109,7 +111,7 @@ func (r *Revoker) Pending() int {
 	return r.pending
 }
 
-// Drain has everything that waits tried at once, and returns nil when nothing is pending, or an error that says how much is when
+// Drain has everything that waits tried at once, and again every second, and returns nil when nothing is pending, or an error that says how much is when
 // ctx ends.
 func (r *Revoker) Drain(ctx context.Context) error {
 	r.mu.Lock()
@@ -199,10 +201,20 @@ func (r *Revoker) attempt(ctx context.Context, entry *revocation) {
 		if entry.attempts == 0 && ctx.Err() == nil {
 			r.log.Warn("lease not revoked yet", "lease", entry.lease.IDHash(), "error", err)
 		}
-		entry.due = now.Add(jitter(min(firstRetry<<min(entry.attempts, 16), lastRetry)))
+		entry.due = now.Add(jitter(min(firstRetry<<min(entry.attempts, 16), r.longest())))
 		entry.attempts++
 		r.postpone(entry)
 	}
+}
+
+// longest is the longest pause between two attempts.
+func (r *Revoker) longest() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.idle != nil {
+		return drainRetry
+	}
+	return lastRetry
 }
 
 func (r *Revoker) postpone(entry *revocation) {

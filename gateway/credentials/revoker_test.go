@@ -202,6 +202,17 @@ func TestRevokerDrain(t *testing.T) {
 			}
 		})
 	})
+	t.Run("goes on hurrying", func(t *testing.T) {
+		a := &attempts{left: map[string]int{"a": 12}}
+		working(t, RevokerConfig{}, a, func(t *testing.T, r *Revoker, _ func()) {
+			r.Revoke(lease("a", time.Hour))
+			time.Sleep(40 * time.Second)
+			started := time.Now()
+			if err := r.Drain(t.Context()); err != nil || time.Since(started) > 5*time.Second {
+				t.Errorf("Drain: %v after %s", err, time.Since(started))
+			}
+		})
+	})
 	t.Run("is bounded", func(t *testing.T) {
 		working(t, RevokerConfig{}, &attempts{left: map[string]int{"a": -1}}, func(t *testing.T, r *Revoker, _ func()) {
 			r.Revoke(lease("a", time.Hour))

@@ -20,6 +20,7 @@ type Vault struct {
 	http    *http.Client
 	revoker *Revoker
 	ahead   *ahead
+	gates   gates
 	ledger  ledger
 	poke    chan struct{} // one place: look after the login now
 
@@ -65,7 +66,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 		ledger:  ledger{log: log},
 	}
 	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, Settled: v.ledger.settled, AttemptTimeout: 2 * cfg.Timeout}, log)
-	v.ahead = newAhead(cfg.Ahead, v.Issue, func(lease Lease) { v.revoker.Revoke(lease) }, log)
+	v.ahead = newAhead(cfg.Ahead, v.Issue, v.giveBack, log)
 	return v
 }
 
@@ -162,6 +163,13 @@ func (v *Vault) login(op string) (*login, error) {
 	return v.current, nil
 }
 
+// reachable says whether the last attempt to reach Vault went well.
+func (v *Vault) reachable() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.fault == nil
+}
+
 // successor waits until another login has taken l's place.
 func (v *Vault) successor(ctx context.Context, op string, l *login) (*login, error) {
 	for {
@@ -189,7 +197,7 @@ func (v *Vault) call(ctx context.Context, op string, l *login, ask func(*api.Cli
 	}
 	failure := classify(op, err, l.token)
 	switch {
-	case failure.Status == http.StatusForbidden && v.ended(ctx, l):
+	case failure.Status == http.StatusForbidden && (v.forgotten(l) || v.ended(ctx, l)):
 		v.drop(l)
 		return nil, &Error{Kind: Unavailable, Op: op, Status: failure.Status, Err: errTokenLost}
 	case failure.Kind == Unavailable && ctx.Err() == nil && failure.Status != http.StatusInternalServerError:

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/xdg-go/scram"
 )
 
 // The mechanisms of https://www.postgresql.org/docs/current/sasl-authentication.html that prove to us that the backend knows the
@@ -26,12 +27,12 @@ type secureConn interface {
 }
 
 // proveSCRAM answers the demand for SASL with SCRAM, and ends behind AuthenticationOk.
-func proveSCRAM(conn secureConn, method Method, password string) error {
+func proveSCRAM(conn secureConn, method Method, client *scram.Client) error {
 	offered, err := readOffer(conn)
 	if err != nil {
 		return err
 	}
-	exchange, err := newExchange(conn, method, offered, password)
+	exchange, err := newExchange(conn, method, offered, client)
 	if err != nil {
 		return err
 	}

@@ -44,7 +44,11 @@ func (p Password) prove(conn secureConn, method Method, user string) error {
 	case MethodMD5:
 		return proveMD5(conn, func(salt Salt) ([]byte, error) { return md5Response(user, p, salt), nil })
 	}
-	return proveSCRAM(conn, method, string(p))
+	client, err := newClient(string(p))
+	if err != nil {
+		return err
+	}
+	return proveSCRAM(conn, method, client)
 }
 
 // String shows no password.

@@ -34,12 +34,8 @@ type exchange struct {
 }
 
 // newExchange chooses the mechanism and, for -PLUS, binds the exchange to the certificate that this connection was given.
-func newExchange(conn secureConn, method Method, offered []string, password string) (*exchange, error) {
+func newExchange(conn secureConn, method Method, offered []string, client *scram.Client) (*exchange, error) {
 	mechanism, err := chooseMechanism(offered, method == MethodSCRAMPlus)
-	if err != nil {
-		return nil, err
-	}
-	client, err := newClient(password)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"time"
+
+	"github.com/xdg-go/scram"
 )
 
 // leaseHashBytes of SHA-256 tell leases apart; a lease id ends in 24 random characters, so the hash gives nothing away.
@@ -33,6 +35,8 @@ type Lease struct {
 	Expires    time.Time // counted from before the request, so never later than the real end; zero: it has none
 	Renewable  bool
 	MaxExpires time.Time // renewals reach no further; zero: not known yet
+
+	Keys *scram.Client // has derived the password's keys; nil: they are not known before the backend says the salt
 
 	ttl    time.Duration // what was granted at first, and is asked for at each renewal
 	parent *login        // the login whose end is the lease's; nil in a Lease not made here

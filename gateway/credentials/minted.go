@@ -144,8 +144,9 @@ func (m *Minted) Issue(ctx context.Context, group string) (Lease, error) {
 		}
 		started := time.Now()
 		lease = m.newLease(group, started)
-		verifier, err := verifierOf(lease.Password)
-		if err == nil {
+		var verifier string
+		var err error
+		if verifier, lease.Keys, err = verifierOf(lease.Password); err == nil {
 			err = m.ledger.remember(group, lease, started)
 		}
 		if err != nil {

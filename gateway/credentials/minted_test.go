@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -185,7 +186,7 @@ func TestMintedName(t *testing.T) {
 
 // TestVerifier: who knows the password proves it against what PostgreSQL is told.
 func TestVerifier(t *testing.T) {
-	text, err := verifierOf("the password")
+	text, keys, err := verifierOf("the password")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,6 +203,9 @@ func TestVerifier(t *testing.T) {
 	}
 	stored := scram.StoredCredentials{
 		KeyFactors: scram.KeyFactors{Salt: string(decode(parts[2])), Iters: 4096}, StoredKey: decode(parts[3]), ServerKey: decode(parts[4]),
+	}
+	if derived, err := keys.GetStoredCredentialsWithError(stored.KeyFactors); err != nil || !reflect.DeepEqual(derived, stored) {
+		t.Errorf("the keys are not those of the verifier: %v", err)
 	}
 	for password, want := range map[string]bool{"the password": true, "another": false} {
 		server, err := scram.SHA256.NewServer(func(string) (scram.StoredCredentials, error) { return stored, nil })

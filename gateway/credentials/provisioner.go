@@ -227,18 +227,18 @@ func (c *provisioner) mintedRoles(ctx context.Context, groups []string) ([]minte
 func identifier(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // verifierOf is what PostgreSQL stores of a password, so that it need not be told the password
-// (https://www.postgresql.org/docs/current/catalog-pg-authid.html).
-func verifierOf(password string) (string, error) {
-	client, err := scram.SHA256.NewClient("", password, "")
+// (https://www.postgresql.org/docs/current/catalog-pg-authid.html). client has derived the keys for it: so need no login.
+func verifierOf(password string) (verifier string, client *scram.Client, err error) {
+	client, err = scram.SHA256.NewClient("", password, "")
 	if err != nil {
-		return "", fmt.Errorf("derive SCRAM verifier: %w", err)
+		return "", nil, fmt.Errorf("derive SCRAM verifier: %w", err)
 	}
 	salt := make([]byte, verifierSalt)
 	_, _ = rand.Read(salt) // never fails (crypto/rand)
 	stored, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: verifierIterations})
 	if err != nil {
-		return "", fmt.Errorf("derive SCRAM verifier: %w", err)
+		return "", nil, fmt.Errorf("derive SCRAM verifier: %w", err)
 	}
 	encode := base64.StdEncoding.EncodeToString
-	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", verifierIterations, encode(salt), encode(stored.StoredKey), encode(stored.ServerKey)), nil
+	return fmt.Sprintf("SCRAM-SHA-256$%d:%s$%s:%s", verifierIterations, encode(salt), encode(stored.StoredKey), encode(stored.ServerKey)), client, nil
 }

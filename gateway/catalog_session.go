@@ -38,11 +38,16 @@ func (s CatalogSessions) Open(ctx context.Context) (*catalog.Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	password := backend.Password(lease.Password)
-	defer clear(password)
-	at, err := s.Hosts.Open(ctx, hosts.Opening{User: lease.Username, Credential: password, Fresh: lease.ID != "", Parameters: []backend.Parameter{
-		{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: catalogApplication},
-	}})
+	fresh := lease.ID != "" && lease.Certificate == nil
+	var at *hosts.Opened
+	lease, err = openWith(ctx, lease, func(ctx context.Context) (credentials.Lease, error) {
+		return s.Credentials.Issue(ctx, s.VaultRole)
+	}, func(lease credentials.Lease, credential backend.Credential) (err error) {
+		at, err = s.Hosts.Open(ctx, hosts.Opening{User: lease.Username, Credential: credential, Certificate: lease.Certificate, Fresh: fresh, Parameters: []backend.Parameter{
+			{Name: "client_encoding", Value: "UTF8"}, {Name: "application_name", Value: catalogApplication},
+		}})
+		return err
+	})
 	if err != nil {
 		s.revoke(lease)
 		return nil, err

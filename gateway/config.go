@@ -55,7 +55,7 @@ type Config struct {
 	Logger     *slog.Logger
 }
 
-// issuer is a source of credentials: *credentials.Vault, *credentials.Minted or *credentials.Static.
+// issuer is a source of credentials: *credentials.Vault or another engine of Vault, *credentials.Minted or *credentials.Static.
 type issuer interface {
 	Take(ctx context.Context, role string) (credentials.Lease, error)
 	Renew(ctx context.Context, lease credentials.Lease) (credentials.Lease, error)

@@ -57,13 +57,18 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 	if err != nil {
 		return nil, s.noCredential(err)
 	}
-	g.backendRole = lease.Username
 	if lease.ID != "" {
 		s.lease, s.revoker, g.leaseHash = &lease, g.database.Credentials.Revoker(), lease.IDHash()
 	}
-	password := backend.Password(lease.Password)
-	defer clear(password)
-	o, err := s.openBackend(ctx, *g, hosts.Opening{Credential: password, Parameters: parameters, Fresh: lease.ID != ""})
+	fresh := lease.ID != "" && lease.Certificate == nil
+	var o *opened
+	lease, err = openWith(ctx, lease, func(ctx context.Context) (credentials.Lease, error) {
+		return g.database.Credentials.Take(ctx, g.vaultRole)
+	}, func(lease credentials.Lease, credential backend.Credential) (err error) {
+		g.backendRole = lease.Username
+		o, err = s.openBackend(ctx, *g, hosts.Opening{Credential: credential, Certificate: lease.Certificate, Parameters: parameters, Fresh: fresh})
+		return err
+	})
 	if err != nil {
 		return nil, s.noBackend(err)
 	}
@@ -101,29 +106,19 @@ func (s *session) recordConnect(id authn.Identity, g grant, o *opened) error {
 		Session: s.id, Identity: auditIdentity(id), Allow: true, Reasons: g.Reasons, PolicyRevision: g.Revision, Role: g.Role,
 		VaultRole: g.vaultRole, Observe: g.Observe, Enforcement: g.database.enforcement(), Obligations: g.Obligations(),
 		Route: g.Route, SearchPath: g.database.searchPath(), BackendHost: o.session.Host, BackendAddress: o.session.Address, BackendDatabase: o.config.Database,
-		BackendRole: g.backendRole, BackendPID: o.session.PID, Credential: credential, LeaseIDHash: g.leaseHash, LeaseExpires: o.lease.Expires,
+		BackendRole: g.backendRole, BackendPID: o.session.PID, Credential: credential, CredentialVersion: o.lease.Version, LeaseIDHash: g.leaseHash, LeaseExpires: o.lease.Expires,
 	})
-}
-
-// credentialFaults say whose fault it is that there is no credential, by its source and by whether it was refused.
-var credentialFaults = map[credentials.Source]map[bool]string{
-	credentials.SourceVault: {false: "Vault is unavailable to the gateway.", true: "Vault is refusing to issue a credential to the gateway."},
-	credentials.SourceMinted: {
-		false: "The backend is unavailable to the gateway's provisioning role.",
-		true:  "The backend is refusing to let the gateway's provisioning role in, or to let it make a role.",
-	},
-	credentials.SourceStatic: {true: "The gateway cannot read the credential that is configured for this role."},
 }
 
 // noCredential says that the source of credentials gave nothing. The client learns whose fault it is, the log why.
 func (s *session) noCredential(err error) error {
-	kind, source := credentials.Unavailable, credentials.SourceVault
-	if failure, ok := errors.AsType[*credentials.Error](err); ok {
-		kind, source = failure.Kind, cmp.Or(failure.Source, source)
+	failure, ok := errors.AsType[*credentials.Error](err)
+	if !ok {
+		failure = &credentials.Error{Kind: credentials.Unavailable, Err: err}
 	}
-	s.config.Metrics.CredentialIssueFailures.Inc(kind.String())
+	s.config.Metrics.CredentialIssueFailures.Inc(failure.Kind.String())
 	return &sessionError{
-		reason: ReasonCredentials, err: err, detail: credentialFaults[source][kind == credentials.Refused],
+		reason: ReasonCredentials, err: err, detail: failure.Explain(),
 		hint: "Try again later, or tell the gateway's operators; session " + s.id + ".",
 	}
 }

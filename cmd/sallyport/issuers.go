@@ -107,6 +107,12 @@ func (i *issuers) of(name string, section config.Database) issuer {
 	switch {
 	case section.Credentials == credentials.SourceVault:
 		return i.vault
+	case section.Credentials == credentials.SourceVaultStatic:
+		return i.vault.StaticRoles()
+	case section.Credentials == credentials.SourceVaultKV:
+		return i.vault.KV(section.KVMount)
+	case section.Credentials == credentials.SourceVaultPKI:
+		return i.vault.PKI(section.PKI)
 	case section.Minted != nil:
 		return i.minted[name]
 	}
@@ -134,10 +140,10 @@ func (i *issuers) use(c *config.Config, databases map[string]gateway.Database) {
 		if m := section.Minted; m != nil {
 			i.minted[name].opener.Store(&gateway.Provisioning{Hosts: databases[name].Hosts.For(hosts.Primary), User: m.User, PasswordFile: m.PasswordFile})
 		}
-		if len(section.Static) > 0 {
+		if sharing := section.Sharing(); sharing != "" {
 			check := advisory("credentials "+name, credentials.NewStatic(section.Static).Ready())
 			if check.OK {
-				check.Message = section.Sharing()
+				check.Message = sharing
 			}
 			shared = append(shared, check)
 		}

@@ -14,7 +14,6 @@ import (
 	"github.com/sallyport/sallyport/gateway"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/config"
-	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
 // catalogTime bounds the reading of a database's catalog: a login to Vault or as the provisioning role, a role, a session, and what is read over it.
@@ -121,7 +120,7 @@ func (d *databaseCatalogs) sessions(ctx context.Context, database string) (gatew
 func (d *databaseCatalogs) issuer(ctx context.Context, database string) (_ issuer, err error) {
 	section := d.config.Places()[database]
 	key := database
-	if section.Credentials == credentials.SourceVault {
+	if section.Credentials.OfVault() {
 		key = vaultIssuer
 	}
 	if known := d.issuers[key]; known != nil {

@@ -103,6 +103,7 @@ type PolicyConfig struct {
 // VaultConfig is where credentials come from.
 type VaultConfig struct {
 	Address     string    `yaml:"address"`
+	CAFile      string    `yaml:"ca_file,omitempty"`
 	Auth        VaultAuth `yaml:"auth"`
 	Mount       string    `yaml:"mount"`
 	Ahead       int       `yaml:"ahead"` // 0: tests count leases, and take Vault away
@@ -134,6 +135,9 @@ type DatabaseConfig struct {
 	SearchPath  []string          `yaml:"search_path,flow"`
 	VaultRoles  map[string]string `yaml:"vault_roles,omitempty"`
 	Credentials string            `yaml:"credentials,omitempty"`
+	StaticRoles map[string]string `yaml:"vault_static_roles,omitempty"`
+	KV          *KVConfig         `yaml:"vault_kv,omitempty"`
+	PKI         *PKIConfig        `yaml:"vault_pki,omitempty"`
 	Minted      *MintedConfig     `yaml:"minted,omitempty"`
 	Static      *StaticConfig     `yaml:"static,omitempty"`
 	Catalog     *CatalogConfig    `yaml:"catalog,omitempty"`
@@ -149,6 +153,20 @@ type RouteConfig struct {
 
 	Credentials string         `yaml:"credentials,omitempty"`
 	Catalog     *CatalogConfig `yaml:"catalog,omitempty"`
+}
+
+// KVConfig says where in Vault credentials lie.
+type KVConfig struct {
+	Mount string            `yaml:"mount"`
+	Paths map[string]string `yaml:"paths"`
+}
+
+// PKIConfig says who signs certificates for which database users.
+type PKIConfig struct {
+	Mount  string            `yaml:"mount"`
+	Role   string            `yaml:"role"`
+	Users  map[string]string `yaml:"users"`
+	Revoke bool              `yaml:"revoke"`
 }
 
 // MintedConfig is how the gateway makes roles without Vault.
@@ -198,10 +216,14 @@ func (c *GatewayConfig) Mint() {
 // CatalogConfig is how the gateway learns what names mean.
 type CatalogConfig struct {
 	VaultRole string `yaml:"vault_role,omitempty"`
-	Group     string `yaml:"group,omitempty"`
-	Account   string `yaml:"account,omitempty"`
-	Poll      string `yaml:"poll,omitempty"`
-	MaxAge    string `yaml:"max_age,omitempty"`
+
+	StaticRole string `yaml:"vault_static_role,omitempty"`
+	KVPath     string `yaml:"vault_kv_path,omitempty"`
+	User       string `yaml:"user,omitempty"`
+	Group      string `yaml:"group,omitempty"`
+	Account    string `yaml:"account,omitempty"`
+	Poll       string `yaml:"poll,omitempty"`
+	MaxAge     string `yaml:"max_age,omitempty"`
 }
 
 // BackendTLS is what the backend is verified with and shown.

@@ -146,6 +146,19 @@ func RemoveLeftovers(dir string) error {
 	return errors.Join(os.RemoveAll(base), os.Remove(link))
 }
 
+// TrustClients has PostgreSQL take client certificates of one more authority.
+func (pg *Postgres) TrustClients(ctx context.Context, authority []byte) error {
+	file, err := os.OpenFile(filepath.Join(pg.data(), "clients.crt"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(authority)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	return pg.execute(ctx, "postgres", "SELECT pg_reload_conf()")
+}
+
 // PID is the postmaster's.
 func (pg *Postgres) PID() int { return pg.process.pid() }
 
@@ -223,13 +236,15 @@ func (pg *Postgres) initialise(ctx context.Context, owner *account, files pgFile
 // hba lets in the two roles that are not Vault's by password, from this
 // machine; everyone else only with the gateway's certificate on top of the
 // password, so that a credential is useless to whoever steals one. Members of
-// two groups come otherwise, with the same certificate. Standbys come as
-// members of a third, for replication only.
+// two groups come otherwise, with the same certificate; those of a third with
+// certificates in their own names. Standbys come as members of a fourth, for
+// replication only.
 const hba = `# TYPE  DATABASE  USER             ADDRESS       METHOD
-hostssl all       postgres,vault,vault_dba 127.0.0.1/32  scram-sha-256
+hostssl all       postgres,vault,vault_dba,vault_rotated 127.0.0.1/32 scram-sha-256
 hostssl replication +by_replication 127.0.0.1/32 scram-sha-256
 hostssl all       +by_md5          127.0.0.1/32  md5 clientcert=verify-ca
 hostssl all       +by_certificate  127.0.0.1/32  :certificate
+hostssl all       +by_own_name     127.0.0.1/32  cert
 hostssl all       all              127.0.0.1/32  scram-sha-256 clientcert=verify-ca
 `
 

@@ -42,7 +42,9 @@
 //	enforcement?                  "observe": in this database statements that only policy denies are let through
 //	search_path?                  what unqualified names are resolved by; with a backend session only
 //	backend_host?, backend_address?, backend_database?, backend_role?, backend_pid?
-//	credential?                   what opened the backend session: "vault", "minted", "static" (shared, no lease), or "client" (its own, no lease)
+//	credential?                   what opened the backend session: "vault", "minted", "static" (shared, no lease), "client" (its own, no lease),
+//	                              "vault-static" and "vault-kv" (shared, no lease), or "vault-pki" (a certificate)
+//	credential_version?           of what lies in Vault's key/value engine
 //	lease?, lease_expires?        hash of the credential's lease id, its end
 //
 // statement: a statement is to be forwarded, or was denied. First come type and session, then what many of a session have in common

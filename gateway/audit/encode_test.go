@@ -97,6 +97,10 @@ func TestLines(t *testing.T) {
 			&Connect{Time: at, Session: "s1", Identity: identity, StatedReason: "INC-42", RequestedRole: "ro", Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app-ro", Enforcement: "observe", Obligations: []string{"read_only"}, SearchPath: []string{"app", "pg_temp"}, BackendHost: "h:1", BackendDatabase: "app", BackendRole: "v-1", BackendPID: 9, Credential: CredentialVault, LeaseIDHash: "l", LeaseExpires: at},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","issuer":"https://id","subject":"7","name":"Ana","groups":["g"],"expires":"2026-03-04T05:06:07.000000Z","stated_reason":"INC-42","requested_role":"ro","allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app-ro","obligations":["read_only"],"enforcement":"observe","search_path":["app","pg_temp"],"backend_host":"h:1","backend_database":"app","backend_role":"v-1","backend_pid":9,"credential":"vault","lease":"l","lease_expires":"2026-03-04T05:06:07.000000Z"}`,
 		},
+		"connect, key/value": {
+			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc"}, Allow: true, PolicyRevision: "r", Role: "ro", VaultRole: "app/ro", BackendHost: "h:1", BackendDatabase: "app", BackendRole: "reader", BackendPID: 9, Credential: CredentialVaultKV, CredentialVersion: 3},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"oidc","groups":[],"allow":true,"reasons":[],"policy_revision":"r","role":"ro","vault_role":"app/ro","backend_host":"h:1","backend_database":"app","backend_role":"reader","backend_pid":9,"credential":"vault-kv","credential_version":3}`,
+		},
 		"connect, denied": {
 			&Connect{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "scram-sha-256"}, Reasons: []string{"no"}, PolicyRevision: "r"},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"connect","session":"s1","user":"ana","method":"scram-sha-256","groups":[],"allow":false,"reasons":["no"],"policy_revision":"r"}`,

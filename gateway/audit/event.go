@@ -85,6 +85,10 @@ const (
 	CredentialMinted Credential = "minted" // made by the gateway's provisioning role for the session, with a lease
 	CredentialStatic Credential = "static" // of a database user that sessions share: there is no lease
 	CredentialClient Credential = "client" // the client's own: there is no lease
+
+	CredentialVaultStatic Credential = "vault-static" // of a database user that sessions share, whose password Vault changes: there is no lease
+	CredentialVaultKV     Credential = "vault-kv"     // of a database user that sessions share, kept in Vault: there is no lease
+	CredentialVaultPKI    Credential = "vault-pki"    // a certificate for a database user, signed by Vault for the session
 )
 
 // StatementID is the id that a Statement, its Outcome and the client's error message share: "<session>.<n>".

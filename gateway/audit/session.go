@@ -64,6 +64,8 @@ type Connect struct {
 	Credential      Credential // "" when no backend session stands
 	LeaseIDHash     string
 	LeaseExpires    time.Time // zero: none
+
+	CredentialVersion int // of a key/value secret; 0: it has none
 }
 
 // AppendJSON implements Event.
@@ -97,6 +99,9 @@ func (e *Connect) AppendJSON(dst []byte) []byte {
 		o.uint("backend_pid", uint64(e.BackendPID))
 	}
 	o.optional("credential", string(e.Credential))
+	if e.CredentialVersion > 0 {
+		o.uint("credential_version", uint64(e.CredentialVersion))
+	}
 	o.optional("lease", e.LeaseIDHash)
 	o.moment("lease_expires", e.LeaseExpires)
 	return o.end()

@@ -148,6 +148,8 @@ type Database struct {
 	Credentials credentials.Source
 	Minted      *Minted                        // nil: they are not, or no session needs one
 	Static      map[string]credentials.Account // by the policy's roles; nil: they are not
+	KVMount     string                         // of Vault's key/value engine; "": they are not there
+	PKI         credentials.PKIConfig          // zero: they are no certificates
 }
 
 // Statements configures the parser's workers.

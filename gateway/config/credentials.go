@@ -2,7 +2,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,6 +37,7 @@ type Minted struct {
 // sourceKeys are the keys of a database that are for one source of credentials.
 var sourceKeys = map[string]credentials.Source{
 	"vault_roles": credentials.SourceVault, "minted": credentials.SourceMinted, "static": credentials.SourceStatic,
+	"vault_static_roles": credentials.SourceVaultStatic, "vault_kv": credentials.SourceVaultKV, "vault_pki": credentials.SourceVaultPKI,
 }
 
 // readCredentials reads where a database's credentials come from. vault says whether there is the section of that name.
@@ -46,7 +46,8 @@ func (c *Config) readCredentials(key string, db *Database, s *section, vault boo
 	if vault {
 		otherwise = credentials.SourceVault
 	}
-	db.Credentials = credentials.Source(s.oneOf("credentials", string(otherwise), "vault", "minted", "static"))
+	db.Credentials = credentials.Source(s.oneOf("credentials", string(otherwise),
+		"vault", "vault-static", "vault-kv", "vault-pki", "minted", "static"))
 	for _, name := range slices.Sorted(maps.Keys(sourceKeys)) {
 		s.known[name] = true
 		if of := sourceKeys[name]; s.has(name) && of != db.Credentials {
@@ -54,11 +55,13 @@ func (c *Config) readCredentials(key string, db *Database, s *section, vault boo
 		}
 	}
 	optional := c.passesThrough(key) && !s.has("catalog")
+	if db.Credentials.OfVault() && !vault && s.has("credentials") {
+		s.at("credentials").problem("is %s, but there is no section vault: add it", db.Credentials)
+	}
 	switch db.Credentials {
+	case credentials.SourceVaultStatic, credentials.SourceVaultKV, credentials.SourceVaultPKI:
+		readEngine(db, s, optional)
 	case credentials.SourceVault:
-		if !vault && s.has("credentials") {
-			s.at("credentials").problem("is vault, but there is no section vault: add it")
-		}
 		db.VaultRoles = s.words("vault_roles")
 		if len(db.VaultRoles) == 0 && !c.passesThrough(key) {
 			s.missing("vault_roles", "which Vault role each of the policy's roles gets, for example {readonly: app-readonly}")
@@ -175,6 +178,12 @@ func catalogRole(source credentials.Source) (key, what string) {
 		return "group", "the database role that the gateway's own session is a member of, which needs nothing but to connect"
 	case credentials.SourceStatic:
 		return "account", "which of static.accounts the gateway's own session uses"
+	case credentials.SourceVaultStatic:
+		return "vault_static_role", "the static role of the gateway's own session, which needs nothing but to connect"
+	case credentials.SourceVaultKV:
+		return "vault_kv_path", "where in vault_kv.mount the credential of the gateway's own session lies"
+	case credentials.SourceVaultPKI:
+		return "user", "the database user of the gateway's own session, which needs nothing but to connect"
 	}
 	return "vault_role", "the Vault role of the gateway's own session, which needs nothing but to connect"
 }
@@ -182,7 +191,7 @@ func catalogRole(source credentials.Source) (key, what string) {
 // UsesVault says whether any database's credentials come from Vault.
 func (c *Config) UsesVault() bool {
 	for _, db := range c.Places() {
-		if db.Credentials == credentials.SourceVault {
+		if db.Credentials.OfVault() {
 			return true
 		}
 	}
@@ -206,24 +215,44 @@ func (c *Config) credentialWarnings() (problems Problems) {
 	}
 	places := c.Places()
 	for _, name := range slices.Sorted(maps.Keys(places)) {
-		if db := places[name]; len(db.Static) > 0 && db.Shared == "" {
-			problems = append(problems, c.Problem("databases."+name+".static", fmt.Errorf("%s, and their passwords stay good until "+
-				"somebody changes them: use minted or vault, where each session has a role of its own", db.Sharing())))
+		db := places[name]
+		if sharing := db.Sharing(); sharing != "" && db.Shared == "" {
+			key := "databases." + name + "." + sourceKey(db.Credentials)
+			problems = append(problems, c.Problem(key, errors.New(sharing+": use minted or vault, where each session has a role of its own")))
 		}
 	}
 	return problems
 }
 
-// Sharing says which database users sessions share; it is "" when they have roles of their own.
+// sourceKey is the key of a database that is for a source of credentials.
+func sourceKey(source credentials.Source) string {
+	for key, of := range sourceKeys {
+		if of == source {
+			return key
+		}
+	}
+	return "credentials"
+}
+
+// Sharing says which database users sessions share; it is "" when they have roles, or certificates, of their own.
 func (db Database) Sharing() string {
-	if len(db.Static) == 0 {
+	shared := slices.Sorted(maps.Values(db.VaultRoles))
+	list := strings.Join(slices.Compact(shared), ", ")
+	switch {
+	case len(shared) == 0:
+		return ""
+	case db.Credentials == credentials.SourceVaultStatic:
+		return "sessions share the database users of Vault's static roles " + list + ", and nothing is dropped when one ends"
+	case db.Credentials == credentials.SourceVaultKV:
+		return "sessions share the database users that lie in Vault at " + list + ", and their passwords stay good until somebody changes them"
+	case db.Credentials != credentials.SourceStatic:
 		return ""
 	}
 	users := make(map[string]bool)
 	for _, account := range db.Static {
 		users[account.User] = true
 	}
-	return "sessions share the database users " + strings.Join(slices.Sorted(maps.Keys(users)), ", ")
+	return "sessions share the database users " + strings.Join(slices.Sorted(maps.Keys(users)), ", ") + ", and their passwords stay good until somebody changes them"
 }
 
 // checkPasswords finds out whether the passwords of provisioning roles and static accounts can be read.

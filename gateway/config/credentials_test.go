@@ -50,6 +50,17 @@ func TestCheckCredentials(t *testing.T) {
 		"minted, for everybody": {withCredentials(smallMinted), "secret", 0o604, "", []string{"chmod 0600"}},
 		"static":                {withCredentials(static), "secret", 0o600, "", []string{"sessions share the database users reader"}},
 		"static, for everybody": {withCredentials(static), "secret", 0o604, "chmod 0600", []string{"sessions share"}},
+		"static roles": {
+			withEngine("credentials: vault-static, vault_static_roles: {readonly: app-reader}, catalog: {vault_static_role: app-reader}"), "secret", 0o600, "",
+			[]string{"databases.app.vault_static_roles: sessions share the database users of Vault's static roles app-reader"},
+		},
+		"key/value": {
+			withEngine("credentials: vault-kv, vault_kv: {paths: {readonly: app/reader}}, catalog: {vault_kv_path: app/looker}"), "secret", 0o600, "",
+			[]string{"databases.app.vault_kv: sessions share the database users that lie in Vault at app/reader"},
+		},
+		"certificates": {
+			withEngine("credentials: vault-pki, vault_pki: {role: app, users: {readonly: app_reader}}, catalog: {user: app_looker}"), "secret", 0o600, "", nil,
+		},
 		"vault is not used": {
 			strings.Replace(small, "vault_roles: {readonly: ro}, catalog: {vault_role: looker}", "credentials: minted, "+smallMinted, 1), "secret", 0o600, "",
 			[]string{"vault: is not used"},
@@ -78,6 +89,47 @@ func TestCheckCredentials(t *testing.T) {
 				if i < len(report.Warnings) && !strings.Contains(report.Warnings[i].Error(), want) {
 					t.Errorf("got %v, want %q", report.Warnings[i], want)
 				}
+			}
+		})
+	}
+}
+
+// withEngine is small with other credentials of Vault's.
+func withEngine(database string) string {
+	return strings.Replace(small, "vault_roles: {readonly: ro}, catalog: {vault_role: looker}", database, 1)
+}
+
+// TestEngines: what is left out has the engines' usual values.
+func TestEngines(t *testing.T) {
+	for name, test := range map[string]struct {
+		database string
+		want     Database // of it, what concerns credentials
+	}{
+		"static roles": {"credentials: vault-static, vault_static_roles: {readonly: app-reader}", Database{
+			Credentials: credentials.SourceVaultStatic, VaultRoles: map[string]string{"readonly": "app-reader"}, Authentication: "scram-sha-256",
+		}},
+		"key/value": {"credentials: vault-kv, vault_kv: {mount: kept/here, paths: {readonly: app/reader}}", Database{
+			Credentials: credentials.SourceVaultKV, VaultRoles: map[string]string{"readonly": "app/reader"}, KVMount: "kept/here", Authentication: "scram-sha-256",
+		}},
+		"certificates": {"credentials: vault-pki, vault_pki: {role: app, users: {readonly: app_reader}}", Database{
+			Credentials: credentials.SourceVaultPKI, VaultRoles: map[string]string{"readonly": "app_reader"}, Authentication: "cert",
+			PKI: credentials.PKIConfig{Mount: "pki", Role: "app", Revoke: true},
+		}},
+		"certificates that nobody revokes": {"credentials: vault-pki, vault_pki: {mount: ca, role: app, users: {r: u}, revoke: false}, authentication: cert", Database{
+			Credentials: credentials.SourceVaultPKI, VaultRoles: map[string]string{"r": "u"}, Authentication: "cert", PKI: credentials.PKIConfig{Mount: "ca", Role: "app"},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := load(t, withEngine(test.database))
+			if err != nil {
+				t.Fatal(err)
+			}
+			db := c.Databases["app"]
+			got := Database{
+				Credentials: db.Credentials, VaultRoles: db.VaultRoles, KVMount: db.KVMount, PKI: db.PKI, Authentication: db.Authentication,
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" || !c.UsesVault() {
+				t.Errorf("uses Vault: %v; %s", c.UsesVault(), diff)
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/authn"
 	"github.com/sallyport/sallyport/gateway/backend"
+	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/tlsutil"
 )
 
@@ -54,8 +55,8 @@ func (c *Config) readDatabase(key string, s *section) Database {
 	db.Name = s.text("name", key)
 	db.SearchPath = s.texts("search_path")
 	db.Observe = s.oneOf("enforcement", "enforce", "enforce", "observe") == "observe"
-	db.Authentication = backend.Method(s.oneOf("authentication", string(backend.MethodSCRAM), backendMethods()...))
 	c.readCredentials(key, &db, s, c.vault)
+	db.Authentication = backend.Method(s.oneOf("authentication", string(defaultMethod(db.Credentials)), backendMethods()...))
 	db.Catalog = readCatalog(s, db)
 	if len(db.Name) > maxNameBytes {
 		s.at("name").problem("must have 1 to %d bytes", maxNameBytes)
@@ -80,7 +81,9 @@ func (c *Config) readBackendTLS(db *Database, s *section) {
 	if (db.TLS.Certificate == "") != (db.TLS.Key == "") {
 		s.d.problem(t.line, t.path, "certificate and key go together: set both")
 	}
-	if db.Authentication == backend.MethodCertificate && db.TLS.Certificate == "" {
+	if db.Credentials == credentials.SourceVaultPKI {
+		checkCertified(*db, s, t)
+	} else if db.Authentication == backend.MethodCertificate && db.TLS.Certificate == "" {
 		s.at("authentication").problem("is cert: set tls.certificate and tls.key, by which the backend knows the gateway")
 	}
 	c.reads(t.pathOf("ca_file"), db.TLS.CA)

@@ -3,6 +3,8 @@ package config
 import (
 	"maps"
 	"slices"
+
+	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
 // readRoutes reads the other places where sessions of a database may be opened. What a route does not say is as in its database.
@@ -37,8 +39,11 @@ func (c *Config) readRoute(key string, of Database, s *section) Database {
 	}
 	own := s.has("credentials") || slices.ContainsFunc(slices.Collect(maps.Keys(sourceKeys)), s.has)
 	if own {
-		route.Shared, route.VaultRoles, route.Minted, route.Static = "", nil, nil, nil
+		route.Shared, route.VaultRoles, route.Minted, route.Static, route.KVMount, route.PKI = "", nil, nil, nil, "", credentials.PKIConfig{}
 		c.readCredentials(key, &route, s, c.vault)
+		if of.Credentials != route.Credentials && (of.Credentials == credentials.SourceVaultPKI || route.Credentials == credentials.SourceVaultPKI) {
+			route.Authentication = defaultMethod(route.Credentials)
+		}
 		route.Catalog = readCatalog(s, route)
 	} else if s.has("catalog") {
 		s.known["catalog"] = true

@@ -224,3 +224,11 @@ func (v *Vault) Take(ctx context.Context, role string) (Lease, error) {
 	defer cancel()
 	return v.ahead.obtain(ctx, role)
 }
+
+// issueAhead issues what sessions have taken before, by the name that it has among the stocks.
+func (v *Vault) issueAhead(ctx context.Context, name string) (Lease, error) {
+	if p, user, ok := v.pkiOf(name); ok {
+		return p.Issue(ctx, user)
+	}
+	return v.Issue(ctx, name)
+}

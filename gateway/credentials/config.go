@@ -79,7 +79,7 @@ func (c VaultConfig) validate() error {
 		errs = append(errs, errors.New("a certificate needs its key file, and a key its certificate file"))
 	}
 	for _, mount := range []string{c.Mount, c.AppRole.Mount, c.JWT.Mount, c.Certificate.Mount} {
-		if !validPath(mount) {
+		if !ValidPath(mount) {
 			errs = append(errs, fmt.Errorf("the mount %q is no path of letters, digits, '.', '_' and '-'", mount))
 		}
 	}
@@ -111,7 +111,8 @@ func loopback(host string) bool {
 // segment is one part of a path, as Vault itself accepts role names: nothing that could lead to another path.
 var segment = regexp.MustCompile(`^\w(?:[\w.-]*\w)?$`)
 
-func validPath(path string) bool {
+// ValidPath says whether a path leads to where it says in Vault.
+func ValidPath(path string) bool {
 	for part := range strings.SplitSeq(path, "/") {
 		if !segment.MatchString(part) {
 			return false

@@ -172,6 +172,9 @@ func (v *Vault) Revoke(ctx context.Context, lease Lease) error {
 	if err != nil {
 		return err
 	}
+	if mount, serial, ok := certificateOf(lease.ID); ok {
+		return v.revokeCertificate(ctx, l, mount, serial)
+	}
 	err = v.revoke(ctx, op, l, lease, true)
 	failure, ok := errors.AsType[*Error](err)
 	if !ok || failure.Status != 500 && failure.Status != 400 {

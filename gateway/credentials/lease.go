@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -23,7 +24,16 @@ const (
 	SourceVault  Source = "vault"
 	SourceMinted Source = "minted" // the gateway makes a role itself, see Minted
 	SourceStatic Source = "static" // a database user that sessions share, see Static
+
+	SourceVaultStatic Source = "vault-static" // a database user that sessions share, whose password Vault changes; see StaticRoles
+	SourceVaultKV     Source = "vault-kv"     // a database user that sessions share, see KV
+	SourceVaultPKI    Source = "vault-pki"    // a certificate for a database user, see PKI
 )
+
+// OfVault says whether Vault is asked.
+func (s Source) OfVault() bool {
+	return s == SourceVault || s == SourceVaultStatic || s == SourceVaultKV || s == SourceVaultPKI
+}
 
 // Lease is a credential and the time for which it holds. However it is printed, logged or marshalled, neither the password nor the
 // lease id appears, as long as it is not an unexported field of something else: fmt calls no methods there.
@@ -31,12 +41,14 @@ type Lease struct {
 	Source     Source
 	ID         string // "": there is nothing to revoke
 	Username   string
-	Password   string
+	Password   string    // "" when there is a certificate
+	Version    int       // of a KV secret; 0: it has none
 	Expires    time.Time // counted from before the request, so never later than the real end; zero: it has none
 	Renewable  bool
 	MaxExpires time.Time // renewals reach no further; zero: not known yet
 
-	Keys *scram.Client // has derived the password's keys; nil: they are not known before the backend says the salt
+	Certificate *tls.Certificate // what the backend is shown in place of a password; nil: nothing
+	Keys        *scram.Client    // has derived the password's keys; nil: they are not known before the backend says the salt
 
 	ttl    time.Duration // what was granted at first, and is asked for at each renewal
 	parent *login        // the login whose end is the lease's; nil in a Lease not made here

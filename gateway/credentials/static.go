@@ -17,10 +17,15 @@ type Account struct {
 
 // Static gives sessions the credentials of database users that an operator has made, and that all sessions of a role share. Nothing is
 // issued, renewed or revoked: who learns one has it until somebody changes the password.
-type Static struct{ accounts map[string]Account }
+type Static struct {
+	accounts map[string]Account
+	unleased
+}
 
 // NewStatic makes a Static of the accounts, by the role that Take is asked for. It reads no file.
-func NewStatic(accounts map[string]Account) *Static { return &Static{maps.Clone(accounts)} }
+func NewStatic(accounts map[string]Account) *Static {
+	return &Static{maps.Clone(accounts), unleased{SourceStatic}}
+}
 
 // Take reads the account's password. The lease has no id and no end.
 func (s *Static) Take(_ context.Context, role string) (Lease, error) {
@@ -38,14 +43,6 @@ func (s *Static) Take(_ context.Context, role string) (Lease, error) {
 
 // Issue is Take.
 func (s *Static) Issue(ctx context.Context, role string) (Lease, error) { return s.Take(ctx, role) }
-
-// Renew is never needed.
-func (s *Static) Renew(context.Context, Lease) (Lease, error) {
-	return Lease{}, &Error{Source: SourceStatic, Kind: Refused, Op: "renew lease", Err: errors.New("a static credential has no lease")}
-}
-
-// Revoker is nil: there is nothing to revoke.
-func (s *Static) Revoker() *Revoker { return nil }
 
 // Ready returns nil if every account's password can be read.
 func (s *Static) Ready() error {

@@ -66,7 +66,7 @@ func newVault(cfg VaultConfig, log *slog.Logger, transport http.RoundTripper) *V
 		ledger:  ledger{log: log},
 	}
 	v.revoker = NewRevoker(RevokerConfig{Revoke: v.Revoke, Settled: v.ledger.settled, AttemptTimeout: 2 * cfg.Timeout}, log)
-	v.ahead = newAhead(cfg.Ahead, v.Issue, v.giveBack, log)
+	v.ahead = newAhead(cfg.Ahead, v.issueAhead, v.giveBack, log)
 	return v
 }
 

@@ -12,6 +12,7 @@ CREATE ROLE sallyport LOGIN CREATEROLE PASSWORD :provisioning_password;
 CREATE ROLE by_md5 NOLOGIN; -- members come by it, see pg_hba.conf
 CREATE ROLE by_replication NOLOGIN; -- standbys
 CREATE ROLE by_certificate NOLOGIN;
+CREATE ROLE by_own_name NOLOGIN;
 
 CREATE DATABASE app;
 CREATE DATABASE scratch;

@@ -96,9 +96,10 @@ func (s *Set) KnowsPrimary() bool {
 
 // Opening is a session to be opened.
 type Opening struct {
-	User       string
-	Credential backend.Credential
-	Parameters []backend.Parameter
+	User        string
+	Credential  backend.Credential
+	Certificate *tls.Certificate // the session's own, shown in place of the gateway's; nil: it has none
+	Parameters  []backend.Parameter
 	// Fresh says that the role was made a moment ago, on the primary: a standby may not have it yet.
 	Fresh          bool
 	AllowSuperuser bool
@@ -106,8 +107,11 @@ type Opening struct {
 
 // once says whether the credential can be used for one session only: it is the answers of a client.
 func (o *Opening) once() bool {
-	_, password := o.Credential.(backend.Password)
-	return !password
+	switch o.Credential.(type) {
+	case backend.RelayedSCRAM, backend.RelayedMD5:
+		return true
+	}
+	return false
 }
 
 // readOnly says whether the session is to be read-only by what the gateway sets.
@@ -216,6 +220,7 @@ func refused(failure *backend.Error) bool { return strings.HasPrefix(failure.SQL
 func (s *Set) try(ctx context.Context, host *backend.Config, want Target, o *Opening) (*Opened, error) {
 	cfg := *host
 	cfg.AllowSuperuser = o.AllowSuperuser
+	cfg.TLS = showing(cfg.TLS, o.Certificate)
 	session, err := s.openPatiently(ctx, &cfg, want, o)
 	s.tell(ctx, host, err)
 	if err != nil {
@@ -259,3 +264,13 @@ func (o *Opened) discard() {
 
 // discardTime bounds the wait for the server's end of a session that was not what was wanted.
 const discardTime = time.Second
+
+// showing has a backend shown a session's own certificate in place of the gateway's; nil: it has none.
+func showing(config *tls.Config, certificate *tls.Certificate) *tls.Config {
+	if certificate == nil {
+		return config
+	}
+	own := config.Clone()
+	own.Certificates, own.GetClientCertificate = []tls.Certificate{*certificate}, nil
+	return own
+}

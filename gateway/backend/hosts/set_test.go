@@ -2,6 +2,7 @@ package hosts
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"strings"
 	"sync"
@@ -367,5 +368,34 @@ func TestForOneHost(t *testing.T) {
 	wantAt(t, set(t, Any, old).For(Primary), 0, Opening{})
 	if asked := old.questions(); asked != nil {
 		t.Errorf("asked %q", asked)
+	}
+}
+
+// TestShowing: the configuration that sessions share is not changed.
+func TestShowing(t *testing.T) {
+	shared := &tls.Config{GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return nil, nil }}
+	if showing(shared, nil) != shared {
+		t.Error("without a certificate of the session's the gateway's is not shown")
+	}
+	own := showing(shared, &tls.Certificate{})
+	if len(own.Certificates) != 1 || own.GetClientCertificate != nil || len(shared.Certificates) != 0 || shared.GetClientCertificate == nil {
+		t.Error("the session's certificate is not its own")
+	}
+}
+
+// TestOnce: only what a client has answered is good for one session; what the gateway has itself can be shown to the next host.
+func TestOnce(t *testing.T) {
+	for credential, want := range map[string]struct {
+		backend.Credential
+		once bool
+	}{
+		"password":       {backend.Password("x"), false},
+		"derived keys":   {backend.Prepared{}, false},
+		"a client's own": {backend.RelayedSCRAM{}, true},
+		"MD5":            {backend.RelayedMD5{}, true},
+	} {
+		if got := (&Opening{Credential: want.Credential}).once(); got != want.once {
+			t.Errorf("%s: once %v, want %v", credential, got, want.once)
+		}
 	}
 }

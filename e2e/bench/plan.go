@@ -24,6 +24,7 @@ const (
 	transactions  unit = "transaction"
 	megabytes     unit = "MB" // 10^6 bytes of protocol messages
 	notifications unit = "notification"
+	sessions      unit = "login"
 )
 
 // plan is a list of workloads and how often and how long to run them.
@@ -54,7 +55,7 @@ const (
 	idleSessions = 1000
 )
 
-func planNames() []string { return []string{"full", "quick", "profile", judgePlan} }
+func planNames() []string { return []string{"full", "quick", "logins", "profile", judgePlan} }
 
 // planNamed returns a plan; repeat and duration replace its own unless they are zero.
 func planNamed(name string, repeat int, duration time.Duration) (plan, error) {
@@ -64,6 +65,8 @@ func planNamed(name string, repeat int, duration time.Duration) (plan, error) {
 		p.Duration, p.Workloads, p.Idle, p.judging = fullDuration, everything(), idleSessions, true
 	case "quick":
 		p.Duration, p.Workloads = quickDuration, []workload{selectOnly("prepared", 1), selectOnly("prepared", 16), literals(), result200()}
+	case "logins":
+		p.Duration, p.Workloads = quickDuration, logins()
 	case "profile":
 		p.Rounds, p.Duration = 1, profileDuration
 		p.Workloads = []workload{selectOnly("prepared", 16), selectOnly("extended", 16), literals(), tpcb("prepared"), pipeline(), result200()}

@@ -36,7 +36,7 @@ func TestQuickIsPartOfFull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"quick", "profile"} {
+	for _, name := range []string{"quick", "logins", "profile"} {
 		p, err := planNamed(name, 0, 0)
 		if err != nil {
 			t.Fatal(err)

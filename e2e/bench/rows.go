@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // everything is all that is compared.
@@ -17,7 +18,9 @@ func everything() []workload {
 	for _, w := range wide {
 		all = append(all, wideRows(w.table))
 	}
-	return append(all, storm(), listening(), result200(), smallRows(), copyOut(), copyIn())
+	all = append(all, storm())
+	all = append(all, logins()...)
+	return append(all, listening(), result200(), smallRows(), copyOut(), copyIn())
 }
 
 // selectOnly is pgbench -S: one row by primary key.
@@ -100,6 +103,24 @@ func storm() workload {
 		Name: "a connection each, 4", Clients: 4, Unit: transactions,
 		exercise: script{builtin: "select-only", protocol: "simple", connect: true, few: true},
 	}
+}
+
+// calm is between two logins of one client: long enough for the next
+// credential to be ready.
+const calm = 150 * time.Millisecond
+
+// logins is what it takes until a session is ready. One client that comes now
+// and then finds a credential ready; many that come without a pause wait for
+// the roles that are made for them.
+func logins() []workload {
+	all := []workload{{
+		Name: "a login now and then, 1", Clients: 1, Unit: sessions, exercise: connects{pause: calm},
+		goals: []goal{{latency, atMost, 1.7, directName}},
+	}}
+	for _, clients := range []int{1, 8, 32} {
+		all = append(all, workload{Name: fmt.Sprintf("logins, %d", clients), Clients: clients, Unit: sessions, exercise: connects{}})
+	}
+	return all
 }
 
 func listening() workload {

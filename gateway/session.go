@@ -90,10 +90,16 @@ func (s *session) run(ctx context.Context) {
 	s.finish(ctx, cause, moved)
 }
 
-// phases waits for hours in the last of them, as a rule. What the others need is off the stack by then.
+// phases waits for hours in the last of them, as a rule. The others go deep, into TLS and certificates, and a stack that has grown keeps
+// most of that while it waits: they have a goroutine of their own, which is gone by then.
 func (s *session) phases(ctx context.Context) (moved totals, err error) {
-	r, c, err := s.establish(ctx)
-	if err != nil {
+	var r *relay
+	var c *clock
+	established := make(chan error, 1)
+	go func() {
+		established <- guard(s.logger, func() (err error) { r, c, err = s.establish(ctx); return err })
+	}()
+	if err := <-established; err != nil {
 		return moved, err
 	}
 	return s.relay(ctx, r, c)

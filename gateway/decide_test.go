@@ -34,7 +34,7 @@ func (p *reloadedPolicy) Statement(context.Context, *authz.StatementInput) (*aut
 // TestRelayDecidesByOnePolicy: what is forwarded was allowed by the policy that is in use when the decision is made, not by the one before.
 func TestRelayDecidesByOnePolicy(t *testing.T) {
 	policy := &reloadedPolicy{}
-	b := start(t, func(r *relay) { r.policy, r.granted = policy, policy.Policy() })
+	b := start(t, func(r *relay) { r.policy, r.grant.policy = policy, policy.Policy() })
 	b.send(query("select 1"))
 	b.receive(1)
 	b.end()

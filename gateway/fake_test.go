@@ -214,16 +214,16 @@ func startOn(t *testing.T, pair transport, change func(r *relay)) *bench {
 	}
 	b.relay = &relay{
 		id: "s", client: clientSide, backend: backendSide, limits: Limits{}.withDefaults(), timeouts: Timeouts{}.withDefaults(),
-		pins:      map[string]string{"standard_conforming_strings": "on"},
 		clientPID: 1000, backendPID: 2000, analyzer: fakeAnalyzer{}, policy: &fakePolicy{}, log: b.log,
 		metrics: newSessionMetrics(metrics.New(Labels()...)), logger: slog.New(slog.DiscardHandler),
 		cancel: func(context.Context) error { b.backend.cancel(); return nil }, queue: newQueue(), names: &names{},
+		who: audit.NewWho(audit.Statements{Session: "s", Identity: &audit.Identity{}}),
 	}
 	if change != nil {
 		change(b.relay)
 	}
 	if p, ok := b.relay.policy.(*fakePolicy); ok && !p.withdrawn {
-		b.relay.granted = p.Policy()
+		b.relay.grant.policy = p.Policy()
 	}
 	ended := make(chan struct{})
 	go func() { defer close(ended); b.backend.run() }()

@@ -48,11 +48,7 @@ type judge struct {
 // newJudge makes the judge of a relay, all but its pipe.
 func newJudge(r *relay) *judge {
 	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}, told: r.grant.StatementTimeout}
-	r.who = audit.NewWho(audit.Statements{
-		Session: r.id, Identity: &r.identity, Database: r.input.Session.Database, ClientAddress: r.input.Session.ClientAddress,
-		BackendHost: r.backendHost, BackendRole: r.grant.backendRole, LeaseIDHash: r.grant.leaseHash,
-	})
-	j.event = audit.Statement{Session: r.id, Observe: r.grant.Observe, Who: r.who}
+	j.event.Session, j.event.Observe, j.event.Who = r.id, r.grant.Observe, r.who
 	return j
 }
 

@@ -127,7 +127,7 @@ func startWithCatalog(t *testing.T, source *fakeCatalog, observe bool) *bench {
 	t.Helper()
 	return start(t, func(r *relay) {
 		p := &secretsPolicy{}
-		r.policy, r.granted, r.catalog = p, p.Policy(), source
+		r.policy, r.grant.policy, r.catalog = p, p.Policy(), source
 		r.grant.Observe = observe
 		r.input.Session.SearchPath = []string{"app", "pg_temp"}
 	})

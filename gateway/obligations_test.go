@@ -256,7 +256,7 @@ func (p *switchedPolicy) Statement(ctx context.Context, in *authz.StatementInput
 func TestTermsOfTheExecute(t *testing.T) {
 	p := &switchedPolicy{}
 	p.become(&fakePolicy{obligations: map[string]authz.StatementDecision{"ENDLESS": {MaxRows: 3}}})
-	b := start(t, func(r *relay) { r.policy = p; r.granted = p.now().Policy() })
+	b := start(t, func(r *relay) { r.policy = p; r.grant.policy = p.now().Policy() })
 	b.send(parse("", "endless 4"), bind("", ""), &pgproto3.Flush{})
 	for _, want := range []string{"1", "2"} {
 		m, err := b.client.Receive()

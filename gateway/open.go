@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/authn"
@@ -18,7 +19,7 @@ type opened struct {
 	lease   credentials.Lease // zero when the client's own credential opened it
 	session *backend.Session
 	config  backend.Config // of the host that was chosen, with the address that was reached
-	pins    map[string]string
+	pins    pins
 }
 
 // connect is what is left to do for a client that is proved: policy is asked, the session joins its identity's others, a backend session
@@ -134,13 +135,25 @@ func (s *session) noBackend(err error) *sessionError {
 	return &sessionError{reason: reason, err: err, hint: "Tell the gateway's operators; session " + s.id + "."}
 }
 
-// pinned are the reported settings that must not change while the session lasts (protocol: after authentication, tripwires).
-func pinned(reported []backend.Parameter) map[string]string {
-	pins := map[string]string{"standard_conforming_strings": "on", "client_encoding": "UTF8", "is_superuser": "off"}
+// pins are the reported settings that must not change while the session lasts (protocol: after authentication, tripwires). Those with
+// the same value in every session are not among them.
+type pins []backend.Parameter
+
+// alike are pinned to this in every session.
+var alike = pins{{Name: "standard_conforming_strings", Value: "on"}, {Name: "client_encoding", Value: "UTF8"}, {Name: "is_superuser", Value: "off"}}
+
+func pinned(reported []backend.Parameter) pins {
+	var own pins
 	for _, p := range reported {
 		if p.Name == "session_authorization" || p.Name == "search_path" {
-			pins[p.Name] = p.Value
+			own = append(own, p)
 		}
 	}
-	return pins
+	return own
+}
+
+// moved says whether a report is of a pinned setting that has another value now.
+func (own pins) moved(name, value []byte) bool {
+	other := func(p backend.Parameter) bool { return p.Name == string(name) && p.Value != string(value) }
+	return slices.ContainsFunc(alike, other) || slices.ContainsFunc(own, other)
 }

@@ -13,8 +13,9 @@ import (
 // libpq/pqcomm.c, five bytes for the shortest): a judge that waits at a full queue has then always something coming.
 const maxOutstanding = 4096
 
-// fewOutstanding are as many as most sessions ever have.
-const fewOutstanding = 16
+// fewOutstanding are as many as a session has that sends one statement after the other: Parse, Bind, Describe, Execute and Sync make a
+// ring larger once, a session that waits keeps it.
+const fewOutstanding = 4
 
 // maxHeldTexts bounds the bytes of messages whose texts the queue keeps alive: the backend buffers 1600 answers to Parse, and each of
 // those may be a megabyte here.

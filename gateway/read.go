@@ -46,7 +46,7 @@ type passingText struct {
 	shape    statement.Memory
 
 	seed   maphash.Seed
-	hashes [maxCachedTexts]uint64 // of those that passed lately
+	hashes [maxCachedTexts]uint32 // of those that passed lately
 }
 
 // read is prepare for the text of a Query. What it returns for a text with known facts holds until the next Query.
@@ -74,7 +74,7 @@ func carries(sheet *statement.Sheet) bool {
 
 // passed says whether a text has passed lately: then it comes again, and is worth remembering. It may err.
 func (p *passingText) passed(text []byte) bool {
-	hash := maphash.Bytes(p.seed, text)
+	hash := uint32(maphash.Bytes(p.seed, text)) // #nosec G115 -- it is cut
 	place := &p.hashes[hash%maxCachedTexts]
 	passed := *place == hash
 	*place = hash

@@ -16,12 +16,12 @@ import (
 // the next one asks again.
 func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 	current := j.policy.Policy()
-	if current == j.granted {
+	if current == j.grant.policy {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
-	d, err := j.policy.Connect(ctx, &j.connect)
+	d, err := j.policy.Connect(ctx, &j.grant.input)
 	if err != nil {
 		return j.undecided(err), nil
 	}
@@ -38,7 +38,7 @@ func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 			return nil, err
 		}
 	}
-	j.granted, j.grant.Revision = current, d.Revision
+	j.grant.policy, j.grant.Revision = current, d.Revision
 	return nil, nil
 }
 

@@ -29,7 +29,7 @@ func startRegrant(t *testing.T, first authz.ConnectDecision, change func(r *rela
 	p := &switchedPolicy{}
 	p.become(&fakePolicy{grants: first})
 	b := start(t, func(r *relay) {
-		r.policy, r.granted, r.grant.ConnectDecision = p, p.Policy(), first
+		r.policy, r.grant.policy, r.grant.ConnectDecision = p, p.Policy(), first
 		if change != nil {
 			change(r)
 		}

@@ -50,20 +50,17 @@ type relay struct {
 	id       string
 	client   net.Conn
 	backend  net.Conn
-	grant    grant
+	grant    grant // its policy is the one that granted it last; the judge's
 	limits   Limits
 	timeouts Timeouts
-	connect  authz.ConnectInput                                           // what the session was granted for
-	granted  *authz.Policy                                                // the policy that granted it; the judge's
 	regrant  func(*authz.ConnectDecision) (*hourly, *rate.Limiter, error) // changes what is kept outside the relay; nil: nothing is
 	input    authz.StatementInput                                         // the statement is the one that was asked about last; the judge's
 	identity audit.Identity
 	who      *audit.Who // what its statements' events have in common
 	valueKey *audit.ValueKey
-	pins     map[string]string // what ParameterStatus must say, unless observe
+	pins     pins // what ParameterStatus must say, unless observe
 
 	clientPID, backendPID uint32
-	backendHost           string // as it is known to audit
 
 	analyzer analyzer
 	policy   decider

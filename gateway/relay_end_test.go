@@ -113,7 +113,7 @@ func (p *endingPolicy) Statement(ctx context.Context, in *authz.StatementInput) 
 func TestRelayOutcomeOfWhatIsNotForwarded(t *testing.T) {
 	b := start(t, func(r *relay) {
 		p := &endingPolicy{relay: r}
-		r.policy, r.granted = p, p.Policy()
+		r.policy, r.grant.policy = p, p.Policy()
 	})
 	b.send(query("select"))
 	b.rest()

@@ -433,7 +433,7 @@ func TestRelayDecidesOncePerSheetAndPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := start(t, func(r *relay) { r.policy, r.analyzer, r.granted = policy, sheetOf{sheet}, policy.Policy() })
+	b := start(t, func(r *relay) { r.policy, r.analyzer, r.grant.policy = policy, sheetOf{sheet}, policy.Policy() })
 	for _, text := range []string{"select 1", "select 2", "select 3"} {
 		b.send(query(text))
 		b.receive(1)

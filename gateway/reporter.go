@@ -373,7 +373,7 @@ func (r *reporter) parameterStatus(body []byte) error {
 	if r.grant.Observe {
 		return nil
 	}
-	if want, pinned := r.pins[string(name)]; pinned && string(value) != want {
+	if r.pins.moved(name, value) {
 		return &sessionError{reason: ReasonEnvironmentMoved, err: fmt.Errorf("%s changed to %s", name, strconv.Quote(string(value)))}
 	}
 	return nil

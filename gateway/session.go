@@ -135,9 +135,16 @@ func (s *session) establish(ctx context.Context) (*relay, *clock, error) {
 		return nil, nil, err
 	}
 	r := s.newRelay(a, p.identity, g, o)
+	forgetLogin(a, o)
 	c := startClock(s, r, p.identity, g, o.lease)
 	r.regrant = func(d *authz.ConnectDecision) (*hourly, *rate.Limiter, error) { return s.regrant(c, d) }
 	return r, c, nil
+}
+
+// forgetLogin lets go of what nobody asks for once the client is in: a session may wait for days.
+func forgetLogin(a *admitted, o *opened) {
+	a.startup.parameters, a.startup.unknown = nil, nil
+	o.session.Parameters, o.session.Notices = nil, nil
 }
 
 // phase runs one phase before the relay. Its deadline holds for everything in it, reads and writes too; so does the server's end.
@@ -195,7 +202,7 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	input.Session.SearchPath = g.database.searchPath()
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
-		connect: g.input, granted: g.policy, input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID, backendHost: o.session.Host,
+		input: input, identity: auditIdentity(id), who: s.who(id, g, o, &input.Session), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
 		catalog: g.database.catalog(), lost: o.lease.Lost(),
@@ -203,6 +210,15 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	g.shadow.relays(input)
 	s.publish(id, g, o)
 	return r
+}
+
+// who is what the events of the session's statements say alike.
+func (s *session) who(id authn.Identity, g grant, o *opened, input *authz.Session) *audit.Who {
+	identity := auditIdentity(id)
+	return audit.NewWho(audit.Statements{
+		Session: s.id, Identity: &identity, Database: input.Database, ClientAddress: input.ClientAddress,
+		BackendHost: o.session.Host, BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
+	})
 }
 
 // relay runs the session's last phase. It stops the clock.

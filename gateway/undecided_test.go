@@ -63,7 +63,7 @@ func TestLate(t *testing.T) {
 			b := start(t, func(r *relay) {
 				r.policy = test.policy
 				if !test.regrant {
-					r.granted = test.policy.Policy()
+					r.grant.policy = test.policy.Policy()
 				}
 				if test.analyzer != nil {
 					r.analyzer = test.analyzer

@@ -49,7 +49,7 @@ func TestUnknownUnanswered(t *testing.T) {
 	source := &fakeCatalog{current: emptyCatalog()}
 	b := start(t, func(r *relay) {
 		p := &secretsPolicy{}
-		r.policy, r.granted, r.catalog = p, p.Policy(), source
+		r.policy, r.grant.policy, r.catalog = p, p.Policy(), source
 		r.timeouts.Decision = 20 * time.Millisecond
 	})
 	b.send(query("select t"))

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"hash/maphash"
 	"time"
 
@@ -120,7 +121,8 @@ func NewWho(s Statements) *Who {
 	o.optional("backend_host", s.BackendHost)
 	o.string("backend_role", s.BackendRole)
 	o.optional("lease", s.LeaseIDHash)
-	return &Who{fields: o.buf[begun:], prefix: proof.NewPrefix(o.buf), seed: maphash.MakeSeed()}
+	line := bytes.Clone(o.buf) // a session keeps it
+	return &Who{fields: line[begun:], prefix: proof.NewPrefix(line), seed: maphash.MakeSeed()}
 }
 
 func (w *Who) hash(word string) uint64 {

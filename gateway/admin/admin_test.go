@@ -101,7 +101,7 @@ func (s *setup) do(method, path, authorization string) *httptest.ResponseRecorde
 }
 
 func TestRequests(t *testing.T) {
-	const list = `{"sessions":[{"id":"s1","user":"ana","method":"oidc","issuer":"https://id.example","subject":"17","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false,"role":"readonly","obligations":["max_rows=100"]}]}` + "\n"
+	const list = `{"sessions":[{"id":"s1","user":"ana","method":"oidc","issuer":"https://id.example","subject":"17","database":"app","client_address":"::1","application_name":"","backend_role":"","backend_pid":0,"backend_host":"","started":"1970-01-01T00:00:00Z","state":"idle","statements":0,"observe":false,"role":"readonly","obligations":["max_rows=100"]}]}` + "\n"
 	const empty = `{"sessions":[]}` + "\n"
 	tests := map[string]struct {
 		method, path, authorization string

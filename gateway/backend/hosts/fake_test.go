@@ -25,6 +25,7 @@ type manner struct {
 	standby  bool
 	readOnly bool // default_transaction_read_only
 	old      bool // it reports neither, and has to be asked
+	md5      bool // it asks for a proof, and takes any
 }
 
 // fakeServer is a PostgreSQL that lets everybody in by the certificate they have.
@@ -144,10 +145,23 @@ func (f *fakeServer) serve(conn net.Conn) {
 		_ = b.Flush()
 		return
 	}
+	if m.md5 && !proved(b) {
+		return
+	}
 	f.count(1)
 	defer f.count(-1)
 	f.greet(b, startup, m)
 	f.answer(b, m)
+}
+
+// proved asks for a proof, and waits for it.
+func proved(b *pgproto3.Backend) bool {
+	b.Send(&pgproto3.AuthenticationMD5Password{Salt: [4]byte{1, 2, 3, 4}})
+	if b.Flush() != nil || b.SetAuthType(pgproto3.AuthTypeMD5Password) != nil {
+		return false
+	}
+	_, err := b.Receive()
+	return err == nil
 }
 
 func (f *fakeServer) count(n int) {

@@ -221,8 +221,10 @@ func (s *Set) try(ctx context.Context, host *backend.Config, want Target, o *Ope
 	cfg := *host
 	cfg.AllowSuperuser = o.AllowSuperuser
 	cfg.TLS = showing(cfg.TLS, o.Certificate)
-	session, err := s.openPatiently(ctx, &cfg, want, o)
-	s.tell(ctx, host, err)
+	own, asked := *o, false
+	own.Credential = noting(&asked, o.Credential)
+	session, err := s.openPatiently(ctx, &cfg, want, &own)
+	s.tell(ctx, host, asked, err)
 	if err != nil {
 		return nil, err
 	}
@@ -239,13 +241,29 @@ func (s *Set) try(ctx context.Context, host *backend.Config, want Target, o *Ope
 	return opened, err
 }
 
-// tell has all know what became of an attempt.
-func (s *Set) tell(ctx context.Context, host *backend.Config, err error) {
+// noting is a credential that notes whether a client was asked for its proof.
+func noting(asked *bool, credential backend.Credential) backend.Credential {
+	switch c := credential.(type) {
+	case backend.RelayedSCRAM:
+		final := c.Final
+		c.Final = func(challenge []byte) ([]byte, error) { *asked = true; return final(challenge) }
+		return c
+	case backend.RelayedMD5:
+		answer := c.Answer
+		c.Answer = func(salt backend.Salt) ([]byte, error) { *asked = true; return answer(salt) }
+		return c
+	}
+	return credential
+}
+
+// tell has all know what became of an attempt. Once a client was asked for its proof, what goes wrong without a word from the host may be
+// the client's doing: strangers must not make a host look as if it failed.
+func (s *Set) tell(ctx context.Context, host *backend.Config, asked bool, err error) {
 	failure, ok := errors.AsType[*backend.Error](err)
 	switch {
 	case err == nil:
 		s.cfg.Servers.succeeded(host, true)
-	case ctx.Err() != nil || !ok || failure.Stage == backend.StageConfig:
+	case ctx.Err() != nil || !ok || failure.Stage == backend.StageConfig || asked && failure.SQLSTATE == "":
 		s.cfg.Servers.gaveUp(host)
 	case failure.SQLSTATE != "" && !strings.HasPrefix(failure.SQLSTATE, "57P"):
 		s.cfg.Servers.succeeded(host, false) // it is there, and says so

@@ -128,6 +128,34 @@ func TestAnswersOfAClientAreUsedOnce(t *testing.T) {
 	}
 }
 
+// TestClientsDoNotFailHosts: a client that goes away, or takes longer than its host has, while it is asked for its proof, says nothing of the host.
+func TestClientsDoNotFailHosts(t *testing.T) {
+	w := newWorld(t)
+	for name, answer := range map[string]func(backend.Salt) ([]byte, error){
+		"goes away": func(backend.Salt) ([]byte, error) { return nil, errors.New("the client went away") },
+		"too late":  func(backend.Salt) ([]byte, error) { time.Sleep(400 * time.Millisecond); return []byte("md5"), nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := w.host(t, manner{md5: true})
+			f.config.Authentication, f.config.ConnectTimeout = backend.MethodMD5, 300*time.Millisecond
+			s := set(t, Any, f)
+			if _, err := at(t, s, Opening{Credential: backend.RelayedMD5{Answer: answer}}); err == nil {
+				t.Fatal("opened")
+			}
+			if status := s.cfg.Servers.Status(); len(status) != 1 || status[0].Failing || status[0].Failed != 0 {
+				t.Errorf("%+v", status)
+			}
+			f.become(manner{refuse: "57P01"})
+			if _, err := at(t, s, Opening{Credential: backend.RelayedMD5{Answer: answer}}); err == nil {
+				t.Fatal("opened")
+			}
+			if status := s.cfg.Servers.Status(); !status[0].Failing {
+				t.Errorf("a host that shuts down: %+v", status)
+			}
+		})
+	}
+}
+
 // TestPreferStandby: a standby if there is one; if not, the session at another host is kept, and not opened twice.
 func TestPreferStandby(t *testing.T) {
 	w := newWorld(t)

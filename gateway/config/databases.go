@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -127,7 +128,7 @@ func (s *section) checkSearchPath(schemas []string) {
 func (s *section) words(key string) map[string]string {
 	inner := s.section(key)
 	words := make(map[string]string)
-	for name := range inner.nodes {
+	for _, name := range slices.Sorted(maps.Keys(inner.nodes)) {
 		words[name] = inner.required(name, "a name")
 	}
 	return words

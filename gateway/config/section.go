@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -133,10 +134,10 @@ func (s *section) missing(key, what string) {
 
 // done reports the keys that nobody asked for.
 func (s *section) done() {
-	for key, node := range s.nodes {
+	for _, key := range slices.Sorted(maps.Keys(s.nodes)) {
 		if !s.known[key] {
 			names := slices.Sorted(maps.Keys(s.known))
-			s.d.problem(node.Line, s.pathOf(key), "is not a key that exists here: these are %s", strings.Join(names, ", "))
+			s.d.problem(s.nodes[key].Line, s.pathOf(key), "is not a key that exists here: these are %s", strings.Join(names, ", "))
 		}
 	}
 }
@@ -163,7 +164,7 @@ func (s *section) sections(key string) (names []string, all map[string]*section)
 		all[name] = s.d.mapping(node, outer.pathOf(name), node.Line)
 		names = append(names, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return all[a].line - all[b].line })
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(all[a].line-all[b].line, cmp.Compare(a, b)) })
 	return names, all
 }
 

@@ -134,3 +134,31 @@ func TestEngines(t *testing.T) {
 		})
 	}
 }
+
+// TestRouteShowsItsOwn: what a route shows a backend is judged by the route's credentials, not by its database's.
+func TestRouteShowsItsOwn(t *testing.T) {
+	const pki, static = "credentials: vault-pki, vault_pki: {role: app, users: {r: u}}", "credentials: static, static: {accounts: {r: {user: u, password_file: p}}}"
+	const plain, certified = "tls: {ca_file: ca.crt}", "tls: {ca_file: ca.crt, certificate: server.crt, key: server.key}"
+	for name, test := range map[string]struct{ database, tls, route, authentication, problem string }{
+		"a password beside certificates": {pki, plain, static + ", " + certified, "scram-sha-256", ""},
+		"certificates beside a password": {static + ", authentication: cert", certified, pki + ", " + plain, "cert", ""},
+		"both":                           {static, plain, pki + ", " + certified, "", "databases.app.routes.other.tls.certificate: is of no use"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := withEngine(test.database + ", routes: {other: {" + test.route + "}}")
+			c, err := load(t, strings.Replace(text, "host: db, "+plain, "host: db, "+test.tls, 1))
+			if test.problem != "" {
+				if err == nil || !strings.Contains(err.Error(), test.problem) {
+					t.Errorf("got %v, want %q", err, test.problem)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := c.Databases["app"].Routes["other"].Authentication; string(got) != test.authentication {
+				t.Errorf("the backend may ask for %s", got)
+			}
+		})
+	}
+}

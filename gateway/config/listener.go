@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // defaultDrain is the gateway's own; whoever starts the shutdown needs it too.
@@ -32,9 +34,13 @@ func (s *section) address(key, what string) string {
 	return text
 }
 
-// at is the value of a key that is known to be there.
+// at is the value of a key. Where that is not there, as in a route that has it from its database, what is wrong with it is told of the section.
 func (s *section) at(key string) value {
-	return value{s.d, resolve(s.nodes[key]), s.pathOf(key)}
+	node, there := s.nodes[key]
+	if !there {
+		node = &yaml.Node{Line: s.line}
+	}
+	return value{s.d, resolve(node), s.pathOf(key)}
 }
 
 func isLoopback(hostport string) bool {

@@ -34,9 +34,6 @@ func (c *Config) readRoute(key string, of Database, s *section) Database {
 		route.SearchPath = s.texts("search_path")
 		s.checkSearchPath(route.SearchPath)
 	}
-	if s.has("tls") {
-		c.readBackendTLS(&route, s)
-	}
 	own := s.has("credentials") || slices.ContainsFunc(slices.Collect(maps.Keys(sourceKeys)), s.has)
 	if own {
 		route.Shared, route.VaultRoles, route.Minted, route.Static, route.KVMount, route.PKI = "", nil, nil, nil, "", credentials.PKIConfig{}
@@ -48,6 +45,9 @@ func (c *Config) readRoute(key string, of Database, s *section) Database {
 	} else if s.has("catalog") {
 		s.known["catalog"] = true
 		s.at("catalog").problem("is for a route with credentials of its own: without them it is the same cluster, whose catalog is the database's; remove it")
+	}
+	if s.has("tls") {
+		c.readBackendTLS(&route, s)
 	}
 	for _, name := range append(slices.Collect(maps.Keys(sourceKeys)), "credentials", "catalog", "tls", "search_path") {
 		s.known[name] = true

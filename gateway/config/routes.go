@@ -46,6 +46,9 @@ func (c *Config) readRoute(key string, of Database, s *section) Database {
 		s.known["catalog"] = true
 		s.at("catalog").problem("is for a route with credentials of its own: without them it is the same cluster, whose catalog is the database's; remove it")
 	}
+	if !own && of.Catalog != nil && route.Name != of.Name {
+		s.at("name").problem("is %q, but the catalog is that of %q, which is the database's: give the route credentials and a catalog of its own", route.Name, of.Name)
+	}
 	if s.has("tls") {
 		c.readBackendTLS(&route, s)
 	}

@@ -131,6 +131,9 @@ func (p *PKI) lease(l *login, secret *api.Secret, key *ecdsa.PrivateKey, user st
 	if err == nil {
 		err = fitsUser(pair.Leaf, user, started)
 	}
+	if err == nil && p.cfg.Revoke && lease.ID == "" {
+		err = errors.New("there is no serial number in the answer, by which the certificate would be revoked")
+	}
 	if err == nil && lease.ID != "" {
 		err = p.vault.ledger.remember(p.name(user), lease, started)
 	}

@@ -27,6 +27,7 @@ type fakePKI struct {
 	other   bool               // the certificate is for another key
 	lease   string
 	garbage string // in the certificate's place
+	unnamed bool   // the answer has no serial number
 
 	mu      sync.Mutex
 	sent    string // the request
@@ -53,7 +54,11 @@ func (f *fakePKI) serve(w http.ResponseWriter, r *http.Request) bool {
 		if f.garbage != "" {
 			certificate = f.garbage
 		}
-		answer(w, map[string]any{"lease_id": f.lease, "data": map[string]any{"certificate": certificate, "serial_number": "0a:0b"}})
+		data := map[string]any{"certificate": certificate, "serial_number": "0a:0b"}
+		if f.unnamed {
+			delete(data, "serial_number")
+		}
+		answer(w, map[string]any{"lease_id": f.lease, "data": data})
 	case "/v1/pki/revoke":
 		_ = json.NewDecoder(r.Body).Decode(&body)
 		serial, _ := body["serial_number"].(string)
@@ -146,6 +151,27 @@ func TestPKI(t *testing.T) {
 					t.Errorf("got %v", lease)
 				}
 			})
+		})
+	}
+}
+
+// TestPKICannotRevoke: a certificate that is to be revoked, and of which Vault does not say by what name, is not used.
+func TestPKICannotRevoke(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for revoke, why := range map[bool]string{true: "no serial number", false: ""} {
+		fake := newFakeVault()
+		bubble(t, given, fake, func(t *testing.T, v *Vault) {
+			signer := &fakePKI{t: t, key: key, unnamed: true}
+			fake.setFault(signer.serve)
+			_, err := v.PKI(PKIConfig{Mount: "pki", Role: "app", Revoke: revoke}).Take(t.Context(), "app_reader")
+			if why != "" {
+				refusedBecause(t, err, why)
+			} else if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/catalog"
+	"github.com/sallyport/sallyport/gateway/credentials"
 )
 
 // Catalog says how a database's catalog is read.
@@ -34,7 +35,12 @@ func readCatalog(database *section, db Database) *Catalog {
 		Poll:      s.duration("poll", catalog.DefaultPoll, minCatalogPoll, maxCatalogPoll),
 	}
 	c.MaxAge = s.duration("max_age", max(catalog.DefaultMaxAge, catalog.MinPolls*c.Poll), catalog.MinPolls*c.Poll, maxCatalogAge)
-	s.checkName(key, c.VaultRole)
+	switch {
+	case db.Credentials != credentials.SourceVaultKV:
+		s.checkName(key, c.VaultRole)
+	case c.VaultRole != "":
+		s.checkPath(key, c.VaultRole)
+	}
 	if _, ok := db.Static[c.VaultRole]; !ok && db.Static != nil && c.VaultRole != "" {
 		s.at(key).problem("is %q, which is not one of static.accounts", c.VaultRole)
 	}

@@ -53,6 +53,43 @@ func TestRoleLeavesNoRights(t *testing.T) {
 	}
 }
 
+// traps are operators that fit what the provisioning role asks better than PostgreSQL's own, which convert an operand. Whoever finds
+// them by its search_path runs them, with its own rights.
+var traps = []string{
+	"CREATE SEQUENCE public.sprung",
+	"GRANT USAGE ON SEQUENCE public.sprung TO PUBLIC",
+	"CREATE FUNCTION public.spring(text, regprocedure) RETURNS text LANGUAGE sql AS $$SELECT nextval('public.sprung'); SELECT pg_catalog.textcat($1, $2::text)$$",
+	"CREATE OPERATOR public.|| (LEFTARG = text, RIGHTARG = regprocedure, FUNCTION = public.spring)",
+	"CREATE FUNCTION public.spring(numeric, int) RETURNS numeric LANGUAGE sql AS $$SELECT nextval('public.sprung'); SELECT pg_catalog.numeric_mul($1, $2)$$",
+	"CREATE OPERATOR public.* (LEFTARG = numeric, RIGHTARG = int, FUNCTION = public.spring)",
+	"CREATE FUNCTION public.spring(name, name) RETURNS bool LANGUAGE sql AS $$SELECT nextval('public.sprung'); SELECT pg_catalog.nameregexeq($1, $2::text)$$",
+	"CREATE OPERATOR public.~ (LEFTARG = name, RIGHTARG = name, FUNCTION = public.spring)",
+}
+
+// TestProvisioningFindsNoOperators: who makes and drops roles runs nothing that others have left in a schema of its search_path.
+func TestProvisioningFindsNoOperators(t *testing.T) {
+	for name, make := range map[string]func(*testing.T) (conn *pgx.Conn, revoke func()){"vault": leaseOfVault, "minted": sessionOfMinting} {
+		t.Run(name, func(t *testing.T) {
+			admin := superuser(t, stack.App)
+			execute(t, admin, atelier)
+			t.Cleanup(func() {
+				execute(t, admin, "DROP SCHEMA atelier CASCADE", "DROP FUNCTION public.spring(text, regprocedure), public.spring(numeric, int), public.spring(name, name) CASCADE",
+					"DROP SEQUENCE public.sprung", "REVOKE USAGE ON SCHEMA public FROM PUBLIC")
+			})
+			execute(t, admin, "GRANT USAGE ON SCHEMA public TO PUBLIC") // as it is unless somebody takes it away
+			execute(t, admin, traps...)
+			conn, revoke := make(t)
+			role := backendRole(t, conn)
+			execute(t, conn, "CREATE FUNCTION atelier.pay(amount int) RETURNS int SECURITY DEFINER LANGUAGE sql AS 'SELECT 1'")
+			revoke()
+			roleGone(t, role, goneWithin)
+			if got := value(t, admin, "SELECT is_called::text FROM public.sprung"); got != "false" {
+				t.Error("the provisioning role has run an operator of the schema public")
+			}
+		})
+	}
+}
+
 // checkWorks looks at what is left of them, also as the groups see it.
 func checkWorks(t *testing.T, admin *pgx.Conn, as func(group string) *pgx.Conn) {
 	t.Helper()

@@ -6,6 +6,8 @@ DECLARE
     inherited text := '';
     made regprocedure;
 BEGIN
+    -- An operator in a schema where sessions may create would be found, and run with this role's rights.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
     SELECT rolsuper INTO super FROM pg_catalog.pg_roles WHERE rolname = leaver;
     -- A revocation that is repeated must succeed.
     IF NOT FOUND THEN

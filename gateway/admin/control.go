@@ -205,6 +205,10 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, o operators.Ope
 	}
 	a.Who, a.Reason, a.Expires = body.Who, body.Reason, body.Expires
 	refusal := refusals.Refusal{Who: body.Who, Reason: body.Reason, By: nameOf(o), Since: now.UTC().Truncate(time.Second), Expires: body.Expires.UTC()}
+	if err := refusal.Validate(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
 	h.perform(w, r, a, func(ctx context.Context) outcome {
 		ended, err := h.cfg.Gateway.Refuse(ctx, refusal)
 		switch {

@@ -112,6 +112,7 @@ func TestDoesNothing(t *testing.T) {
 		"no subject":              {"/refusals", `{"issuer": "i", "reason": "x"}`, nil, 400},
 		"a name that is no text":  {"/refusals", `{"user": "a\u0007", "reason": "x"}`, nil, 400},
 		"a time that is past":     {"/refusals", `{"user": "ana", "reason": "x", "expires": "2000-01-01T00:00:00Z"}`, nil, 400},
+		"a time in no calendar":   {"/refusals", `{"user": "ana", "reason": "x", "expires": "9999-12-31T23:59:59-23:59"}`, nil, 400},
 		"no time":                 {"/refusals", `{"user": "ana", "reason": "x", "expires": "tomorrow"}`, nil, 400},
 		"a key that is misspelt":  {"/refusals", `{"user": "ana", "reason": "x", "expire": "2999-01-01T00:00:00Z"}`, nil, 400},
 		"two objects":             {"/refusals", good + good, nil, 400},

@@ -68,7 +68,7 @@ func Read(path string) (map[Who]Refusal, error) {
 		return nil, fmt.Errorf("read refusals %s: no list of version %d", path, fileVersion)
 	}
 	for i, r := range c.Refusals {
-		if err := r.validate(); err != nil {
+		if err := r.Validate(); err != nil {
 			return nil, fmt.Errorf("read refusals %s: entry %d: %w", path, i+1, err)
 		}
 		entries[r.Who] = r

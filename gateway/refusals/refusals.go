@@ -23,6 +23,8 @@ const (
 	maxNameBytes = 2048
 	// maxReasonBytes bounds a reason, and who gave it.
 	maxReasonBytes = 512
+	// lastYear is the last that RFC 3339 can write.
+	lastYear = 9999
 )
 
 // Who is whoever goes by an account's name, or whomever an issuer calls by a subject, whatever account that is let into. Either User is
@@ -68,11 +70,15 @@ type Refusal struct {
 	Expires time.Time `json:"expires,omitzero"` // zero: until it is lifted
 }
 
-func (r Refusal) validate() error {
+// Validate says what is wrong with it.
+func (r Refusal) Validate() error {
 	if len(r.Reason) > maxReasonBytes || len(r.By) > maxReasonBytes || !printable(r.Reason) || !printable(r.By) {
 		return errors.New("the reason is too long, or does not print")
 	}
-	return r.Validate()
+	if r.Expires.UTC().Year() > lastYear { // the file could not be written, for nobody else either
+		return fmt.Errorf("expires is after the year %d", lastYear)
+	}
+	return r.Who.Validate()
 }
 
 func (r Refusal) expired(now time.Time) bool { return !r.Expires.IsZero() && !now.Before(r.Expires) }
@@ -152,7 +158,7 @@ var ErrFull = fmt.Errorf("more than %d refusals", MaxRefusals)
 // Add refuses somebody from now on. One who is refused already is so for the new reason, and until the new end. The file has it when Add
 // returns nil; an ErrNotKept leaves it in force.
 func (l *List) Add(r Refusal) error {
-	if err := r.validate(); err != nil {
+	if err := r.Validate(); err != nil {
 		return err
 	}
 	l.writing.Lock()

@@ -223,12 +223,15 @@ func TestAddRefuses(t *testing.T) {
 	defer l.Close()
 	long := refusal(Who{User: "ana"})
 	long.Reason = strings.Repeat("x", maxReasonBytes+1)
+	late := refusal(Who{User: "ana"})
+	late.Expires = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, r := range map[string]Refusal{
 		"nobody": refusal(Who{}), "both": refusal(Who{User: "a", Issuer: "i", Subject: "s"}), "half": refusal(Who{Issuer: "i"}),
 		"what does not print": refusal(Who{User: "a\n"}), "a long name": refusal(Who{User: strings.Repeat("x", maxNameBytes+1)}), "a long reason": long,
+		"an end that cannot be written": late,
 	} {
-		if err := l.Add(r); err == nil {
-			t.Errorf("%s is added", name)
+		if err := l.Add(r); err == nil || errors.Is(err, ErrNotKept) {
+			t.Errorf("%s is added: %v", name, err)
 		}
 	}
 	if len(l.All()) != 0 {

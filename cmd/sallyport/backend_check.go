@@ -143,23 +143,25 @@ func printInspected(w io.Writer, all []inspected, asJSON bool) error {
 	return nil
 }
 
+// print prints for a terminal. Names in a database are anybody's who may make something there: a fix with one that does not print fits
+// nothing, rather than being another one.
 func (one inspected) print(w io.Writer) {
 	if one.Error != "" {
 		fmt.Fprintf(w, "database %s at %s: not looked at: %s\n", one.Database, one.Server, one.Error)
 		return
 	}
-	fmt.Fprintf(w, "database %s at %s: PostgreSQL %s, looked at by %s\n", one.Database, one.Server, one.Version, one.Role)
+	fmt.Fprintf(w, "database %s at %s: PostgreSQL %s, looked at by %s\n", one.Database, one.Server, visible(one.Version), visible(one.Role))
 	for _, f := range one.Findings {
-		fmt.Fprintf(w, "\n%s  %s  [%s]\n  %s\n", f.Severity, f.What, f.Check, f.Why)
+		fmt.Fprintf(w, "\n%s  %s  [%s]\n  %s\n", f.Severity, visible(f.What), f.Check, f.Why)
 		for _, line := range f.Fix {
-			fmt.Fprintf(w, "  %s: %s\n", f.Kind, line)
+			fmt.Fprintf(w, "  %s: %s\n", f.Kind, visible(line))
 		}
 	}
 	if len(one.Unseen) > 0 {
-		fmt.Fprintf(w, "\nnot seen, for %s may not see it (--user, --dsn-file):\n", one.Role)
+		fmt.Fprintf(w, "\nnot seen, for %s may not see it (--user, --dsn-file):\n", visible(one.Role))
 	}
 	for _, u := range one.Unseen {
-		fmt.Fprintf(w, "  %s: %s  [%s]\n", u.What, u.Why, u.Check)
+		fmt.Fprintf(w, "  %s: %s  [%s]\n", visible(u.What), visible(u.Why), u.Check)
 	}
 	fmt.Fprintf(w, "\n%s: %d to be put right, %d not seen; holes of releases as of %s\n\n", one.Database, len(one.Findings), len(one.Unseen), one.Holes)
 }

@@ -19,9 +19,9 @@ import (
 const (
 	// MaxRefusals bounds the list: it is for people who were found out, not for keeping accounts.
 	MaxRefusals = 10_000
-	// maxNameBytes bounds a user, an issuer and a subject; none that is longer logs in.
+	// maxNameBytes bounds a user, an issuer, a subject and an operator; none that is longer logs in.
 	maxNameBytes = 2048
-	// maxReasonBytes bounds a reason, and who gave it.
+	// maxReasonBytes bounds a reason.
 	maxReasonBytes = 512
 	// lastYear is the last that RFC 3339 can write.
 	lastYear = 9999
@@ -72,8 +72,8 @@ type Refusal struct {
 
 // Validate says what is wrong with it.
 func (r Refusal) Validate() error {
-	if len(r.Reason) > maxReasonBytes || len(r.By) > maxReasonBytes || !printable(r.Reason) || !printable(r.By) {
-		return errors.New("the reason is too long, or does not print")
+	if len(r.Reason) > maxReasonBytes || len(r.By) > maxNameBytes || !printable(r.Reason) || !printable(r.By) {
+		return errors.New("the reason, or the operator's name, is too long or does not print")
 	}
 	if r.Expires.UTC().Year() > lastYear { // the file could not be written, for nobody else either
 		return fmt.Errorf("expires is after the year %d", lastYear)

@@ -239,6 +239,22 @@ func TestAddRefuses(t *testing.T) {
 	}
 }
 
+// TestKeptUnderALongName: whoever may refuse can do so by whatever name a certificate gives.
+func TestKeptUnderALongName(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "refusals"))
+	r := refusal(Who{User: "ana"})
+	r.By = "spiffe://example.org/" + strings.Repeat("x", maxNameBytes-len("spiffe://example.org/"))
+	if err := l.Add(r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Refusal{r}, again(t, l).All()); diff != "" {
+		t.Errorf("after a restart (-want +got):\n%s", diff)
+	}
+	if r.By += "x"; l.Add(r) == nil {
+		t.Error("a longer one is kept")
+	}
+}
+
 func TestFull(t *testing.T) {
 	l := &List{path: filepath.Join(t.TempDir(), "refusals"), entries: map[Who]Refusal{}}
 	for i := range MaxRefusals {

@@ -339,12 +339,13 @@ func hotEvents() (*Statement, *Outcome) {
 		Identity: &Identity{User: "analyst@example.com", Method: "oidc", Issuer: "https://id.example.com", Subject: "1234", Groups: []string{"analysts", "staff"}},
 		Database: "app", ClientAddress: "192.0.2.1", BackendHost: "db.example.com:5432", BackendRole: "v-approle-app-readonly-0123456789-1760000000", LeaseIDHash: "0123456789abcdef",
 	})
-	return &Statement{
+	statement := &Statement{
 		Session: session, Number: 1 << 40, Who: who,
 		Protocol: ProtocolExecute, Text: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = 7", 0), Normalized: NewText("SELECT abalance FROM pgbench_accounts WHERE aid = $1", 0),
 		Facts:    NewFacts([]string{"SELECT"}, []string{"pgbench_accounts select (abalance,aid)"}, "0123456789abcdef"),
 		Decision: DecisionAllow, PolicyRevision: "0123456789abcdef",
-	}, &Outcome{
+	}
+	return statement, &Outcome{
 		Session: session, Number: 1 << 40, Who: who,
 		Status: StatusCompleted, Command: "SELECT 1", Rows: 1, Bytes: 20, Duration: 123456, JudgeDuration: 1234,
 	}

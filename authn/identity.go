@@ -42,6 +42,14 @@ type Identity struct {
 	Groups      []string  // from the token; may be nil
 	Certificate string    // the name in the client certificate, if one was part of the proof; "" if none was
 	Expires     time.Time // the identity's own end; zero: none
+	Standing    Standing  // nil: nothing is heard of the identity after its proof
+}
+
+// Standing is where to hear what becomes of an identity after its proof.
+type Standing interface {
+	// Follow has told called, until stop returns: with the groups whenever they are others than the identity's, or than those it was told
+	// last; and with an error, once and last, when the identity has come to its end. Calls do not overlap, and must not call stop.
+	Follow(told func(groups []string, err error)) (stop func())
 }
 
 // WithCertificate is id, proved by another method, and a certificate's identity together: for a Rule that requires both. It ends

@@ -69,6 +69,9 @@ type Config struct {
 	JWKSTTL        time.Duration // how long keys are used before they are fetched again; at most an hour; zero: 15 minutes
 	JWKSMinRefetch time.Duration // between fetches, whatever comes in; one second to JWKSTTL; zero: 30 seconds
 	MaxStale       time.Duration // how old keys may get while the issuer is down; JWKSTTL to 24 hours; zero: one hour
+
+	// Recheck has the issuer asked about the tokens that Verify is given, and goes on asking while somebody follows their identities.
+	Recheck Recheck
 }
 
 func defaultAlgorithms() []string { return []string{"RS256", "PS256", "ES256", "EdDSA"} }
@@ -105,6 +108,7 @@ func (cfg Config) withDefaults() Config {
 		{&cfg.JWKSTTL, defaultTTL},
 		{&cfg.JWKSMinRefetch, defaultMinRefetch},
 		{&cfg.MaxStale, max(defaultMaxStale, cfg.JWKSTTL)},
+		{&cfg.Recheck.MaxStale, defaultStaleIntervals * cfg.Recheck.Interval},
 	} {
 		if *duration.name == 0 {
 			*duration.name = duration.value
@@ -130,21 +134,30 @@ func (cfg Config) validate() error {
 			errs = append(errs, fmt.Errorf("algorithm %q is unknown, or symmetric", algorithm))
 		}
 	}
-	for _, bound := range []struct {
-		name            string
-		value, low, top time.Duration
-	}{
+	errs = append(errs, cfg.Recheck.validate())
+	for _, bound := range []bound{
 		{"max age", cfg.MaxAge, time.Second, maxMaxAge},
 		{"skew", cfg.Skew, 0, maxSkew},
 		{"jwks ttl", cfg.JWKSTTL, floorMinRefetch, maxTTL},
 		{"jwks min refetch", cfg.JWKSMinRefetch, floorMinRefetch, cfg.JWKSTTL},
 		{"max stale", cfg.MaxStale, cfg.JWKSTTL, maxMaxStale},
 	} {
-		if bound.value < bound.low || bound.value > bound.top {
-			errs = append(errs, fmt.Errorf("%s of %v: must be %v to %v", bound.name, bound.value, bound.low, bound.top))
-		}
+		errs = append(errs, bound.check())
 	}
 	return errors.Join(errs...)
+}
+
+// bound is a duration and what it may be.
+type bound struct {
+	name            string
+	value, low, top time.Duration
+}
+
+func (b bound) check() error {
+	if b.value < b.low || b.value > b.top {
+		return fmt.Errorf("%s of %v: must be %v to %v", b.name, b.value, b.low, b.top)
+	}
+	return nil
 }
 
 // checkIssuer admits what OpenID Connect Core section 2 does: an https URL without query or fragment.

@@ -58,6 +58,8 @@ type issuer struct {
 	jwksURI  string           // "": its own
 	jwks     http.HandlerFunc // nil: the keys
 	config   http.HandlerFunc // nil: the document
+	userinfo http.HandlerFunc // nil: there is no such endpoint
+	inspect  http.HandlerFunc // introspection; nil: there is no such endpoint
 	fetches  int              // of the keys
 	requests int
 }
@@ -73,7 +75,12 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/keys":
 		i.fetches++
 		override, answer = i.jwks, jose.JSONWebKeySet{Keys: i.keys}
-	default:
+	case "/userinfo":
+		override = i.userinfo
+	case "/introspect":
+		override = i.inspect
+	}
+	if override == nil && answer == nil {
 		override = http.NotFound
 	}
 	i.mu.Unlock()
@@ -92,6 +99,12 @@ func (i *issuer) document() map[string]string {
 	}
 	if i.jwksURI != "" {
 		document["jwks_uri"] = i.jwksURI
+	}
+	if i.userinfo != nil {
+		document["userinfo_endpoint"] = i.url + "/userinfo"
+	}
+	if i.inspect != nil {
+		document["introspection_endpoint"] = i.url + "/introspect"
 	}
 	return document
 }

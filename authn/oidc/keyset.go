@@ -35,6 +35,7 @@ type keySet struct {
 
 	mu      sync.Mutex
 	keys    []publicKey
+	found   document  // what was discovered with them
 	fetched time.Time // when the last good fetch began; zero: never
 	tried   time.Time // when the last fetch began; zero: never
 	failure error     // of the last fetch; nil: good
@@ -126,11 +127,11 @@ func (s *keySet) start(ctx context.Context, now time.Time) {
 	go func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		keys, err := s.download(ctx)
+		found, keys, err := s.download(ctx)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil {
-			s.keys, s.fetched = keys, now
+			s.keys, s.found, s.fetched = keys, found, now
 		}
 		s.failure = err
 		s.running = nil
@@ -138,31 +139,43 @@ func (s *keySet) start(ctx context.Context, now time.Time) {
 	}()
 }
 
+// document is what matters of the issuer's discovery document (OpenID Connect Discovery section 3, RFC 8414 section 2).
+type document struct {
+	Issuer        string `json:"issuer"`
+	JWKSURI       string `json:"jwks_uri"`
+	UserInfo      string `json:"userinfo_endpoint"`
+	Introspection string `json:"introspection_endpoint"`
+}
+
+// discovered is the document that the keys in use came with.
+func (s *keySet) discovered() document {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.found
+}
+
 // download discovers where the keys are (OpenID Connect Discovery section 4) and gets them. Both anew every time: a key set that
 // has moved is found like a key that has changed.
-func (s *keySet) download(ctx context.Context) ([]publicKey, error) {
+func (s *keySet) download(ctx context.Context) (found document, keys []publicKey, err error) {
 	body, err := s.get(ctx, strings.TrimSuffix(s.cfg.Issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return nil, fmt.Errorf("discover issuer: %w", err)
+		return found, nil, fmt.Errorf("discover issuer: %w", err)
 	}
-	var document struct {
-		Issuer  string `json:"issuer"`
-		JWKSURI string `json:"jwks_uri"`
-	}
-	if err := josejson.Unmarshal(body, &document); err != nil {
-		return nil, errors.New("discover issuer: document is not JSON")
+	if err := josejson.Unmarshal(body, &found); err != nil {
+		return found, nil, errors.New("discover issuer: document is not JSON")
 	}
 	// Otherwise one tenant's document could hand out another's keys.
-	if document.Issuer != s.cfg.Issuer {
-		return nil, errors.New("discover issuer: document is another issuer's")
+	if found.Issuer != s.cfg.Issuer {
+		return found, nil, errors.New("discover issuer: document is another issuer's")
 	}
-	if _, err := checkURL("jwks_uri", document.JWKSURI); err != nil {
-		return nil, fmt.Errorf("discover issuer: %w", err)
+	if _, err := checkURL("jwks_uri", found.JWKSURI); err != nil {
+		return found, nil, fmt.Errorf("discover issuer: %w", err)
 	}
-	if body, err = s.get(ctx, document.JWKSURI); err != nil {
-		return nil, fmt.Errorf("fetch keys: %w", err)
+	if body, err = s.get(ctx, found.JWKSURI); err != nil {
+		return found, nil, fmt.Errorf("fetch keys: %w", err)
 	}
-	return parseKeySet(body, s.cfg.Algorithms)
+	keys, err = parseKeySet(body, s.cfg.Algorithms)
+	return found, keys, err
 }
 
 func (s *keySet) get(ctx context.Context, url string) ([]byte, error) {

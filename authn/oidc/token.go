@@ -58,7 +58,14 @@ func isBase64URL(c byte) bool {
 // encoding/json, which go-oidc uses, a custom claim "SUB" or a second "sub" would replace the first.
 func decodeObject(segment string) (map[string]josejson.RawMessage, bool) {
 	text, err := base64.RawURLEncoding.Strict().DecodeString(segment)
-	if err != nil || !utf8.Valid(text) {
+	if err != nil {
+		return nil, false
+	}
+	return parseObject(text)
+}
+
+func parseObject(text []byte) (map[string]josejson.RawMessage, bool) {
+	if !utf8.Valid(text) {
 		return nil, false
 	}
 	var object map[string]josejson.RawMessage

@@ -21,8 +21,9 @@ import (
 var (
 	// ErrRejected says that the token is not good, or not this user's. The client hears 28P01 and never why.
 	ErrRejected = errors.New("token rejected")
-	// ErrUnavailable says that the issuer's keys cannot be had, so that no token can be judged. The client may hear 57P03.
-	ErrUnavailable = errors.New("keys of the token issuer are unavailable")
+	// ErrUnavailable says that the issuer's keys cannot be had, or that it could not be asked about the token, so that none can be judged.
+	// The client may hear 57P03.
+	ErrUnavailable = errors.New("token issuer is unavailable")
 )
 
 // Reason says at which gate a token was rejected, for the log and a metric's label. It tells nothing that is in the token.
@@ -46,7 +47,10 @@ const (
 	ReasonKind      Reason = "kind"      // bound to a key, or a security event
 	ReasonSubject   Reason = "subject"   // sub
 	ReasonUser      Reason = "user"      // a good token, of somebody else
-	ReasonGroups    Reason = "groups"    // unknown, because there are too many or they are mistyped
+	ReasonGroups    Reason = "groups"    // unknown, because there are too many, they are mistyped, or the issuer does not say
+
+	// ReasonInactive: the issuer does not take the token, or no more.
+	ReasonInactive Reason = "not active at its issuer: revoked, or no access token"
 )
 
 // RejectedError is an ErrRejected with its reason.
@@ -59,8 +63,9 @@ func (e *RejectedError) Is(target error) bool { return target == ErrRejected }
 
 // Verifier verifies the tokens of one issuer. It is safe for concurrent use.
 type Verifier struct {
-	cfg  Config
-	keys *keySet
+	cfg     Config
+	keys    *keySet
+	recheck *rechecks // nil: tokens are not asked about
 }
 
 // New checks cfg, reads its CA file and returns a Verifier. It does not use the network: keys are fetched when a token needs them.
@@ -73,14 +78,21 @@ func New(cfg Config) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("oidc: %w", err)
 	}
-	return &Verifier{cfg: cfg, keys: newKeySet(&cfg, client)}, nil
+	v := &Verifier{cfg: cfg, keys: newKeySet(&cfg, client)}
+	if cfg.Recheck.Interval > 0 {
+		v.recheck = newRechecks(&v.cfg, v.keys)
+	}
+	return v, nil
 }
 
-// Verify checks that token is good and that its user claim is exactly user, and returns who it is. The error is an ErrRejected, an
-// ErrUnavailable, or ctx's.
+// Verify checks that token is good and that its user claim is exactly user, and returns who it is. With Config.Recheck the issuer is asked
+// too, the groups are what it says, and the identity has a Standing. The error is an ErrRejected, an ErrUnavailable, or ctx's.
 func (v *Verifier) Verify(ctx context.Context, token, user string) (authn.Identity, error) {
 	_, identity, err := v.verify(ctx, token, func(named string, ok bool) bool { return ok && named == user })
-	return identity, err
+	if err != nil || v.recheck == nil {
+		return identity, err
+	}
+	return v.recheck.confirm(ctx, token, identity)
 }
 
 // verify takes a token through the gates. isUser is asked about the user claim, if there is one.

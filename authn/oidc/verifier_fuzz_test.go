@@ -83,7 +83,7 @@ func FuzzDiscovery(f *testing.F) {
 		v := verifierOf(t, i, nil)
 		watch := &watching{next: v.keys.client.Transport}
 		v.keys.client.Transport = watch
-		_, err := v.keys.download(t.Context())
+		_, _, err := v.keys.download(t.Context())
 		for _, u := range watch.asked {
 			if u.Scheme != "https" || u.User != nil || u.Fragment != "" {
 				t.Errorf("asked %s", u)

@@ -26,6 +26,7 @@ type event struct {
 	ID           string
 	Decision     string
 	Reasons      []string
+	Groups       []string
 	Text         string
 	TextDigest   string `json:"text_digest"`
 	Protocol     string

@@ -135,7 +135,7 @@ func (s *session) authenticateToken(ctx context.Context, a *admitted, verifier *
 	defer clear(password)
 	identity, err := verifier.Verify(ctx, string(password), a.startup.user)
 	if errors.Is(err, oidc.ErrUnavailable) {
-		return identity, &sessionError{reason: ReasonAuthentication, sqlstate: "57P03", message: "tokens cannot be verified now: the identity provider's keys are unavailable", err: err}
+		return identity, &sessionError{reason: ReasonAuthentication, sqlstate: "57P03", message: "tokens cannot be verified now: the identity provider is unavailable", err: err}
 	}
 	if err != nil {
 		return identity, rejected(a, err)

@@ -102,7 +102,7 @@ func bearerFailure(a *admitted, err error) error {
 	case errors.Is(err, oauthbearer.ErrProtocol):
 		return &sessionError{reason: ReasonProtocol, message: "malformed OAUTHBEARER message", err: err}
 	case errors.Is(err, oidc.ErrUnavailable):
-		failed.sqlstate, failed.message = "57P03", "tokens cannot be verified now: the identity provider's keys are unavailable"
+		failed.sqlstate, failed.message = "57P03", "tokens cannot be verified now: the identity provider is unavailable"
 	}
 	return failed
 }

@@ -83,7 +83,7 @@ func (j *judge) decideBy(ctx context.Context, current *authz.Policy, p *prepared
 	}
 	j.look(ctx)
 	defer j.lookAway()
-	if p.known.final && p.known.policy == current && p.known.generation == j.generation() && j.blind == nil && !j.moved {
+	if p.known.final && j.stands(p.known, current) && p.known.generation == j.generation() && j.blind == nil && !j.moved {
 		return p.known.verdict, nil
 	}
 	v, err := j.decideUsed(ctx, p, 0)
@@ -208,7 +208,7 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 	}
 	current := j.policy.Policy()
 	sheet := j.facts(p)
-	if p.known.policy == current && !j.moved {
+	if j.stands(p.known, current) && !j.moved {
 		return p.known.verdict
 	}
 	if !j.grant.Observe && namesMoved(sheet, j.moved) {
@@ -222,7 +222,13 @@ func (j *judge) decideSheet(ctx context.Context, p *prepared) verdict {
 		return v.verdict
 	}
 	p.known.policy, p.known.verdict, p.known.final = current, v.verdict, v.allow && !hasUses(sheet) && !hasUnknown(sheet)
+	p.known.groups = j.asWho
 	return v.verdict
+}
+
+// stands says whether the verdict that is known is still policy's, about the identity as it is.
+func (j *judge) stands(o *opinion, current *authz.Policy) bool {
+	return o.policy == current && o.groups == j.asWho
 }
 
 func hasUses(sheet *statement.Sheet) bool {

@@ -52,7 +52,8 @@
 //
 // An operator ends a session in whatever phase it is by its context (revocation.go); so does whoever refuses its identity. Who is refused is
 // asked for after the proof, once the session is among those that can be ended: a refusal finds the session, or the session the refusal.
-// A new policy ends it, or gives it other limits, by the judge's own question before the next statement (regrant.go).
+// A new policy ends it, or gives it other limits, by the judge's own question before the next statement (regrant.go); so do other groups of
+// its identity, whose issuer goes on being asked, and ends the session itself when it takes the identity back (standing.go).
 //
 // # Who closes what
 //

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -92,16 +93,18 @@ type fakePolicy struct {
 	policy      authz.Policy
 	withdrawn   bool // the connect decision is no longer what it was
 	grants      authz.ConnectDecision
+	members     string                             // who is not in this group is not granted it; "": everybody is
+	outcasts    string                             // who is in this group may read nothing; "": nobody is
 	connects    atomic.Int32                       // connect decisions that were asked for
 	obligations map[string]authz.StatementDecision // by command: what is allowed comes with these
 }
 
 func (f *fakePolicy) Policy() *authz.Policy { return &f.policy }
 
-func (f *fakePolicy) Connect(context.Context, *authz.ConnectInput) (*authz.ConnectDecision, error) {
+func (f *fakePolicy) Connect(_ context.Context, in *authz.ConnectInput) (*authz.ConnectDecision, error) {
 	f.connects.Add(1)
 	d := f.grants
-	if d.Allow = !f.withdrawn; f.withdrawn {
+	if d.Allow = !f.withdrawn && (f.members == "" || slices.Contains(in.Identity.Groups, f.members)); !d.Allow {
 		d.Reasons = []string{"no longer granted"}
 	}
 	return &d, nil
@@ -115,6 +118,9 @@ func (f *fakePolicy) Statement(_ context.Context, in *authz.StatementInput) (*au
 	d.Allow, d.Cacheable, d.Revision = in.Statement.Complete, true, "r1"
 	if !d.Allow {
 		d.Reasons = in.Statement.Incomplete
+	}
+	if f.outcasts != "" && slices.Contains(in.Identity.Groups, f.outcasts) {
+		d.Allow, d.Reasons = false, []string{"not for " + f.outcasts}
 	}
 	for _, s := range in.Statement.Statements {
 		switch s.Command {

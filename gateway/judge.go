@@ -38,6 +38,8 @@ type judge struct {
 	deadlined    uint64            // the position of a statement with a deadline that may not be answered yet; 0: there is none
 	settles      uint64            // what may be cancelled by the gateway is over with this ReadyForQuery; 0: there is none
 	copying      entry             // what put the backend into copy-in mode
+	granted      *[]string         // the groups that the session was granted to last; nil: those of the login
+	asWho        *[]string         // the groups that policy is asked about
 	snapshot     *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
 	blind        error             // why there is no snapshot, although there is a catalog
 	confirmed    bool              // the catalog was asked anew for the current decision

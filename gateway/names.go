@@ -58,6 +58,7 @@ type opinion struct {
 	compared *authz.Policy    // the shadow policy that was asked too
 
 	policy  *authz.Policy // the one that verdict is of; nil: there is none, or it may not be kept
+	groups  *[]string     // the identity's at that time; nil: those that it logged in with
 	verdict verdict
 	final   bool // the verdict is all there is to decide: allowed, and no other text is run by name
 }

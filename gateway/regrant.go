@@ -11,13 +11,17 @@ import (
 	"github.com/sallyport/sallyport/gateway/audit"
 )
 
-// stillGranted asks for the connect decision again when the policy has changed: who may no longer be here, or no longer as what it is
-// here, has nothing to be judged. A policy that has no answer, as on a machine that is too busy, costs the statement and not the session:
-// the next one asks again.
+// stillGranted asks for the connect decision again when the policy has changed, or the identity's groups: who may no longer be here, or no
+// longer as what it is here, has nothing to be judged. A policy that has no answer, as on a machine that is too busy, costs the statement
+// and not the session: the next one asks again.
 func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
-	current := j.policy.Policy()
-	if current == j.grant.policy {
+	current, groups := j.policy.Policy(), j.groups.Load()
+	regrouped := groups != j.granted
+	if current == j.grant.policy && !regrouped {
 		return nil, nil
+	}
+	if regrouped {
+		j.regroup(groups)
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
@@ -25,20 +29,24 @@ func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 	if err != nil {
 		return j.undecided(err), nil
 	}
-	j.shadow.decided(d)
+	if regrouped {
+		j.shadow = j.shadow.regrouped(j.grant.input, j.input, d)
+	} else {
+		j.shadow.decided(d)
+	}
 	if ended := j.withdrawn(d); ended != nil {
-		_ = j.recordGrant(d, true) // it ends in any case
+		_ = j.recordGrant(d, regrouped, true) // it ends in any case
 		return nil, ended
 	}
-	if !slices.Equal(d.Obligations(), j.grant.Obligations()) {
-		if err := j.recordGrant(d, false); err != nil {
+	if regrouped || !slices.Equal(d.Obligations(), j.grant.Obligations()) {
+		if err := j.recordGrant(d, regrouped, false); err != nil {
 			return unrecorded(), nil // and nothing has changed: the next statement asks again
 		}
 		if err := j.adopt(d); err != nil {
 			return nil, err
 		}
 	}
-	j.grant.policy, j.grant.Revision = current, d.Revision
+	j.grant.policy, j.grant.Revision, j.granted = current, d.Revision, groups
 	return nil, nil
 }
 
@@ -58,10 +66,10 @@ func (j *judge) withdrawn(d *authz.ConnectDecision) error {
 }
 
 // recordGrant writes that the session is granted something else.
-func (j *judge) recordGrant(d *authz.ConnectDecision, ended bool) error {
+func (j *judge) recordGrant(d *authz.ConnectDecision, regrouped, ended bool) error {
 	err := j.log.Append(&audit.GrantChange{
 		Session: j.id, Identity: j.identity, Allow: d.Allow, Reasons: d.Reasons, PolicyRevision: d.Revision, Role: d.Role, Observe: d.Observe,
-		Obligations: d.Obligations(), Ended: ended,
+		Obligations: d.Obligations(), Regrouped: regrouped, Ended: ended,
 	})
 	if err != nil {
 		j.metrics.auditFailed()

@@ -51,6 +51,9 @@ func (b *regrantBench) says(text string) string {
 	return strings.Join(b.receive(1), " ")
 }
 
+// moves puts the identity into other groups.
+func (b *regrantBench) moves(groups ...string) { b.relay.groups.Store(&groups) }
+
 // changes renders what was recorded of grants.
 func (b *regrantBench) changes() string {
 	b.log.mu.Lock()

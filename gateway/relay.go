@@ -56,7 +56,8 @@ type relay struct {
 	regrant  func(*authz.ConnectDecision) (*hourly, *rate.Limiter, error) // changes what is kept outside the relay; nil: nothing is
 	input    authz.StatementInput                                         // the statement is the one that was asked about last; the judge's
 	identity audit.Identity
-	who      *audit.Who // what its statements' events have in common
+	whose    audit.Statements // what its statements' events have in common
+	who      *audit.Who       // the same, as it was at the beginning
 	valueKey *audit.ValueKey
 	pins     pins // what ParameterStatus must say, unless observe
 
@@ -70,6 +71,8 @@ type relay struct {
 	metrics  *sessionMetrics
 	logger   *slog.Logger
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
+
+	groups atomic.Pointer[[]string] // the identity's; nil: those that it logged in with
 
 	lost  <-chan struct{} // closed when the gateway's own Vault token has ended, and all its leases with it; nil: never
 	hour  *hourly         // what the identity's sessions are delivered together; nil: no limit; the judge's

@@ -202,28 +202,26 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	input.Session.SearchPath = g.database.searchPath()
 	r := &relay{
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
-		input: input, identity: auditIdentity(id), who: s.who(id, g, o, &input.Session), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
+		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
 		catalog: g.database.catalog(), lost: o.lease.Lost(),
 	}
+	r.whose = audit.Statements{
+		Session: s.id, Identity: &r.identity, Database: input.Session.Database, ClientAddress: input.Session.ClientAddress,
+		BackendHost: o.session.Host, BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
+	}
+	r.who = audit.NewWho(r.whose)
 	g.shadow.relays(input)
 	s.publish(id, g, o)
 	return r
 }
 
-// who is what the events of the session's statements say alike.
-func (s *session) who(id authn.Identity, g grant, o *opened, input *authz.Session) *audit.Who {
-	identity := auditIdentity(id)
-	return audit.NewWho(audit.Statements{
-		Session: s.id, Identity: &identity, Database: input.Database, ClientAddress: input.ClientAddress,
-		BackendHost: o.session.Host, BackendRole: g.backendRole, LeaseIDHash: g.leaseHash,
-	})
-}
-
 // relay runs the session's last phase. It stops the clock.
 func (s *session) relay(ctx context.Context, r *relay, c *clock) (totals, error) {
 	defer c.stop()
+	unfollow := r.follow(s.identity.Standing)
+	defer unfollow()
 	s.live.Store(r)
 	defer s.live.Store(nil)
 	if s.server.isDraining() {

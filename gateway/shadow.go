@@ -88,6 +88,16 @@ func (s *shadowed) relays(input authz.StatementInput) {
 	}
 }
 
+// regrouped is a session of somebody who is in other groups now: what is yet to be compared was decided about the one before.
+func (s *shadowed) regrouped(connect authz.ConnectInput, statements authz.StatementInput, d *authz.ConnectDecision) *shadowed {
+	if s == nil {
+		return nil
+	}
+	next := s.shadow.connected(connect, d)
+	next.relays(statements)
+	return next
+}
+
 // answered notes what policy itself has said about a text, before anything else is made of it.
 func (o *opinion) answered(sheet *statement.Sheet, v verdict) {
 	o.asked, o.answer, o.compared = sheet, v, nil

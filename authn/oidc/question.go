@@ -64,7 +64,8 @@ func (r *rechecks) read(said claims, subject string, before opinion, introspects
 	return opinion{groups: before.groups}, ""
 }
 
-// userInfo asks the UserInfo endpoint, which knows a token that it does not take by 401 (RFC 6750 section 3.1).
+// userInfo asks the UserInfo endpoint. A token that it does not take is answered with 401 (RFC 6750 section 3.1); some providers say 403,
+// which is the RFC's word for one without the scope.
 func (r *rechecks) userInfo(ctx context.Context, token string) (claims, error) {
 	found := r.keys.discovered()
 	if _, err := checkURL("userinfo_endpoint", found.UserInfo); err != nil {
@@ -75,7 +76,7 @@ func (r *rechecks) userInfo(ctx context.Context, token string) (claims, error) {
 	info, err := endpoints.NewProvider(ctx).UserInfo(ctx, oauth2.StaticTokenSource(&oauth2.Token{AccessToken: token}))
 	var refused *statusError
 	switch {
-	case errors.As(err, &refused) && refused.status == http.StatusUnauthorized:
+	case errors.As(err, &refused) && (refused.status == http.StatusUnauthorized || refused.status == http.StatusForbidden):
 		return nil, &RejectedError{ReasonInactive}
 	case err != nil:
 		return nil, fmt.Errorf("ask UserInfo: %w", err)

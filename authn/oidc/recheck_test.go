@@ -163,6 +163,7 @@ func TestRecheckGroups(t *testing.T) {
 func TestRecheckEnds(t *testing.T) {
 	tests := map[string]func(*desk){
 		"revoked":                  func(d *desk) { d.status = http.StatusUnauthorized },
+		"forbidden":                func(d *desk) { d.status = http.StatusForbidden },
 		"another subject":          func(d *desk) { d.says["sub"] = "1235" },
 		"no subject":               func(d *desk) { delete(d.says, "sub") },
 		"groups that are not said": func(d *desk) { delete(d.says, "groups") },
@@ -198,7 +199,6 @@ func TestRecheckEnds(t *testing.T) {
 func TestRecheckUnavailable(t *testing.T) {
 	tests := map[string]func(*desk){
 		"error":       func(d *desk) { d.status = http.StatusInternalServerError },
-		"forbidden":   func(d *desk) { d.status = http.StatusForbidden },
 		"redirect":    func(d *desk) { d.status = http.StatusFound },
 		"hangs":       func(d *desk) { d.slow = time.Hour },
 		"too much":    func(d *desk) { d.says["filler"] = strings.Repeat("x", maxBodyBytes) },

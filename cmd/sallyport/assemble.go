@@ -45,6 +45,7 @@ type process struct {
 	places           places
 	users            users
 	throttle         throttled
+	rechecks         rechecks
 	refusals         *refusals.List // nil: nobody can be refused
 	server           *gateway.Server
 
@@ -58,6 +59,7 @@ type process struct {
 // assemble makes every part from the configuration, top to bottom, and starts nothing.
 func assemble(c *config.Config, level *slog.LevelVar, logger *slog.Logger) (p *process, err error) {
 	p = &process{config: c, level: level, logger: logger, metrics: metrics.New(gateway.Labels()...), catalogs: newCatalogs(), digest: c.Digest}
+	p.rechecks = rechecks{metrics: p.metrics, logger: logger, silent: make(map[string]bool)}
 	p.places.servers.Logger = logger
 	if err = p.assembleAudit(); err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ func (p *process) assembleShadow() (err error) {
 func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, clientPairs, error) {
 	passwords, err := c.Passwords(func(err error) { p.usersReloaded(c.Authentication.Userlist, err) })
 	throttler, throttleErr := p.throttle.of(c)
-	issuers, issuersErr := c.Issuers()
+	issuers, issuersErr := c.Issuers(p.rechecks.observe)
 	oauth, oauthErr := c.OAuth(issuers)
 	mapper, mapperErr := c.Mapper()
 	databases, databasesErr := c.Backends()

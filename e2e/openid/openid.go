@@ -30,6 +30,13 @@ const (
 	OperatorsClientID = "sallyport-operators"
 )
 
+// IntrospectorID is the client that may ask about tokens (RFC 7662), and
+// IntrospectorSecret its secret.
+const (
+	IntrospectorID     = "sallyport-introspector"
+	IntrospectorSecret = "an introspector's secret" // #nosec G101 -- of tests
+)
+
 const (
 	// readHeaderTimeout: a client that sends no request is not a test.
 	readHeaderTimeout = 10 * time.Second
@@ -115,6 +122,9 @@ func (p *Provider) RotateKey(keep bool) error { return p.store.keys.rotate(keep)
 
 // SetLifetime changes that of the tokens issued from now on.
 func (p *Provider) SetLifetime(d time.Duration) { p.store.setLifetime(d) }
+
+// SetGroups changes those of a user, for what is asked from now on. Tokens say what they said.
+func (p *Provider) SetGroups(email string, groups ...string) { p.store.setGroups(email, groups) }
 
 // Close ends the provider and waits for its end.
 func (p *Provider) Close() error {

@@ -31,6 +31,7 @@ type store struct {
 	codes    map[string]string // code -> request id
 	devices  map[string]*op.DeviceAuthorizationState
 	typed    map[string]string // user code -> device code
+	revoked  map[string]bool   // ids of access tokens
 }
 
 var (
@@ -42,7 +43,7 @@ func newStore(users []User, lifetime time.Duration) (*store, error) {
 	s := &store{
 		keys: &keyring{}, users: make(map[string]User), lifetime: lifetime,
 		requests: make(map[string]*request), codes: make(map[string]string),
-		devices: make(map[string]*op.DeviceAuthorizationState), typed: make(map[string]string),
+		devices: make(map[string]*op.DeviceAuthorizationState), typed: make(map[string]string), revoked: make(map[string]bool),
 	}
 	for _, u := range users {
 		if u.Subject == "" || u.Email == "" || u.Password == "" {
@@ -67,6 +68,8 @@ func (s *store) tokenLifetime() time.Duration {
 
 // check finds a user by address and password.
 func (s *store) check(email, password string) (User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	user, ok := s.users[email]
 	if !ok || subtle.ConstantTimeCompare([]byte(user.Password), []byte(password)) != 1 {
 		return User{}, errCredentials
@@ -74,7 +77,17 @@ func (s *store) check(email, password string) (User, error) {
 	return user, nil
 }
 
+func (s *store) setGroups(email string, groups []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	user := s.users[email]
+	user.Groups = groups
+	s.users[email] = user
+}
+
 func (s *store) bySubject(subject string) (User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, u := range s.users {
 		if u.Subject == subject {
 			return u, nil
@@ -161,7 +174,10 @@ func (s *store) GetClientByClientID(_ context.Context, id string) (op.Client, er
 	return client{id: id, lifetime: s.tokenLifetime()}, nil
 }
 
-// AuthorizeClientIDSecret always fails: the clients are public.
-func (s *store) AuthorizeClientIDSecret(context.Context, string, string) error {
-	return errNotSupported
+// AuthorizeClientIDSecret fails for all clients but the one that asks about tokens: the others are public.
+func (s *store) AuthorizeClientIDSecret(_ context.Context, id, secret string) error {
+	if id != IntrospectorID || subtle.ConstantTimeCompare([]byte(secret), []byte(IntrospectorSecret)) != 1 {
+		return errCredentials
+	}
+	return nil
 }

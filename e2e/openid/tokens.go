@@ -45,9 +45,23 @@ func (s *store) SetUserinfoFromScopes(_ context.Context, info *oidc.UserInfo, su
 	return s.describe(info, subject)
 }
 
-// SetUserinfoFromToken fills the answer of the userinfo endpoint.
-func (s *store) SetUserinfoFromToken(_ context.Context, info *oidc.UserInfo, _, subject, _ string) error {
+// SetUserinfoFromToken fills the answer of the userinfo endpoint. A token
+// without an id is an ID token, which proves no right to ask.
+func (s *store) SetUserinfoFromToken(_ context.Context, info *oidc.UserInfo, tokenID, subject, _ string) error {
+	if err := s.active(tokenID); err != nil {
+		return err
+	}
 	return s.describe(info, subject)
+}
+
+// active says whether an access token is one, and is not revoked.
+func (s *store) active(tokenID string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if tokenID == "" || s.revoked[tokenID] {
+		return errUnknown
+	}
+	return nil
 }
 
 // GetPrivateClaimsFromScopes fills the access token with what the ID token says of the user.
@@ -74,6 +88,27 @@ func (s *store) describe(info *oidc.UserInfo, subject string) error {
 	return nil
 }
 
+// RevokeToken ends an access token, and succeeds without effect for others, as RFC 7009 (2.2) wants it.
+func (s *store) RevokeToken(_ context.Context, tokenID, _, _ string) *oidc.Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.revoked[tokenID] = true
+	return nil
+}
+
+// SetIntrospectionFromToken fills the answer of the introspection endpoint.
+func (s *store) SetIntrospectionFromToken(_ context.Context, answer *oidc.IntrospectionResponse, tokenID, subject, _ string) error {
+	if err := s.active(tokenID); err != nil {
+		return err
+	}
+	user, err := s.bySubject(subject)
+	if err != nil {
+		return err
+	}
+	answer.Subject, answer.Claims = subject, map[string]any{"groups": user.Groups}
+	return nil
+}
+
 // What follows belongs to grants the client does not have.
 
 func (s *store) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
@@ -86,15 +121,8 @@ func (s *store) TokenRequestByRefreshToken(context.Context, string) (op.RefreshT
 
 func (s *store) TerminateSession(context.Context, string, string) error { return nil }
 
-// RevokeToken succeeds without effect, as RFC 7009 (2.2) wants it for tokens that are not known.
-func (s *store) RevokeToken(context.Context, string, string, string) *oidc.Error { return nil }
-
 func (s *store) GetRefreshTokenInfo(context.Context, string, string) (string, string, error) {
 	return "", "", op.ErrInvalidRefreshToken
-}
-
-func (s *store) SetIntrospectionFromToken(context.Context, *oidc.IntrospectionResponse, string, string, string) error {
-	return errNotSupported
 }
 
 func (s *store) GetKeyByIDAndClientID(context.Context, string, string) (*jose.JSONWebKey, error) {

@@ -75,6 +75,16 @@ type IssuerConfig struct {
 	CAFile      string   `yaml:"ca_file"`
 	MaxAge      string   `yaml:"max_age"`
 	Scope       string   `yaml:"scope,omitempty"`
+
+	Recheck *RecheckConfig `yaml:"recheck,omitempty"`
+}
+
+// RecheckConfig is how often the provider is asked about tokens, and by what.
+type RecheckConfig struct {
+	Interval         string `yaml:"interval"`
+	MaxStale         string `yaml:"max_stale,omitempty"`
+	ClientID         string `yaml:"client_id,omitempty"`
+	ClientSecretFile string `yaml:"client_secret_file,omitempty"`
 }
 
 // MappingConfig says whose a client certificate is.

@@ -50,7 +50,7 @@
 // statement: a statement is to be forwarded, or was denied. First come type and session, then what many of a session have in common
 //
 //	user, method, issuer?, subject?, name?
-//	groups?                       the first 16; the session's connect event has more
+//	groups?                       the first 16; the session's connect event, or the last grant_change with groups, has more
 //	database, client_address
 //	backend_host?, backend_role, lease?    as in connect
 //	protocol                      query, parse, bind, execute, function_call
@@ -146,9 +146,10 @@
 //	result                        begun, done, not_found, failed; forbidden: somebody who may not, nothing was begun
 //	ended_sessions?               their ids
 //
-// grant_change: policy has changed, and with it what a running session is granted, before its next statement
+// grant_change: policy has changed, and with it what a running session is granted, or its identity is in other groups; before its next statement
 //
 //	user, method, issuer?, subject?
+//	groups?                       those that the identity is in now, when they are others than before
 //	allow, reasons, policy_revision
 //	role?, observe?, obligations? as in connect
 //	ended?                        true: the session ends

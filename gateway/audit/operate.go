@@ -97,7 +97,8 @@ func (e *OperatorAction) AppendJSON(dst []byte) []byte {
 	return o.end()
 }
 
-// GrantChange is written when policy has changed and with it what a running session is granted: before the statement that it noticed that by.
+// GrantChange is written when policy has changed and with it what a running session is granted, or when its identity is in other groups:
+// before the statement that it noticed that by.
 type GrantChange struct {
 	Time           time.Time // zero: now
 	Session        string
@@ -108,6 +109,7 @@ type GrantChange struct {
 	Role           string
 	Observe        bool
 	Obligations    []string
+	Regrouped      bool // the identity's groups are others than before
 	Ended          bool // the session ends: what differs cannot be changed in one that runs
 }
 
@@ -115,6 +117,9 @@ type GrantChange struct {
 func (e *GrantChange) AppendJSON(dst []byte) []byte {
 	o := begin(dst, e.Time, "grant_change", e.Session)
 	o.identity(&e.Identity)
+	if e.Regrouped {
+		o.list("groups", e.Identity.Groups)
+	}
 	o.bool("allow", e.Allow)
 	o.list("reasons", e.Reasons)
 	o.string("policy_revision", e.PolicyRevision)

@@ -23,6 +23,14 @@ func TestOperatorLines(t *testing.T) {
 			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc"}, Reasons: []string{"no"}, PolicyRevision: "r", Ended: true},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","allow":false,"reasons":["no"],"policy_revision":"r","ended":true}`,
 		},
+		"grant change in other groups": {
+			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc", Groups: []string{"a", "b"}}, Allow: true, PolicyRevision: "r", Role: "dba", Regrouped: true},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","groups":["a","b"],"allow":true,"reasons":[],"policy_revision":"r","role":"dba"}`,
+		},
+		"grant change in no group": {
+			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc"}, PolicyRevision: "r", Regrouped: true, Ended: true},
+			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","groups":[],"allow":false,"reasons":[],"policy_revision":"r","ended":true}`,
+		},
 		"grant change in full": {
 			&GrantChange{Time: at, Session: "s1", Identity: Identity{User: "ana", Method: "oidc", Issuer: "i", Subject: "s"}, Allow: true, PolicyRevision: "r", Role: "dba", Observe: true, Obligations: []string{"max_rows=1"}},
 			`{"time":"2026-03-04T05:06:07.000000Z","type":"grant_change","session":"s1","user":"ana","method":"oidc","issuer":"i","subject":"s","allow":true,"reasons":[],"policy_revision":"r","role":"dba","observe":true,"obligations":["max_rows=1"]}`,

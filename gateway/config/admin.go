@@ -119,6 +119,7 @@ func (c *Config) operators(token string, configOf func(Issuer) oidc.Config) (*op
 			continue
 		}
 		cfg := configOf(issuer)
+		cfg.Recheck = oidc.Recheck{} // of sessions
 		cfg.Audiences, cfg.AuthorizedParties = c.Admin.Audiences, c.Admin.AuthorizedParties
 		verifier, err := oidc.New(cfg)
 		problems = append(problems, c.each(indexed("authentication.issuers", i), err)...)

@@ -87,10 +87,31 @@ func (c *Config) readIssuer(s *section) {
 		s.missing("audiences", "the names by which tokens mean this gateway")
 	}
 	c.reads(s.pathOf("ca_file"), issuer.CAFile)
+	if s.has("recheck") {
+		c.readRecheck(s.section("recheck"), &issuer)
+	}
 	if strings.HasPrefix(issuer.Issuer, "http://") {
 		s.at("issuer").problem("is not https: whoever is on the way could sign tokens")
 	}
 	c.Authentication.Issuers = append(c.Authentication.Issuers, issuer)
+	s.done()
+}
+
+// readRecheck reads how often an issuer is asked about tokens, and by what.
+func (c *Config) readRecheck(s *section, issuer *Issuer) {
+	issuer.Recheck = oidc.Recheck{
+		Interval: s.duration("interval", 0, 5*time.Second, time.Hour),
+		MaxStale: s.duration("max_stale", 0, 5*time.Second, 24*time.Hour),
+		ClientID: s.text("client_id", ""),
+	}
+	s.missing("interval", "how often the issuer is asked about the token of a session, for example 1m")
+	issuer.RecheckSecretFile = s.file("client_secret_file", "")
+	c.readsSecret(s.pathOf("client_secret_file"), issuer.RecheckSecretFile)
+	if issuer.Recheck.ClientID != "" {
+		s.missing("client_secret_file", "the file with the secret of client_id")
+	} else if issuer.RecheckSecretFile != "" {
+		s.missing("client_id", "the gateway's client at the issuer, whose secret this is")
+	}
 	s.done()
 }
 

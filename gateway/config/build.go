@@ -147,13 +147,26 @@ func (c *Config) mockSecret() ([]byte, error) {
 	return secret, c.problems("authentication.scram.mock_secret_file", err)
 }
 
-// Issuers makes the verifiers of tokens, by the names that rules use. They reach for nothing yet.
-func (c *Config) Issuers() (map[string]*oidc.Verifier, error) {
+// Issuers makes the verifiers of tokens, by the names that rules use. They reach for nothing yet. observe, which may be nil, is told what
+// each says when it is asked about a token.
+func (c *Config) Issuers(observe func(issuer string, err error)) (map[string]*oidc.Verifier, error) {
 	verifiers := make(map[string]*oidc.Verifier)
 	var problems Problems
 	for i, issuer := range c.Authentication.Issuers {
-		verifier, err := oidc.New(issuer.Config)
-		problems = append(problems, c.each(indexed("authentication.issuers", i), err)...)
+		path, cfg := indexed("authentication.issuers", i), issuer.Config
+		if issuer.RecheckSecretFile != "" {
+			secret, err := readSecret(issuer.RecheckSecretFile)
+			if err != nil {
+				problems = append(problems, c.each(path+".recheck.client_secret_file", err)...)
+				continue
+			}
+			cfg.Recheck.ClientSecret = string(secret)
+		}
+		if observe != nil {
+			cfg.Recheck.Observe = func(err error) { observe(issuer.Name, err) }
+		}
+		verifier, err := oidc.New(cfg)
+		problems = append(problems, c.each(path, err)...)
 		verifiers[issuer.Name] = verifier
 	}
 	return verifiers, problems.err()

@@ -68,7 +68,7 @@ func (c *Config) parts() []part {
 		{"audit.tails.", func(*Report) error { _, err := c.Followers(nil, ""); return err }},
 		{"admin.tls.", func(*Report) error { return c.checkPair("admin.tls", c.Admin.TLS) }},
 		{"authentication.issuers", func(*Report) error {
-			verifiers, err := c.Issuers()
+			verifiers, err := c.Issuers(nil)
 			_, oauthErr := c.OAuth(verifiers)
 			return errors.Join(err, oauthErr)
 		}},

@@ -165,7 +165,7 @@ func TestProblemsAreSplit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Issuers()
+	_, err = c.Issuers(nil)
 	var got []string
 	for line := range strings.SplitSeq(errorText(err), "\n") {
 		where, _, _ := strings.Cut(line, "]: ")

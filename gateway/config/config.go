@@ -112,6 +112,7 @@ type Issuer struct {
 	Name  string
 	Scope string // that OAUTHBEARER clients are told to ask for; "": openid
 	oidc.Config
+	RecheckSecretFile string // of Config.Recheck's client; "": none
 }
 
 // Policy says where the policy is: in a directory, or in a bundle.

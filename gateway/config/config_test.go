@@ -233,6 +233,42 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	}
 }
 
+func TestRecheck(t *testing.T) {
+	with := func(recheck string) string {
+		return strings.Replace(small, "  rules: [{method: scram-sha-256}]",
+			"  issuers: [{name: a, issuer: \"https://a\", audiences: [a], recheck: "+recheck+"}]\n  rules: [{method: oidc, issuer: a}]", 1)
+	}
+	c, err := load(t, with("{interval: 1m}"))
+	if err != nil || c.Authentication.Issuers[0].Recheck.Interval != time.Minute {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for recheck, want := range map[string]string{
+		"{}":                                    "recheck.interval: is missing",
+		"{interval: 1s}":                        "recheck.interval: is 1s: must be 5s to 1h",
+		"{interval: 1m, x: 1}":                  "recheck.x: is not a key",
+		"{interval: 1m, client_id: a}":          "recheck.client_secret_file: is missing",
+		"{interval: 1m, client_secret_file: a}": "recheck.client_id: is missing",
+	} {
+		if _, err := load(t, with(recheck)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", recheck, err, want)
+		}
+	}
+	c, err = load(t, with("{interval: 1m, client_id: a, client_secret_file: /nowhere/secret}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Issuers(nil); err == nil || !strings.Contains(err.Error(), "recheck.client_secret_file") {
+		t.Errorf("without the file: %v", err)
+	}
+	c, err = load(t, with("{interval: 1m, max_stale: 30s}"))
+	if err == nil {
+		_, err = c.Issuers(nil)
+	}
+	if err == nil || !strings.Contains(err.Error(), "max stale") {
+		t.Errorf("max_stale below the interval: %v", err)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte("a: &a {b: *a}\n"))

@@ -25,6 +25,7 @@ type Metrics struct {
 	SessionEnds         Counters           // reason: ends of sessions
 	Logins              Pairs              // method, result: ok, failed, unfinished, unavailable
 	LoginsThrottled     Counters           // result: delayed, refused
+	TokenRechecks       Counters           // result: ok, rejected, unavailable
 	Cancels             Counters           // result: forwarded, unknown, failed
 
 	Statements        Pairs                // protocol, decision
@@ -93,6 +94,7 @@ func (m *Metrics) sessions(f factory, reasons []string) {
 			"pass-through-password", "pass-through-scram-sha-256", "pass-through-md5",
 		}, "result", []string{"ok", "failed", "unfinished", "unavailable"})
 	m.LoginsThrottled = f.counters("logins_throttled_total", "Logins that failed ones before them held up.", "result", "delayed", "refused")
+	m.TokenRechecks = f.counters("token_rechecks_total", "Answers of token issuers that were asked about a token.", "result", "ok", "rejected", "unavailable")
 	m.Cancels = f.counters("cancels_total", "Cancel requests.", "result", "forwarded", "unknown", "failed")
 }
 

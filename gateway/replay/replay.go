@@ -161,6 +161,10 @@ func (r *Replay) event(ctx context.Context, e *event) error {
 		r.sessions[e.Session] = newSession(e)
 	case "connect":
 		return r.connect(ctx, e)
+	case "grant_change":
+		if s := r.sessions[e.Session]; s != nil && s.trial != nil && e.Groups != nil {
+			s.regrouped(ctx, r.cfg, e)
+		}
 	case "statement":
 		return r.statement(ctx, e)
 	case "session_end":

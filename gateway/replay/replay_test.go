@@ -293,6 +293,22 @@ func TestReplaySessions(t *testing.T) {
 			searchPath: func(database string) []string { return []string{database} },
 			statements: map[Change]int{Same: 1},
 		},
+		"other groups on the way": {
+			events: opened(
+				said("s", 1, "deny", "INSERT"),
+				&audit.GrantChange{Session: "s", Identity: audit.Identity{User: "ana", Groups: []string{"writers"}}, Regrouped: true},
+				said("s", 2, "allow", "INSERT"), said("s", 3, "allow", "INSERT"),
+				&audit.GrantChange{Session: "s", Identity: audit.Identity{User: "ana"}}, // by another policy, and no other groups
+				said("s", 4, "allow", "INSERT"),
+				&audit.GrantChange{Session: "s", Identity: audit.Identity{User: "ana"}, Regrouped: true},
+				said("s", 5, "allow", "INSERT"),
+				&audit.GrantChange{Session: "s", Identity: audit.Identity{User: "ana", Groups: make([]string, 300)}, Regrouped: true},
+				said("s", 6, "allow", "SELECT"),
+			),
+			want:       []string{"statement s.5 newly_denied: allow → deny no insert"},
+			statements: map[Change]int{Same: 4, NewlyDenied: 1},
+			skipped:    map[string]int{cutGroups: 1},
+		},
 		"more groups than the log holds": {
 			events: []audit.Event{
 				begun("s"), &audit.Connect{Session: "s", Identity: audit.Identity{User: "ana", Groups: make([]string, 300)}, Allow: true, SearchPath: path},

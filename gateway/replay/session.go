@@ -54,6 +54,20 @@ func (s *session) connected(cfg Config, e *event) {
 	}
 }
 
+// regrouped has the session's identity be in the groups that an event says it is in from then on.
+func (s *session) regrouped(ctx context.Context, cfg Config, e *event) {
+	if isCut(e.Groups) {
+		s.lacks = cutGroups
+		return
+	}
+	s.input.Identity.Groups, s.decisions = e.Groups, nil
+	s.trial = cfg.Policy.Trial(s.input)
+	s.trial.At(e.Time)
+	if now, err := s.trial.Connect(ctx); err == nil {
+		s.admitted, s.route, s.observe = now.Allow, now.Route, now.Observe
+	}
+}
+
 // decide asks about a statement, or remembers.
 func (s *session) decide(ctx context.Context, policy *authz.Engine, when time.Time, sheet *statement.Sheet) Decision {
 	current := policy.Policy()

@@ -30,10 +30,19 @@ type replicated struct {
 // replica: the readonly role's. The standby is localhost to the gateway, the primary 127.0.0.1: so the audit log tells them apart.
 func replicate(t *testing.T, edit func(*stack.GatewayConfig), expected ...string) *replicated {
 	t.Helper()
+	r := replicating(t, stack.Config{WithoutVault: true})
+	r.start(t, edit, expected)
+	return r
+}
+
+// replicating starts the cluster and the standby alone.
+func replicating(t *testing.T, cfg stack.Config) *replicated {
+	t.Helper()
 	dir := t.TempDir()
 	var r replicated
 	var err error
-	if r.services, err = stack.Start(t.Context(), stack.Config{Root: shared.root, Dir: dir, WithoutVault: true}); err != nil {
+	cfg.Root, cfg.Dir = shared.root, dir
+	if r.services, err = stack.Start(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -50,7 +59,6 @@ func replicate(t *testing.T, edit func(*stack.GatewayConfig), expected ...string
 			t.Error(err)
 		}
 	})
-	r.start(t, edit, expected)
 	return &r
 }
 
@@ -238,6 +246,85 @@ func TestFailover(t *testing.T) {
 	if got := value(t, again, query); got != "after" {
 		t.Errorf("a new session of the route sees %q", got)
 	}
+}
+
+// TestFailoverWithVault: Vault makes the roles, at whichever host is the primary. A session at a standby that does not know its role yet is
+// opened at the primary; after a failover Vault goes on at the new primary, and drops there the role of a session that died with the old one.
+func TestFailoverWithVault(t *testing.T) {
+	r := replicating(t, stack.Config{})
+	if err := r.services.Vault.FollowPrimary(t.Context(), r.primary, r.standby); err != nil {
+		t.Fatal(err)
+	}
+	r.start(t, nil, []string{"lease could not be revoked"})
+	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
+	engineer.application = "dies"
+	writes, reads := engineer.connect(t), atStandby(t, analyst)
+	lost := backendRole(t, writes)
+	if !strings.HasPrefix(lost, "v-") || !strings.HasPrefix(backendRole(t, reads), "v-") {
+		t.Fatalf("%s is no role of Vault's", lost)
+	}
+	standby, err := pgx.Connect(t.Context(), r.standby.DSN(stack.App))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer standby.Close(t.Context())
+	execute(t, standby, "SELECT pg_wal_replay_pause()")
+	lagging := analyst.connect(t)
+	if got := recovering(t, lagging); got != "false" {
+		t.Errorf("a role that the standby does not have: in recovery: %s", got)
+	}
+	_ = lagging.Close(t.Context())
+	execute(t, standby, "SELECT pg_wal_replay_resume()")
+	_ = atStandby(t, analyst).Close(t.Context())
+
+	if err := r.standby.CaughtUp(t.Context(), r.primary); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.primary.Crash(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writes.Exec(t.Context(), "SELECT 1"); err == nil {
+		t.Error("the session at the dead primary goes on")
+	}
+	engineer.application = "in vain"
+	if _, err := engineer.open(t); sqlstate(t, err) != "57P03" {
+		t.Errorf("without a primary: %v", err)
+	}
+	all := ended(t, r.gateway, "dies")
+	if end := all[len(all)-1]; end.Reason != "backend_gone" || end.Revocation != "pending" {
+		t.Errorf("audit has %+v", end)
+	}
+	value(t, reads, "SELECT product FROM orders WHERE id = 1")
+	if got := value(t, standby, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", lost); got != "1" {
+		t.Errorf("%s roles of the session that died are there before anybody could drop them", got)
+	}
+	if err := r.standby.Promote(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	engineer.application = "comes again"
+	var after *pgx.Conn
+	eventually(t, 30*time.Second, func() (err error) { after, err = engineer.open(t); return err })
+	defer after.Close(t.Context())
+	if fresh := backendRole(t, after); fresh == lost || recovering(t, after) != "false" {
+		t.Errorf("the new session has the role %s", fresh)
+	}
+	eventually(t, 30*time.Second, func() error { // the catalog is read anew
+		_, err := after.Exec(t.Context(), "UPDATE orders SET product = 'after' WHERE id = 1")
+		return err
+	})
+	if got := value(t, reads, "SELECT product FROM orders WHERE id = 1"); got != "after" {
+		t.Errorf("the session from before the failover sees %q", got)
+	}
+	eventually(t, 60*time.Second, func() error {
+		if n := value(t, standby, "SELECT count(*)::text FROM pg_roles WHERE rolname = $1", lost); n != "0" {
+			return fmt.Errorf("role %s is still there", lost)
+		}
+		n, err := r.services.Vault.Leases(t.Context(), "app-readwrite")
+		if err == nil && n != 1 {
+			err = fmt.Errorf("Vault holds %d leases, want the new session's", n)
+		}
+		return err
+	})
 }
 
 // TestReplicaLag: a standby that is behind does not know a new session's role. It is waited for, a little, and then the primary serves.

@@ -102,11 +102,7 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 	sys := v.Client.Sys()
 	return errors.Join(
 		sys.MountWithContext(ctx, Mount, &api.MountInput{Type: "database"}),
-		v.connect(ctx, pg, App, App, "vault", "scram-sha-256"),
-		v.connect(ctx, pg, Scratch, Scratch, "vault", "scram-sha-256"),
-		v.connect(ctx, pg, App+dba, App, "vault_dba", "scram-sha-256"),
-		v.connect(ctx, pg, Scratch+dba, Scratch, "vault_dba", "scram-sha-256"),
-		v.connect(ctx, pg, legacy, App, "vault_dba", "password"),
+		v.connectAll(ctx, pg),
 		v.writeRoles(ctx, ttl),
 		sys.PutPolicyWithContext(ctx, "gateway", gatewayPolicy),
 		sys.EnableAuthWithOptionsWithContext(ctx, "approle", &api.EnableAuthOptions{Type: "approle"}),
@@ -119,12 +115,36 @@ func (v *Vault) configure(ctx context.Context, pg *Postgres, ttl time.Duration) 
 	)
 }
 
-// connect makes one of Vault's database connections.
-func (v *Vault) connect(ctx context.Context, pg *Postgres, name, database, user, authentication string) error {
-	placeholder := strings.NewReplacer("user:password@", "{{username}}:{{password}}@")
+// FollowPrimary has Vault make and drop roles at whichever is the primary of a cluster and its standbys, when it connects next.
+func (v *Vault) FollowPrimary(ctx context.Context, pg *Postgres, standbys ...*Postgres) error {
+	return v.connectAll(ctx, pg, standbys...)
+}
+
+// connectAll makes Vault's database connections.
+func (v *Vault) connectAll(ctx context.Context, pg *Postgres, standbys ...*Postgres) error {
+	connect := func(name, database, user, authentication string) error {
+		return v.connect(ctx, pg, standbys, name, database, user, authentication)
+	}
+	return errors.Join(
+		connect(App, App, "vault", "scram-sha-256"),
+		connect(Scratch, Scratch, "vault", "scram-sha-256"),
+		connect(App+dba, App, "vault_dba", "scram-sha-256"),
+		connect(Scratch+dba, Scratch, "vault_dba", "scram-sha-256"),
+		connect(legacy, App, "vault_dba", "password"),
+	)
+}
+
+// connect makes one of them.
+func (v *Vault) connect(ctx context.Context, pg *Postgres, standbys []*Postgres, name, database, user, authentication string) error {
+	hosts, suffix := address(pg.Port), ""
+	for _, standby := range standbys {
+		hosts += "," + address(standby.Port)
+		suffix = "&target_session_attrs=read-write"
+	}
+	placeholder := strings.NewReplacer("user:password@", "{{username}}:{{password}}@", address(pg.Port), hosts)
 	return v.write(ctx, Mount+"/config/"+name, map[string]any{
 		"plugin_name":             "postgresql-database-plugin",
-		"connection_url":          placeholder.Replace(pg.dsn(url.UserPassword("user", "password"), database)),
+		"connection_url":          placeholder.Replace(pg.dsn(url.UserPassword("user", "password"), database)) + suffix,
 		"username":                user,
 		"password":                pg.vaultPassword,
 		"password_authentication": authentication,

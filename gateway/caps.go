@@ -172,6 +172,9 @@ func (r *reporter) row(t wire.Type, size int) error {
 	if err := r.expectData(t); err != nil {
 		return err
 	}
+	if r.short(size) {
+		return r.toClient(r.pipe.Drop(size))
+	}
 	run := r.asked().run
 	if run != nil && run.allowance != nil {
 		if run.cut == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -245,11 +246,12 @@ func TestRelayCancelInDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inCancel, release := make(chan struct{}), make(chan struct{})
+			var first sync.Once
 			b := start(t, func(r *relay) {
 				if test.change != nil {
 					test.change(r)
 				}
-				r.cancel = func(context.Context) error { close(inCancel); <-release; return late }
+				r.cancel = func(context.Context) error { first.Do(func() { close(inCancel) }); <-release; return late }
 			})
 			b.send(query(test.first))
 			if test.cancel {

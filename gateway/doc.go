@@ -17,6 +17,9 @@
 //	  │                               │ relay.go
 //	  │  Query, Parse, Bind …         │   judge.go      ─────────────────► forwards what policy allows
 //	  │  rows, errors, Ready          │   reporter.go   ◄───────────────── answers
+//	  │                               │ settle.go    ────────────────────► cancels what runs, hears the backend out
+//	  │  FATAL                        │   reporter.go
+//	  │◄──────────────────────────────┤
 //	  │                               │ finish.go ───────────────────────► Terminate, end awaited; lease revoked; end event
 //
 // A client that passes its own PostgreSQL credential through is proved by the backend (authenticate_passthrough.go): policy is asked about
@@ -30,7 +33,7 @@
 // Two goroutines, started and joined in relay.run. The judge is the only writer to the backend, the reporter the only writer to the
 // client. Between them stands the order queue (queue.go): every message that will be answered or skipped enters it before it is
 // forwarded, and leaves it as its answer comes. Who else wants to end the session (an operator, an expiry, a shutdown) posts that with
-// relay.end and wakes the reporter by a deadline; the reporter says it between two messages.
+// relay.end, which wakes both by deadlines.
 //
 // A message that is denied is replaced by one that must fail (denial.go): the backend then does what it does after any error, and the
 // reporter puts the denial in the place of that error. Gateway, client and backend cannot disagree about the transaction.
@@ -48,7 +51,17 @@
 // do in its callback. The descriptor stays open until they leave it: deadlines wake whoever waits there for the network, and Close tells
 // the other side at once.
 //
-// # Ending a session from outside
+// # Ending a session
+//
+// Whoever ends it, and for whatever reason, this is the order (settle.go). The judge stops: what it has judged and not written yet is skipped.
+// What runs is cancelled, a copy from the client fails, and that again until the backend owes no answer; its answers are the outcomes in the
+// audit log. What was complete before the cancel came is passed on, the cancel's own error is not: the client hears FATAL in its place. Then
+// the backend session is closed and its end awaited, the lease revoked, the end recorded. Each step is bounded: a backend that does not
+// answer, a client that does not read and an audit log that hangs hold up the next one for a few seconds.
+//
+// A cancel request is sent only while the backend session is open, which waits for one that is on its way (interrupt.go).
+//
+// # Ending it from outside
 //
 // An operator ends a session in whatever phase it is by its context (revocation.go); so does whoever refuses its identity. Who is refused is
 // asked for after the proof, once the session is among those that can be ended: a refusal finds the session, or the session the refusal.

@@ -11,7 +11,7 @@ import (
 
 // fakeBackend answers like PostgreSQL as far as the order of answers, errors, skipping, copying and names go. What a text does is
 // told by its first word: "fail" raises an error, "copyin" copies in, "copybroken" starts to and fails by itself when it is released,
-// "wait" takes until it is, "rows N" and "copyout N" return so many rows, "endless N" and "copyendless N" the same and then go on until
+// "wait" takes until it is, "shut" too and is the end, "rows N" and "copyout N" return so many rows, "endless N" and "copyendless N" the same and then go on until
 // they are cancelled, "planless" does so when it is bound, "slowplan" takes as long as "wait" then, "faulty N" fails after so many, "begin", "commit", "prepare NAME", "deallocate NAME", "declare NAME" and "fetch NAME" do what they say, "execute
 // NAME" does what was prepared if that is no query, a nonce cannot parse, and all else returns one row.
 type fakeBackend struct {
@@ -208,6 +208,12 @@ func (f *fakeBackend) execute(text string) bool {
 	case "wait":
 		_ = f.conn.Flush()
 		<-f.release
+	case "shut":
+		<-f.release
+		f.conn.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P01", Message: "terminating connection due to administrator command"})
+		_ = f.conn.Flush()
+		f.hangUp()
+		return false
 	case "copybroken":
 		f.conn.Send(&pgproto3.CopyInResponse{ColumnFormatCodes: []uint16{0}})
 		_ = f.conn.Flush()
@@ -312,6 +318,8 @@ func (f *fakeBackend) copyIn() bool {
 	for {
 		m, err := f.conn.Receive()
 		if err != nil {
+			f.fail("08006", "unexpected EOF on client connection with an open transaction")
+			f.hangUp()
 			return false
 		}
 		switch m := m.(type) {

@@ -72,7 +72,7 @@ func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwa
 	defer r.cancelMu.Unlock()
 	r.cancelling.Store(true)
 	defer r.cancelling.Store(false)
-	if busy, _ := r.queue.busy(); !busy {
+	if busy, _ := r.queue.busy(); !busy || r.over {
 		return false, nil
 	}
 	if err = r.cancel(ctx); stageOf(err) == backend.StageCancel {
@@ -80,6 +80,14 @@ func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwa
 		r.end(inDoubt)
 	}
 	return true, err
+}
+
+// endCancels waits for a cancel request that is on its way, and has no other follow it: the backend session must still be there when one
+// comes, or it might be meant for somebody else by then.
+func (r *relay) endCancels() {
+	r.cancelMu.Lock()
+	defer r.cancelMu.Unlock()
+	r.over = true
 }
 
 // cancelInDoubt ends a session that a cancel request may still come to.

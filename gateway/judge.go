@@ -40,6 +40,8 @@ type judge struct {
 	copying      entry             // what put the backend into copy-in mode
 	granted      *[]string         // the groups that the session was granted to last; nil: those of the login
 	asWho        *[]string         // the groups that policy is asked about
+	accepted     uint64            // the position of what is forwarded with the next write
+	broken       bool              // a write to the backend failed, who knows where
 	snapshot     *catalog.Snapshot // what the current decision rests on; nil: names are taken as written
 	blind        error             // why there is no snapshot, although there is a catalog
 	confirmed    bool              // the catalog was asked anew for the current decision
@@ -59,10 +61,10 @@ func (j *judge) run(ctx context.Context) error {
 	for {
 		woken, err := j.pipe.Run(func() error { return j.dispose(ctx) })
 		if !woken || !j.sleepAgain() {
-			return err
+			return j.leave(err)
 		}
 		if err := j.sendHeldSync(); err != nil {
-			return err
+			return j.leave(err)
 		}
 	}
 }
@@ -186,6 +188,9 @@ func (j *judge) forward(e entry, body []byte) (pushed entry, skipped bool, err e
 		return e, false, err
 	}
 	j.pipe.Accept(len(body))
+	if !skipped {
+		j.accepted = pushed.position
+	}
 	return pushed, skipped, nil
 }
 
@@ -239,7 +244,7 @@ func (j *judge) askForAnswers() error {
 
 // inject sends a message of our own behind what was accepted.
 func (j *judge) inject(message []byte) error {
-	if err := j.awaitCancel(); err != nil {
+	if err := j.mayForward(); err != nil {
 		return err
 	}
 	return j.toBackend(j.pipe.Inject(message))
@@ -247,16 +252,30 @@ func (j *judge) inject(message []byte) error {
 
 // flush forwards what was accepted, but not into a cancel that is meant for what runs now.
 func (j *judge) flush() error {
-	if err := j.awaitCancel(); err != nil {
+	if err := j.mayForward(); err != nil {
 		return err
 	}
 	return j.toBackend(j.pipe.Flush())
+}
+
+// mayForward says whether what was accepted may be written now: not once the session's end is decided, and not into a cancel. What it lets
+// pass counts as sent.
+func (j *judge) mayForward() error {
+	if err := j.awaitCancel(); err != nil {
+		return err
+	}
+	if j.hasEnded() {
+		return errEnded
+	}
+	j.sent.Store(j.accepted)
+	return nil
 }
 
 // toBackend marks an error as one of writing to the backend.
 func (j *judge) toBackend(err error) error {
 	j.fresh = false // that may have taken a while
 	if err != nil && !errors.Is(err, errEnded) {
+		j.broken = true
 		return fail(ReasonBackendGone, fmt.Errorf("write to the backend: %w", err))
 	}
 	return err
@@ -288,6 +307,7 @@ func (j *judge) sendHeldSync() error {
 		return err
 	}
 	j.names.synced(pushed.ready, j.queue.readySeen.Load())
+	j.accepted = pushed.position
 	return j.inject(wire.AppendMessage(nil, wire.Sync))
 }
 
@@ -305,7 +325,7 @@ func (j *judge) flushed(body []byte) error {
 
 // drop leaves the message at the head out, and forwards what was accepted before it.
 func (j *judge) drop(size int) error {
-	if err := j.awaitCancel(); err != nil {
+	if err := j.mayForward(); err != nil {
 		return err
 	}
 	return j.toBackend(j.pipe.Drop(size))
@@ -394,6 +414,9 @@ func (j *judge) refuseRun(t wire.Type, size int, d *denial, r *run, name string)
 	}
 	if err := j.drop(size); err != nil {
 		return err
+	}
+	if !skipped {
+		j.accepted = pushed.position
 	}
 	return j.inject(message)
 }

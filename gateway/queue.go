@@ -220,6 +220,36 @@ func (q *queue) copied() bool {
 	return q.copying
 }
 
+// retract takes back what was pushed behind a position and is not going to be forwarded.
+func (q *queue) retract(sent uint64, each func(e entry)) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	kept := q.count
+	for kept > 0 && q.at(kept-1).position > sent {
+		kept--
+	}
+	for i := kept; i < q.count; i++ {
+		e := q.at(i)
+		q.texts -= e.texts
+		each(*e)
+		*e = entry{}
+	}
+	q.count = kept
+	q.moved.Broadcast()
+}
+
+// mayCopy says whether anything that is not answered yet may put the backend into copy-in mode.
+func (q *queue) mayCopy() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.count {
+		if q.at(i).mayCopy {
+			return true
+		}
+	}
+	return false
+}
+
 // drain takes off everything that was never answered. It ends the queue.
 func (q *queue) drain(each func(e entry)) {
 	q.mu.Lock()

@@ -81,7 +81,10 @@ type relay struct {
 	names *names
 	spare spareRuns
 
-	copiedBytes atomic.Int64 // from the client, of the statement that copies
+	sent        atomic.Uint64 // the position of the last message that the backend may have been sent
+	left        chan struct{} // closed when the judge has ended
+	whole       bool          // and it has left no message half sent; to be read once it has
+	copiedBytes atomic.Int64  // from the client, of the statement that copies
 	statements  atomic.Uint64
 	lastActive  atomic.Int64  // unix nanoseconds
 	movingUntil atomic.Uint64 // definitions may change until this ReadyForQuery; 0: they do not
@@ -94,11 +97,12 @@ type relay struct {
 	cancelMu   sync.Mutex // held while a cancel request is on its way
 	cancelling atomic.Bool
 	inDoubt    atomic.Bool // one may still come to the backend: nothing may be forwarded any more
+	over       bool        // no cancel request is sent any more; under cancelMu
 }
 
 // totals is what a relay moved.
 type totals struct {
-	busy                                bool // the backend was still running something
+	busy                                bool // the backend may still run something, and nobody has asked it not to
 	statements, rows, bytesIn, bytesOut uint64
 }
 
@@ -111,14 +115,21 @@ func (r *relay) run(ctx context.Context) (*sessionError, totals) {
 	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
 	r.active(time.Now())
 
+	r.left = make(chan struct{})
 	judged := make(chan error, 1)
 	reported := make(chan error, 1)
-	go func() { judged <- guard(r.logger, func() error { return j.run(ctx) }) }()
+	go func() {
+		err := guard(r.logger, func() error { return j.run(ctx) })
+		close(r.left)
+		judged <- err
+	}()
 	go func() { reported <- guard(r.logger, p.run) }()
 
 	cause := r.join(judged, reported)
 	busy, _ := r.queue.busy()
+	busy = busy && !p.settled
 	p.reportRest()
+	r.endCancels()
 	return cause, totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
 }
 
@@ -137,7 +148,6 @@ func (r *relay) join(judged, reported chan error) *sessionError {
 		}
 	case err := <-reported:
 		r.end(asSessionError(err))
-		_ = r.client.SetReadDeadline(past)
 		_ = r.backend.SetWriteDeadline(past)
 		<-judged
 	}
@@ -203,7 +213,8 @@ func clientEnd(err error) *sessionError {
 	return fail(ReasonClientGone, err)
 }
 
-// end ends the session: the reporter says why between two messages. It may be called by anybody, any number of times.
+// end ends the session: nothing more is forwarded, and the reporter says why when what runs has come to its end (settle.go). It may be called
+// by anybody, any number of times.
 func (r *relay) end(cause *sessionError) {
 	r.mu.Lock()
 	if r.ending == nil {
@@ -212,6 +223,7 @@ func (r *relay) end(cause *sessionError) {
 	r.posted.Store(true)
 	r.mu.Unlock()
 	r.queue.end()
+	r.wakeJudge()
 	_ = r.backend.SetReadDeadline(past)
 	// A client that does not read must not keep the reporter from hearing this.
 	_ = r.client.SetWriteDeadline(time.Now().Add(farewellTime))
@@ -253,6 +265,19 @@ func (r *relay) takeEnding() *sessionError {
 		r.ending = r.draining
 	}
 	return r.ending
+}
+
+// endOwn is end for the reporter's own reasons. own is false if it was told to end, by this cause. After a goodbye all ends are that one.
+func (r *relay) endOwn(cause *sessionError) (own bool) {
+	r.mu.Lock()
+	own = r.ending != cause
+	goodbye := r.draining != nil && r.draining.reason == ReasonTerminate
+	if goodbye && r.ending == nil {
+		r.ending = r.draining
+	}
+	r.mu.Unlock()
+	r.end(cause)
+	return own
 }
 
 // wakeJudge makes a judge that waits for the client look at the queue.

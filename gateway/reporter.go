@@ -29,12 +29,17 @@ type reporter struct {
 	finished    []*run        // those whose outcomes were written since the last ReadyForQuery
 	extended    time.Time     // when the client's write deadline was set; it is renewed when a second of it is used up
 	rows        uint64
+	told        bool // the backend's FATAL was passed on
+	closed      bool // the backend has closed the connection
+	settlement
 }
 
 // run relays until the backend ends, or the relay does, and tells the client why. It always returns an error.
 func (r *reporter) run() error {
 	defer r.awaitInterrupt()
-	return r.farewell(asSessionError(r.answers()))
+	cause := asSessionError(r.answers())
+	r.settle(r.endOwn(cause))
+	return r.farewell(cause)
 }
 
 // answers relays what the backend says.
@@ -68,8 +73,10 @@ func (r *reporter) dispose() error {
 func (r *reporter) backendError(err error) error {
 	var session *sessionError
 	if errors.As(err, &session) || errors.Is(err, errEnded) {
+		r.gone = session != nil && session.reason == ReasonBackendOutOfStep
 		return err
 	}
+	r.gone, r.closed = true, true
 	if r.fatal != "" {
 		return &sessionError{reason: ReasonBackendEnded, err: fmt.Errorf("the backend ended the session with %s", r.fatal)}
 	}
@@ -83,7 +90,7 @@ func (r *reporter) flush() error {
 }
 
 func (r *reporter) extendDeadline() {
-	if time.Since(r.extended) < time.Second {
+	if r.settling || time.Since(r.extended) < time.Second {
 		return
 	}
 	now := time.Now()
@@ -100,8 +107,10 @@ func (r *reporter) toClient(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.broken = true
 		return fail(ReasonNotReading, err)
 	}
+	r.broken = true
 	return fail(ReasonClientGone, err)
 }
 
@@ -124,6 +133,11 @@ func (r *reporter) step() error {
 
 // message disposes of one message. whole is false when more of it must be read first.
 func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
+	if r.holding && !tellsNothing(t) {
+		if err := r.release(); err != nil {
+			return true, err
+		}
+	}
 	if r.asked().notices != nil {
 		if err := r.warn(); err != nil {
 			return true, err
@@ -165,7 +179,9 @@ func (r *reporter) message(t wire.Type, size int) (whole bool, err error) {
 func (r *reporter) inspect(t wire.Type, body []byte) error {
 	switch t {
 	case wire.CopyDone, wire.CommandComplete, wire.PortalSuspended, wire.ReadyForQuery:
-		if err := r.checkCut(); err != nil {
+		if r.settling {
+			r.checkWhole(t)
+		} else if err := r.checkCut(); err != nil {
 			return err
 		}
 	}
@@ -183,6 +199,9 @@ func (r *reporter) inspect(t wire.Type, body []byte) error {
 		}
 		r.copiesIn()
 		r.queue.setCopying(true)
+		if r.settling {
+			r.askForRest()
+		}
 	case wire.ParseComplete:
 		return r.complete(wire.Parse, body)
 	case wire.BindComplete:
@@ -310,7 +329,7 @@ func (r *reporter) suspended(body []byte) error {
 	if err := r.expect(wire.Execute); err != nil {
 		return err
 	}
-	if run := r.head.run; run != nil {
+	if run := r.head.run; run != nil && run.cut == nil {
 		run.status = audit.StatusSuspended
 	}
 	if err := r.report(r.head.run); err != nil {
@@ -349,6 +368,7 @@ func (r *reporter) readyForQuery(body []byte) error {
 	r.queue.ready(body[0])
 	r.head, r.known = entry{}, false
 	r.spareFinished()
+	r.turned()
 	r.pipe.Accept(len(body))
 	return nil
 }
@@ -374,6 +394,10 @@ func (r *reporter) parameterStatus(body []byte) error {
 		return nil
 	}
 	if r.pins.moved(name, value) {
+		if r.settling {
+			r.hush()
+			return nil
+		}
 		return &sessionError{reason: ReasonEnvironmentMoved, err: fmt.Errorf("%s changed to %s", name, strconv.Quote(string(value)))}
 	}
 	return nil
@@ -390,8 +414,9 @@ func (r *reporter) woken() error {
 
 // farewell tells the client why its session ends, between two messages.
 func (r *reporter) farewell(ending *sessionError) error {
-	message := ending.fatal()
-	if message == nil || r.pipe.AmidMessage() && !r.finishMessage() {
+	r.speak()
+	message := r.lastWords(ending).fatal()
+	if message == nil || r.told || r.broken || r.pipe.AmidMessage() && !r.finishMessage() {
 		return ending
 	}
 	_ = r.client.SetWriteDeadline(time.Now().Add(farewellTime))

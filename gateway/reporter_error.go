@@ -17,15 +17,24 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 	sqlstate := string(wire.Field(body, 'C'))
 	if severity := wire.Field(body, 'V'); string(severity) == "FATAL" || string(severity) == "PANIC" {
 		r.fatal = sqlstate
-		if run := r.asked().run; run == nil || run.cut == nil {
+		if run := r.asked().run; run != nil && run.cut == nil && run.sqlstate == "" {
 			run.failed(audit.StatusError, sqlstate)
 		}
+		if r.settling { // the client hears one end of its session
+			return true, r.toClient(r.pipe.Drop(size))
+		}
+		r.told = true
 		r.pipe.Accept(size)
 		return true, nil
 	}
 	e := r.asked()
+	if !r.causes(sqlstate) {
+		if err := r.release(); err != nil {
+			return true, err
+		}
+	}
 	if !r.known && r.queue.inPipeline() {
-		return true, r.failedUnasked(size)
+		return true, r.failedUnasked(size, sqlstate)
 	}
 	if !r.known {
 		return true, fail(ReasonBackendOutOfStep, fmt.Errorf("an error %s came where nothing was asked", sqlstate))
@@ -33,6 +42,7 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 	if err := r.passError(e, body, size, sqlstate); err != nil {
 		return true, err
 	}
+	r.unread = false
 	return true, r.failed(e)
 }
 
@@ -50,12 +60,19 @@ func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) e
 	}
 	if sqlstate != "57014" {
 		e.run.failed(audit.StatusError, sqlstate)
-		r.pipe.Accept(size)
-		return nil
+		return r.passFailed(size, sqlstate)
 	}
 	e.run.failed(audit.StatusCancelled, sqlstate)
 	if e.run != nil && e.run.deadline.stop() {
 		return r.replace(size, r.timedOut(e.run))
+	}
+	return r.passFailed(size, sqlstate)
+}
+
+// passFailed passes on an error, but not one that the session's end has caused.
+func (r *reporter) passFailed(size int, sqlstate string) error {
+	if r.causes(sqlstate) {
+		return r.withhold(size)
 	}
 	r.pipe.Accept(size)
 	return nil
@@ -63,6 +80,9 @@ func (r *reporter) passError(e *entry, body []byte, size int, sqlstate string) e
 
 // replace sends the client an error of ours in the place of the one at the head.
 func (r *reporter) replace(size int, d *denial) error {
+	if err := r.release(); err != nil {
+		return err
+	}
 	if err := r.toClient(r.pipe.Drop(size)); err != nil {
 		return err
 	}
@@ -84,8 +104,10 @@ func (r *reporter) failed(e *entry) error {
 }
 
 // failedUnasked passes on an error that answers nothing, amid a pipeline: a statement's time was up when only a Flush was left to read.
-func (r *reporter) failedUnasked(size int) error {
-	r.pipe.Accept(size)
+func (r *reporter) failedUnasked(size int, sqlstate string) error {
+	if err := r.passFailed(size, sqlstate); err != nil {
+		return err
+	}
 	return r.skip(false)
 }
 

@@ -49,7 +49,7 @@ func (s *Server) AuditStalled() {
 		if to, ok := r.log.(*recorder); ok && to.giveUp() {
 			r.end(fail(ReasonAudit, audit.ErrSlow))
 			s.background.Go(func() { // whoever hangs cannot close it
-				time.Sleep(farewellTime)
+				time.Sleep(settleBound + farewellTime)
 				_ = session.conn.Close()
 			})
 		}

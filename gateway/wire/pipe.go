@@ -41,8 +41,13 @@ type Pipe struct {
 	next int     // buf[next:fill] is read and not yet disposed of
 	fill int
 	pass int // body bytes of an accepted message that are still to be read
+	half int // body bytes that the destination still lacks of a message whose start was written to it
 	drop int // body bytes of a dropped message that are still to be read
 	want int // bytes the message at the head needs to be whole
+
+	hold  bool   // what is written goes to held
+	held  []byte // until it is released
+	muted bool   // what is written goes nowhere
 
 	read, written uint64
 }
@@ -284,12 +289,66 @@ func (p *Pipe) Flush() error {
 		return nil
 	}
 	b := p.buf[p.mark:p.next]
-	p.mark = p.next
+	p.mark, p.half = p.next, p.pass
 	return p.write(b)
+}
+
+// Finish writes what has come of a message whose start is written already, and nothing of what was accepted behind it. whole says that
+// there is no such message any more; otherwise Fill must bring more of it.
+func (p *Pipe) Finish() (whole bool, err error) {
+	if p.half == 0 {
+		return true, nil
+	}
+	p.finishBody()
+	n := min(p.half, p.next-p.mark)
+	b := p.buf[p.mark : p.mark+n]
+	p.mark += n
+	p.half -= n
+	return p.half == 0, p.write(b)
+}
+
+// Hold flushes, and keeps what is written from now on until Release writes it or Forget forgets it. It must not be called amid a message.
+func (p *Pipe) Hold() error {
+	err := p.Flush()
+	p.hold = true
+	return err
+}
+
+// Held is how much is kept.
+func (p *Pipe) Held() int { return len(p.held) }
+
+// Release writes what was kept.
+func (p *Pipe) Release() error {
+	held := p.held
+	p.hold, p.held = false, nil
+	return p.write(held)
+}
+
+// Mute has all that is written from now on go nowhere, and what is kept: the source is to be heard out, and the destination is told nothing
+// of it.
+func (p *Pipe) Mute() { p.muted, p.hold, p.held = true, false, nil }
+
+// Forget ends Hold and Mute. What they have kept from the destination, the rest of a message included, is never written: they must not have
+// been called amid one.
+func (p *Pipe) Forget() {
+	if !p.muted && !p.hold {
+		return
+	}
+	p.muted, p.hold, p.held = false, false, nil
+	p.mark, p.half = p.next, 0
+	p.drop += p.pass
+	p.pass = 0
 }
 
 // write writes b, and what makes several records as one all the same.
 func (p *Pipe) write(b []byte) error {
+	if p.muted {
+		return nil
+	}
+	if p.hold {
+		p.held = append(p.held, b...)
+		return nil
+	}
 	for p.into != nil && len(b) > bufferSize {
 		some := b[:min(len(b), bulkSize)]
 		p.into.cork()

@@ -241,3 +241,99 @@ func TestPipeTakesMemoryAsBytesCome(t *testing.T) {
 		t.Error("the buffer did not grow: the test tests nothing")
 	}
 }
+
+// TestPipeFinishesHalfAMessage: what the destination has seen the start of is made whole, and nothing behind it is written.
+func TestPipeFinishesHalfAMessage(t *testing.T) {
+	half := AppendMessage(nil, CopyData, bytes.Repeat([]byte("x"), 100))
+	whole := append(bytes.Clone(half), AppendMessage(nil, Query, []byte("select\x00"))...)
+	pieces := make(chan []byte, 3)
+	pieces <- whole[:50]
+	pieces <- whole[50:80]
+	pieces <- whole[80:]
+	var got bytes.Buffer
+	p := NewPipe(&got, readerFunc(func(b []byte) (int, error) { return copy(b, <-pieces), nil }), anySize)
+	if err := p.Fill(); err != nil {
+		t.Fatal(err)
+	}
+	_, size, _, _ := p.Next()
+	p.Accept(size)
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []bool{false, true} {
+		if err := p.Fill(); err != nil {
+			t.Fatal(err)
+		}
+		if want {
+			_, size, ok, err := p.Next()
+			if !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			p.Accept(size)
+		}
+		if finished, err := p.Finish(); finished != want || err != nil {
+			t.Fatalf("finished: %v, %v, want %v", finished, err, want)
+		}
+	}
+	if diff := cmp.Diff(half, got.Bytes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+type readerFunc func(b []byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
+// TestPipeHolds what is neither lost nor out of order, and forgets what the destination is not to see, the rest of a message included.
+func TestPipeHolds(t *testing.T) {
+	message := func(text string) []byte { return AppendMessage(nil, 'a', []byte(text)) }
+	var got bytes.Buffer
+	in := bytes.Join([][]byte{message("one"), message("two"), message("three"), message("four")}, nil)
+	p := NewPipe(&got, iotest.OneByteReader(bytes.NewReader(in)), anySize)
+	n := 0
+	err := relayAll(t, p, func(_ Type, size int) error {
+		switch n++; n {
+		case 2:
+			if err := p.Hold(); err != nil {
+				return err
+			}
+		case 3:
+			if p.Held() == 0 || bytes.Contains(got.Bytes(), []byte("two")) {
+				t.Error("it is not held")
+			}
+			if err := p.Release(); err != nil {
+				return err
+			}
+		case 4:
+			if err := p.Hold(); err != nil {
+				return err
+			}
+			p.Accept(size)
+			p.Forget()
+			return p.Inject(message("last"))
+		}
+		p.Accept(size)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := bytes.Join([][]byte{message("one"), message("two"), message("three"), message("last")}, nil)
+	if diff := cmp.Diff(want, got.Bytes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestPipeMutes as long as it is wanted.
+func TestPipeMutes(t *testing.T) {
+	var got bytes.Buffer
+	p := NewPipe(&got, nil, anySize)
+	p.Mute()
+	if err := p.Inject(AppendMessage(nil, 'a')); err != nil || got.Len() > 0 || p.BytesWritten() > 0 {
+		t.Errorf("%v, %d bytes", err, got.Len())
+	}
+	p.Forget()
+	if err := p.Inject(AppendMessage(nil, 'b')); err != nil || got.Len() != 5 {
+		t.Errorf("%v, %d bytes", err, got.Len())
+	}
+}

@@ -172,7 +172,7 @@ func (r *reporter) row(t wire.Type, size int) error {
 	if err := r.expectData(t); err != nil {
 		return err
 	}
-	if r.short(size) {
+	if t != wire.FunctionCallResponse && r.short(size) {
 		return r.toClient(r.pipe.Drop(size))
 	}
 	run := r.asked().run

@@ -312,3 +312,18 @@ func TestRelayEndsWithADeadline(t *testing.T) {
 	b.cause()
 	b.backend.cancel()
 }
+
+// TestRelayFailsWhileItIsCancelled: the statement fails by itself when its time is up and its cancel has to wait for another.
+func TestRelayFailsWhileItIsCancelled(t *testing.T) {
+	b := start(t, timedStatements(time.Millisecond, "COPYBROKEN"))
+	b.relay.cancelMu.Lock()
+	b.send(parse("", "copybroken"), bind("", ""), execute(""), syncMessage)
+	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSync })
+	time.Sleep(50 * time.Millisecond) // its time is up; there is no event to wait for
+	close(b.backend.release)
+	time.AfterFunc(100*time.Millisecond, b.relay.cancelMu.Unlock) // the error has come by then
+	if got, want := strings.Join(b.receive(1), " "), "1 2 G EP0001 ZI"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	b.end()
+}

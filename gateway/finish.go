@@ -15,8 +15,8 @@ const (
 	revocationGrace = 250 * time.Millisecond
 )
 
-// finish ends a session that reached its end: the client hears why, the backend session is closed and its end awaited, the lease is
-// revoked, the end event is written. Always all of them.
+// finish ends a session that reached its end: the client hears why, if the relay has not said it, the backend session is closed and its end
+// awaited, the lease is revoked, the end event is written. Always all of them.
 func (s *session) finish(ctx context.Context, cause *sessionError, moved totals) {
 	s.server.keys.withdraw(s.key)
 	s.farewell(cause)
@@ -72,7 +72,8 @@ func (s *session) closeClient() {
 // backendNeverRelayed says whether the session ended before its relay, whose reporter says the last word otherwise.
 func (s *session) backendNeverRelayed() bool { return s.info.Load() == nil }
 
-// closeBackend ends the backend session: what still runs is cancelled, Terminate is sent, and the backend's end awaited.
+// closeBackend ends the backend session: Terminate is sent, and the backend's end awaited. What ran is over (settle.go), unless it is busy after
+// an accident: then it is cancelled.
 func (s *session) closeBackend(ctx context.Context, busy bool) {
 	if s.backend == nil {
 		return

@@ -173,7 +173,8 @@ func (q *queue) ready(status byte) {
 
 // skip takes off all entries before the next Sync: an extended message failed and the backend discards them. What the judge pushes
 // later is skipped by push. The skipped entries are handed to each, the failed one first. syncDue says that the client has sent its
-// Sync already, while the backend was copying: the judge must be woken to send it.
+// Sync already, while the backend was copying: the judge must be woken to send it. each is called before the judge can push more: it must
+// not wait for a cancel, whose sender asks whether the backend is busy.
 func (q *queue) skip(each func(e entry)) (syncDue bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -220,22 +221,26 @@ func (q *queue) copied() bool {
 	return q.copying
 }
 
-// retract takes back what was pushed behind a position and is not going to be forwarded.
+// retract takes back what was pushed behind a position and is not going to be forwarded. The judge has ended, or pushes nothing more.
 func (q *queue) retract(sent uint64, each func(e entry)) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	kept := q.count
 	for kept > 0 && q.at(kept-1).position > sent {
 		kept--
 	}
+	var retracted []entry
 	for i := kept; i < q.count; i++ {
 		e := q.at(i)
 		q.texts -= e.texts
-		each(*e)
+		retracted = append(retracted, *e)
 		*e = entry{}
 	}
 	q.count = kept
 	q.moved.Broadcast()
+	q.mu.Unlock()
+	for _, e := range retracted {
+		each(e)
+	}
 }
 
 // mayCopy says whether anything that is not answered yet may put the backend into copy-in mode.
@@ -250,15 +255,19 @@ func (q *queue) mayCopy() bool {
 	return false
 }
 
-// drain takes off everything that was never answered. It ends the queue.
+// drain takes off everything that was never answered. It ends the queue. The judge has ended.
 func (q *queue) drain(each func(e entry)) {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.ended = true
+	var left []entry
 	for q.count > 0 {
-		each(q.take())
+		left = append(left, q.take())
 	}
 	q.moved.Broadcast()
+	q.mu.Unlock()
+	for _, e := range left {
+		each(e)
+	}
 }
 
 // end wakes everybody who waits, with errEnded.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/wire"
 )
@@ -135,5 +136,34 @@ func TestQueueGrowsInOrder(t *testing.T) {
 	})
 	if last != 100 {
 		t.Errorf("last entry is %d, want 100", last)
+	}
+}
+
+// TestQueueHandsOverWithoutItsLock: what is taken back or left may have a deadline whose cancel asks whether the backend is busy.
+func TestQueueHandsOverWithoutItsLock(t *testing.T) {
+	for name, take := range map[string]func(q *queue, each func(entry)){
+		"retract": func(q *queue, each func(entry)) { q.retract(0, each) },
+		"drain":   func(q *queue, each func(entry)) { q.drain(each) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueue()
+			mustPush(t, q, wire.Parse)
+			mustPush(t, q, wire.Bind)
+			asked := make(chan bool, 2)
+			go take(q, func(entry) {
+				busy, _ := q.busy()
+				asked <- busy
+			})
+			for range 2 {
+				select {
+				case busy := <-asked:
+					if busy {
+						t.Error("the queue still has it")
+					}
+				case <-time.After(10 * time.Second):
+					t.Fatal("it is handed over with the lock held")
+				}
+			}
+		})
 	}
 }

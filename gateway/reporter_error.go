@@ -113,6 +113,9 @@ func (r *reporter) failedUnasked(size int, sqlstate string) error {
 
 // skip takes off what the backend discards up to the next Sync; failed says that the first of it is what failed.
 func (r *reporter) skip(failed bool) error {
+	if r.known && r.head.run != nil {
+		r.head.run.deadline.stop() // it may wait for a cancel that is on its way
+	}
 	var err error
 	due := r.queue.skip(func(e entry) {
 		if reportErr := r.reportSkipped(e, failed); err == nil {

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"time"
 
@@ -59,7 +58,8 @@ func (r *reporter) settle(own bool) {
 		return
 	}
 	limit := time.Now().Add(settleTime)
-	defer r.cancelUntil(limit)()
+	stop := r.cancelUntil(limit)
+	defer stop()
 	if !r.gone {
 		r.askForRest()
 		r.hearOut(limit)
@@ -293,9 +293,6 @@ func (j *judge) leave(ending error) error {
 			whole, err = j.pipe.Finish()
 		}
 	}
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
-		j.broken = true
-	}
-	j.relay.whole = whole && !j.broken
+	j.relay.whole = whole && err == nil && !j.broken
 	return ending
 }

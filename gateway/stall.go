@@ -49,8 +49,11 @@ func (s *Server) AuditStalled() {
 		if to, ok := r.log.(*recorder); ok && to.giveUp() {
 			r.end(fail(ReasonAudit, audit.ErrSlow))
 			s.background.Go(func() { // whoever hangs cannot close it
-				time.Sleep(settleBound + farewellTime)
-				_ = session.conn.Close()
+				select {
+				case <-session.gone:
+				case <-time.After(settleBound + farewellTime):
+					_ = session.conn.Close()
+				}
 			})
 		}
 	}

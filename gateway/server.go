@@ -227,7 +227,7 @@ func (s *Server) isDraining() bool {
 }
 
 // Shutdown drains: new clients hear 57P03, idle sessions 57P01, busy ones too once they are idle. When none is left, or ctx ends, it
-// closes the rest and waits for them.
+// ends the rest. What they leave to do, such as revocations that are tried again, Close waits for.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
@@ -239,7 +239,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		}
 	}
 	err := s.waitForSessions(ctx)
-	s.Close()
+	s.cutOff()
 	return err
 }
 
@@ -266,6 +266,11 @@ func (s *Server) waitForSessions(ctx context.Context) error {
 
 // Close ends all sessions with 57P01, closes the listeners, and waits for what the sessions leave to do. It may be called again.
 func (s *Server) Close() {
+	s.cutOff()
+	s.background.Wait()
+}
+
+func (s *Server) cutOff() {
 	s.mu.Lock()
 	s.closed, s.draining = true, true
 	for l := range s.listeners {
@@ -273,7 +278,6 @@ func (s *Server) Close() {
 	}
 	s.mu.Unlock()
 	s.stop(errors.New("the gateway is shutting down"))
-	s.background.Wait()
 }
 
 func (s *Server) live() []*session {

@@ -207,6 +207,28 @@ func TestServerShutdown(t *testing.T) {
 	}
 }
 
+// TestServerShutdownLeavesRevocations: whoever drains hears when the last session has gone, not when the last credential has.
+func TestServerShutdownLeavesRevocations(t *testing.T) {
+	s := serve(t, serverConfig(t))
+	revoked := make(chan struct{})
+	s.server.background.Go(func() { <-revoked })
+	if err := s.server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	closed := make(chan struct{})
+	go func() {
+		s.server.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		t.Error("Close does not wait for what is left to do")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(revoked)
+	<-closed
+}
+
 // TestServerDraining: who comes while the server drains hears why.
 func TestServerDraining(t *testing.T) {
 	s := serve(t, serverConfig(t))

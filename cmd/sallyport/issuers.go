@@ -215,6 +215,14 @@ func (i *issuers) checks() []admin.Check {
 	return append(checks, *i.static.Load()...)
 }
 
+// hurry has revocations that failed tried again soon, however long they have failed.
+func (i *issuers) hurry() {
+	_, sources := i.all()
+	for _, s := range sources {
+		s.Revoker().Hurry()
+	}
+}
+
 // pending is how many leases wait to be revoked.
 func (i *issuers) pending() (n int) {
 	_, sources := i.all()

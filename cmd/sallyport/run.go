@@ -20,8 +20,8 @@ import (
 )
 
 const (
-	// closeTime is how long sessions that were cut off, and the revocations of their credentials, may take to end. Vault is asked
-	// again and again until then.
+	// closeTime is how long sessions that were cut off, and the revocations of the last sessions' credentials, may take to end. Vault is
+	// asked again and again until then.
 	closeTime = 10 * time.Second
 	// logoutTime is how long revoking the gateway's own token may take.
 	logoutTime = 5 * time.Second
@@ -120,6 +120,7 @@ func (p *process) handle(ctx context.Context, signals <-chan os.Signal) {
 func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 	defer stop()
 	p.draining.Store(true)
+	p.issuers.hurry()
 	drain, cut := context.WithTimeout(context.Background(), p.config.Timeouts.Drain)
 	defer cut()
 	done := make(chan struct{})
@@ -128,6 +129,8 @@ func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 		if err := p.server.Shutdown(drain); err != nil {
 			p.logger.Warn("sessions were cut off", "error", err)
 		}
+		cut() // closeTime begins
+		p.server.Close()
 	}()
 	drained := drain.Done()
 	var late <-chan time.Time
@@ -144,7 +147,7 @@ func (p *process) shutdown(signals <-chan os.Signal, stop context.CancelFunc) {
 		case <-drained:
 			drained, late = nil, time.After(closeTime)
 		case <-late:
-			stop() // gives up the revocations that the server waits for; the leases end by themselves
+			stop() // gives up the revocations that the server waits for: the next gateway has them from the journal, or the leases end by themselves
 		}
 	}
 }

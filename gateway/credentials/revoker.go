@@ -19,8 +19,8 @@ const (
 	// A revocation that failed is tried again after firstRetry, twice as long each time up to lastRetry.
 	firstRetry = 250 * time.Millisecond
 	lastRetry  = 30 * time.Second
-	// drainRetry is for while somebody waits for the last of them.
-	drainRetry = time.Second
+	// hurriedRetry is the longest pause once the gateway is about to end.
+	hurriedRetry = time.Second
 	// unknownEnd is for how long a lease is pursued that does not say when it ends.
 	unknownEnd = time.Hour
 )
@@ -53,6 +53,7 @@ type Revoker struct {
 	waiting []*revocation
 	pending int           // waiting and being attempted
 	idle    chan struct{} // closed when pending comes to 0; nil if nobody waits
+	hurried bool
 	stopped bool
 }
 
@@ -111,9 +112,29 @@ func (r *Revoker) Pending() int {
 	return r.pending
 }
 
-// Drain has everything that waits tried at once, and again every second, and returns nil when nothing is pending, or an error that says how much is when
-// ctx ends.
+// Hurry has everything that waits tried at once, and from now on again every second: what was away for long may be back before the gateway
+// has ended.
+func (r *Revoker) Hurry() {
+	r.mu.Lock()
+	r.hurried = true
+	r.mu.Unlock()
+	r.retryNow()
+}
+
+// retryNow has everything that waits tried at once: what was away is back.
+func (r *Revoker) retryNow() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := time.Now()
+	for _, entry := range r.waiting {
+		entry.due = now
+	}
+	r.notify()
+}
+
+// Drain hurries, and returns nil when nothing is pending, or an error that says how much is when ctx ends.
 func (r *Revoker) Drain(ctx context.Context) error {
+	r.Hurry()
 	r.mu.Lock()
 	if r.pending == 0 {
 		r.mu.Unlock()
@@ -123,11 +144,6 @@ func (r *Revoker) Drain(ctx context.Context) error {
 		r.idle = make(chan struct{})
 	}
 	idle := r.idle
-	now := time.Now()
-	for _, entry := range r.waiting {
-		entry.due = now
-	}
-	r.notify()
 	r.mu.Unlock()
 	select {
 	case <-idle:
@@ -201,20 +217,21 @@ func (r *Revoker) attempt(ctx context.Context, entry *revocation) {
 		if entry.attempts == 0 && ctx.Err() == nil {
 			r.log.Warn("lease not revoked yet", "lease", entry.lease.IDHash(), "error", err)
 		}
-		entry.due = now.Add(jitter(min(firstRetry<<min(entry.attempts, 16), r.longest())))
-		entry.attempts++
-		r.postpone(entry)
+		r.retry(entry, now)
 	}
 }
 
-// longest is the longest pause between two attempts.
-func (r *Revoker) longest() time.Duration {
+// retry puts an entry that failed back. Whoever hurries finds it in the queue, or it finds that there is a hurry.
+func (r *Revoker) retry(entry *revocation, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.idle != nil {
-		return drainRetry
+	longest := lastRetry
+	if r.hurried {
+		longest = hurriedRetry
 	}
-	return lastRetry
+	entry.due = now.Add(jitter(min(firstRetry<<min(entry.attempts, 16), longest)))
+	entry.attempts++
+	r.enqueue(entry)
 }
 
 func (r *Revoker) postpone(entry *revocation) {

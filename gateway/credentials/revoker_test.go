@@ -187,6 +187,34 @@ func TestRevokerIsBounded(t *testing.T) {
 	})
 }
 
+// TestRevokerHurries: what waits for its turn after a long outage does not when the gateway is about to end, though nobody drains yet.
+func TestRevokerHurries(t *testing.T) {
+	a := &attempts{left: map[string]int{"a": 12}}
+	working(t, RevokerConfig{}, a, func(t *testing.T, r *Revoker, _ func()) {
+		settled := r.Revoke(lease("a", time.Hour))
+		time.Sleep(40 * time.Second) // the ninth attempt is due at about a minute
+		r.Hurry()
+		if err := within(t, settled, 5*time.Second); err != nil || a.count("a") != 13 {
+			t.Errorf("settled with %v after %d attempts", err, a.count("a"))
+		}
+	})
+}
+
+// TestRevokerHurriesWhatFails: an attempt that is under way when the hurry begins, and fails, is repeated as soon as any other.
+func TestRevokerHurriesWhatFails(t *testing.T) {
+	a := &attempts{left: map[string]int{"a": 8}, takes: 5 * time.Second}
+	working(t, RevokerConfig{}, a, func(t *testing.T, r *Revoker, _ func()) {
+		settled := r.Revoke(lease("a", time.Hour))
+		for a.count("a") < 8 {
+			time.Sleep(time.Second)
+		}
+		r.Hurry()
+		if err := within(t, settled, 11*time.Second); err != nil { // the rest of this attempt, a second, and the next
+			t.Error(err)
+		}
+	})
+}
+
 func TestRevokerDrain(t *testing.T) {
 	t.Run("hurries", func(t *testing.T) {
 		a := &attempts{left: map[string]int{"a": 8}}

@@ -18,6 +18,7 @@ type fakeProvisioner struct {
 	mu      sync.Mutex
 	opened  int
 	refused error // by open
+	conns   []net.Conn
 	answers []string
 	asked   []string
 	step    time.Duration        // of its clock, which is an hour ahead without
@@ -78,8 +79,20 @@ func (f *fakeProvisioner) open(context.Context) (net.Conn, error) {
 		return nil, f.refused
 	}
 	ours, theirs := net.Pipe()
+	f.conns = append(f.conns, theirs)
 	go f.serve(theirs)
 	return ours, nil
+}
+
+// lose ends all connections, and refuses those to come with err unless that is nil.
+func (f *fakeProvisioner) lose(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refused = err
+	for _, conn := range f.conns {
+		_ = conn.Close()
+	}
+	f.conns = nil
 }
 
 func (f *fakeProvisioner) serve(conn net.Conn) {

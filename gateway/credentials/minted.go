@@ -90,8 +90,9 @@ func NewMinted(cfg MintedConfig, log *slog.Logger) (*Minted, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configure minted credentials: %w", err)
 	}
-	m := &Minted{cfg: cfg, log: log, ledger: ledger{log: log}, pool: newProvisioners(cfg.Open, cfg.Connections, log)}
+	m := &Minted{cfg: cfg, log: log, ledger: ledger{log: log}}
 	m.revoker = NewRevoker(RevokerConfig{Revoke: m.Revoke, Settled: m.ledger.settled, Workers: max(1, cfg.Connections-1)}, log)
+	m.pool = newProvisioners(cfg.Open, cfg.Connections, m.revoker.retryNow, log)
 	m.ahead = newAhead(cfg.Ahead, m.Issue, func(lease Lease) { m.revoker.Revoke(lease) }, log)
 	if err := m.ledger.openJournal(cfg.JournalFile); err != nil {
 		return nil, fmt.Errorf("configure minted credentials: %w", err)

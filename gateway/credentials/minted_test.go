@@ -2,11 +2,13 @@ package credentials
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"log/slog"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -122,6 +124,34 @@ func TestMintedBacksOff(t *testing.T) {
 		if _, err := m.Issue(t.Context(), "app_readonly"); err != nil || m.Ready() != nil {
 			t.Errorf("%v, %v", err, m.Ready())
 		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestMintedDropsWhenItCan: after a long time with an old password, which revocations are seldom tried in, the roles that are left go
+// soon when the new one is there, without anybody who logs in.
+func TestMintedDropsWhenItCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fakeProvisioner{}
+		m, _ := newMinted(t, f)
+		var running sync.WaitGroup
+		ctx, cancel := context.WithCancel(t.Context())
+		running.Go(func() { _ = m.Run(ctx) })
+		lease, err := m.Issue(t.Context(), "app_readonly")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.lose(errors.New("password authentication failed"))
+		settled := m.Revoker().Revoke(lease)
+		time.Sleep(65 * time.Second) // the next attempt is due half a minute later
+		f.lose(nil)
+		if err := within(t, settled, 2*lastReconnect); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		running.Wait()
 		if err := m.Close(t.Context()); err != nil {
 			t.Error(err)
 		}

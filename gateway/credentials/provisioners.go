@@ -28,6 +28,7 @@ const (
 type provisioners struct {
 	open   func(context.Context) (net.Conn, error)
 	log    *slog.Logger
+	back   func()            // told when it goes again after a fault
 	places chan *provisioner // as many as there may be; nil: not open
 	poke   chan struct{}     // one place: there is a fault
 
@@ -38,8 +39,8 @@ type provisioners struct {
 	backoff time.Duration
 }
 
-func newProvisioners(open func(context.Context) (net.Conn, error), connections int, log *slog.Logger) *provisioners {
-	p := &provisioners{open: open, log: log, places: make(chan *provisioner, connections), poke: make(chan struct{}, 1)}
+func newProvisioners(open func(context.Context) (net.Conn, error), connections int, back func(), log *slog.Logger) *provisioners {
+	p := &provisioners{open: open, log: log, back: back, places: make(chan *provisioner, connections), poke: make(chan struct{}, 1)}
 	for range connections {
 		p.places <- nil
 	}
@@ -126,6 +127,7 @@ func (p *provisioners) note(fault *Error) {
 		}
 	case before != nil && fault == nil:
 		p.log.Info("the provisioning role can be used again")
+		p.back()
 	}
 }
 

@@ -3,6 +3,7 @@ package credentials
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -208,6 +209,27 @@ func TestJournalInDoubtAgain(t *testing.T) {
 	if read, err := ReadJournal(path); err != nil || len(read) != 2 {
 		t.Errorf("the journal knows %v: %v", read, err)
 	}
+}
+
+// TestSweepGoesOn: a lease that an earlier gateway may have renewed just before it was killed is pursued, and stays in the journal, until
+// that is over too.
+func TestSweepGoesOn(t *testing.T) {
+	working(t, RevokerConfig{}, &attempts{left: map[string]int{"long": -1, "short": -1}}, func(t *testing.T, r *Revoker, _ func()) {
+		issued := time.Now().Add(-10 * time.Hour)
+		l := ledger{log: slog.New(slog.DiscardHandler), left: []Entry{
+			{ID: "long", Issued: issued, Expires: issued.Add(8 * time.Hour)}, {ID: "short", Issued: issued, Expires: issued.Add(time.Minute)},
+		}}
+		l.sweep(r)
+		for _, step := range []struct {
+			wait time.Duration
+			left int
+		}{{unknownEnd - time.Minute, 2}, {2 * time.Minute, 1}, {7*time.Hour - 2*time.Minute, 1}, {2 * time.Minute, 0}} {
+			time.Sleep(step.wait)
+			if got := r.Pending(); got != step.left {
+				t.Errorf("after %s %d are pursued, want %d", time.Since(issued)-10*time.Hour, got, step.left)
+			}
+		}
+	})
 }
 
 // TestSweep: what an earlier gateway has left open is revoked, and a lease is in the journal before its credential is used.

@@ -39,13 +39,15 @@ func (l *ledger) settled(lease Lease) {
 }
 
 // sweep revokes what an earlier gateway has left: it was killed, or stopped before everything was revoked. Nobody knows how often
-// these leases were renewed, so they are pursued as ones that do not say when they end.
+// these leases were renewed, and when last: they are pursued for as long as they may still hold.
 func (l *ledger) sweep(revoker *Revoker) {
 	if len(l.left) > 0 {
 		l.log.Warn("leases of an earlier run are revoked", "leases", len(l.left))
 	}
+	now := time.Now()
 	for _, e := range l.left {
-		revoker.Revoke(Lease{ID: e.ID, Username: e.Username})
+		ttl := max(e.Expires.Sub(e.Issued), unknownEnd) // what each renewal gives
+		revoker.Revoke(Lease{ID: e.ID, Username: e.Username, Expires: now.Add(ttl)})
 	}
 	l.left = nil
 }

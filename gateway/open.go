@@ -58,6 +58,7 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 	if err != nil {
 		return nil, s.noCredential(err)
 	}
+	s.countTaken(lease)
 	if lease.ID != "" {
 		s.lease, s.revoker, g.leaseHash = &lease, g.database.Credentials.Revoker(), lease.IDHash()
 	}
@@ -75,6 +76,15 @@ func (s *session) open(ctx context.Context, a *admitted, g *grant) (*opened, err
 	}
 	o.lease = lease
 	return o, nil
+}
+
+// countTaken counts a credential by whether the session had to wait for it.
+func (s *session) countTaken(lease credentials.Lease) {
+	if lease.Stocked {
+		s.config.Metrics.CredentialsTaken.Inc("stock")
+		return
+	}
+	s.config.Metrics.CredentialsTaken.Inc("issuer")
 }
 
 // backendParameters is what the backend is sent beside user and database.

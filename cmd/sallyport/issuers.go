@@ -41,6 +41,7 @@ type source interface {
 	Drain(ctx context.Context) error
 	Close(ctx context.Context) error
 	Ready() error
+	Stock() int
 	Revoker() *credentials.Revoker
 }
 
@@ -228,6 +229,15 @@ func (i *issuers) pending() (n int) {
 	_, sources := i.all()
 	for _, s := range sources {
 		n += s.Revoker().Pending()
+	}
+	return n
+}
+
+// stock is how many credentials lie ready.
+func (i *issuers) stock() (n int) {
+	_, sources := i.all()
+	for _, s := range sources {
+		n += s.Stock()
 	}
 	return n
 }

@@ -15,10 +15,11 @@ func (p *process) poolConfig() statement.Config {
 	}
 }
 
-// sources are what the statement workers and the revoker count themselves.
+// sources are what the statement workers and the sources of credentials count themselves.
 func (p *process) sources() metrics.Sources {
 	return metrics.Sources{
 		RevocationsPending: func() float64 { return float64(p.issuers.pending()) },
+		CredentialsReady:   func() float64 { return float64(p.issuers.stock()) },
 		WorkerRestarts:     func() float64 { return float64(p.statements.Stats().Killed) },
 		TextsAnalyzed:      func() float64 { return float64(p.statements.Stats().Analyzed) },
 		TextCacheHits:      func() float64 { return float64(p.statements.Stats().Hits) },

@@ -12,9 +12,10 @@ import (
 // who they are, and all that a session needs until it is ready.
 type connects struct {
 	pause time.Duration // between two logins of a client; 0: none
+	least int           // logins of each client, however long that takes
 }
 
-// run logs in until d is over. What is measured is the time from the first
+// run logs in until d is over, or longer if there were too few by then. What is measured is the time from the first
 // byte to ReadyForQuery. The first second is for warming up.
 func (c connects) run(ctx context.Context, _ *bench, t *target, clients int, d time.Duration) (measurement, error) {
 	began, meter := time.Now(), newMeter(t.proxy.pid())
@@ -48,7 +49,7 @@ func (c connects) run(ctx context.Context, _ *bench, t *target, clients int, d t
 
 // client is one of them. It says how long those of its logins took that began when all was warm.
 func (c connects) client(ctx context.Context, t *target, warm, end time.Time) (took []time.Duration, err error) {
-	for time.Now().Before(end) {
+	for time.Now().Before(end) || len(took) < c.least {
 		began := time.Now()
 		conn, err := t.logins[reader].connect(ctx)
 		if err != nil {

@@ -13,6 +13,7 @@ const (
 	throughput measure = "throughput"
 	latency    measure = "latency"
 	cpu        measure = "CPU for each"
+	slowest    measure = "p99" // in ms, compared with nobody's
 )
 
 type direction string
@@ -29,12 +30,12 @@ func (d direction) met(value, limit float64) bool {
 	return value <= limit
 }
 
-// goal is what Sallyport is to reach in a workload, as a ratio to another target.
+// goal is what Sallyport is to reach in a workload, as a ratio to another target or by itself.
 type goal struct {
 	measure   measure
 	direction direction
 	limit     float64
-	against   string // a target's name; PgBouncer's stands for all that were found
+	against   string // a target's name; PgBouncer's stands for all that were found; "": nobody
 }
 
 // idleGoal is what an idle session may take besides its two TLS connections.
@@ -91,6 +92,13 @@ func (r report) judge(workloads []workload) ([]verdict, error) {
 
 // judge holds a goal against each target that it means.
 func (g goal) judge(s summary, targets []described) ([]verdict, error) {
+	if g.measure == slowest {
+		measured := s.P99.times(1e-3)
+		return []verdict{{
+			Goal: fmt.Sprintf("%s: %s", s.Workload, g.measure), Limit: fmt.Sprintf("%s %.0f ms", g.direction, g.limit), Measured: measured, Unit: "ms",
+			Met: measured.Median > 0 && g.direction.met(measured.Median, g.limit),
+		}}, nil
+	}
 	var all []verdict
 	for _, t := range targets {
 		if t.Name != g.against && (g.against != pgbouncerName || !strings.HasPrefix(t.Name, pgbouncerName)) {

@@ -19,6 +19,7 @@ func TestGoals(t *testing.T) {
 	want := []string{
 		"-S prepared, 16: throughput, × PgBouncer met",
 		"-S prepared, 16: CPU for each, × PgBouncer not met",
+		"Vault takes 200ms, 1: p99 not met",
 		"result of 200 MB, rows of 1 kB: throughput, × direct TLS met",
 		"result of 200 MB, rows of 1 kB: throughput, × PgBouncer met",
 		"an idle session of 1000, besides two TLS connections met",

@@ -54,7 +54,7 @@ func TestRows(t *testing.T) {
 		}
 		seen[w.Name] = true
 		for _, g := range w.goals {
-			if g.limit <= 0 || g.direction == "" || g.measure == "" || g.against == "" {
+			if g.limit <= 0 || g.direction == "" || g.measure == "" || (g.against == "") != (g.measure == slowest) {
 				t.Errorf("%s has the goal %+v", w.Name, g)
 			}
 		}

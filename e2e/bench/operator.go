@@ -41,6 +41,7 @@ type metrics struct {
 	allowed  int // statements
 	sessions int // that have a backend
 	pending  int // revocations
+	ready    int // credentials that were issued ahead
 }
 
 func (o operator) metrics(ctx context.Context) (m metrics, err error) {
@@ -66,6 +67,8 @@ func parseMetrics(text io.Reader) (m metrics, err error) {
 			into = &m.sessions
 		case name == "sallyport_revocations_pending":
 			into = &m.pending
+		case name == "sallyport_credentials_ready":
+			into = &m.ready
 		default:
 			continue
 		}
@@ -79,7 +82,7 @@ func parseMetrics(text io.Reader) (m metrics, err error) {
 	if err := lines.Err(); err != nil {
 		return m, fmt.Errorf("parse metrics: %w", err)
 	}
-	if len(seen) != 3 {
+	if len(seen) != 4 {
 		return m, fmt.Errorf("parse metrics: only %v are there", slices.Sorted(maps.Keys(seen)))
 	}
 	return m, nil

@@ -19,8 +19,9 @@ sallyport_statements_total{decision="deny",protocol="query"} 3
 sallyport_statement_duration_seconds_count 99
 sallyport_sessions_active 4
 sallyport_revocations_pending 0
+sallyport_credentials_ready 2
 `
-	if got, err := parseMetrics(strings.NewReader(text)); err != nil || got != (metrics{allowed: 1_500_007, sessions: 4}) {
+	if got, err := parseMetrics(strings.NewReader(text)); err != nil || got != (metrics{allowed: 1_500_007, sessions: 4, ready: 2}) {
 		t.Errorf("got %+v, error %v", got, err)
 	}
 	for name, text := range map[string]string{

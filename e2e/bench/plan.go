@@ -13,6 +13,7 @@ type workload struct {
 	Clients int    `json:"clients"`
 	Unit    unit   `json:"unit"`
 
+	of       string // the only target that takes part; "": all do
 	exercise exercise
 	goals    []goal
 }
@@ -105,9 +106,12 @@ func (p plan) only(rows string) (plan, error) {
 	return p, nil
 }
 
-// includes says whether a target takes part in a workload: the gateway without
+// includes says whether a target takes part in a workload: one that is of one target is nobody else's, and the gateway without
 // a log does where it is to be seen what the log costs.
 func (w workload) includes(target string) bool {
+	if w.of != "" {
+		return target == w.of
+	}
 	return target != unauditedName || slices.ContainsFunc(w.goals, func(g goal) bool { return g.against == unauditedName })
 }
 

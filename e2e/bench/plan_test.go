@@ -94,19 +94,21 @@ func TestOnly(t *testing.T) {
 func TestIncludes(t *testing.T) {
 	for name, test := range map[string]struct {
 		workload workload
-		want     bool
+		want     []string
 	}{
-		"the log's cost is looked at": {selectOnly("prepared", 16), true},
-		"it is not":                   {selectOnly("prepared", 1), false},
+		"the log's cost is looked at": {selectOnly("prepared", 16), []string{directName, pgbouncerName, sallyportName, unauditedName}},
+		"it is not":                   {selectOnly("prepared", 1), []string{directName, pgbouncerName, sallyportName}},
+		"one target's":                {logins()[1], []string{sallyportName}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := test.workload.includes(unauditedName); got != test.want {
-				t.Errorf("without a log: %v", got)
-			}
-			for _, target := range []string{directName, pgbouncerName, sallyportName} {
-				if !test.workload.includes(target) {
-					t.Errorf("not %s", target)
+			var got []string
+			for _, target := range []string{directName, pgbouncerName, sallyportName, unauditedName} {
+				if test.workload.includes(target) {
+					got = append(got, target)
 				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}

@@ -86,7 +86,7 @@ func (r report) markdown(out io.Writer) {
 	for _, group := range []struct {
 		unit  unit
 		write func(io.Writer, []summary)
-	}{{transactions, writeTransactions}, {notifications, writeNotifications}, {megabytes, writeMegabytes}} {
+	}{{transactions, writeTransactions}, {sessions, writeLogins}, {notifications, writeNotifications}, {megabytes, writeMegabytes}} {
 		if rows := r.of(group.unit); len(rows) > 0 {
 			fmt.Fprintln(out)
 			group.write(out, rows)
@@ -126,6 +126,17 @@ func writeTransactions(out io.Writer, summaries []summary) {
 			s.Workload, s.Target, s.Rate.format(1, 0), ratio(s.RateRatio[directName]), ratio(s.RateRatio[pgbouncerName]),
 			ms(s.Average), ms(s.P50), ms(s.P99), ratio(s.AverageRatio[pgbouncerName]),
 			s.CPU.format(1, 1), ratio(s.CPURatio[pgbouncerName]), mebibytes(s.Resident.Median, 0),
+		})
+	}
+	writeTable(out, rows)
+}
+
+func writeLogins(out io.Writer, summaries []summary) {
+	rows := [][]string{{"logins", "", "a second", "ms", "p50", "p99", "× direct", "× PgBouncer", "CPU µs", "× PgBouncer"}}
+	for _, s := range summaries {
+		rows = append(rows, []string{
+			s.Workload, s.Target, s.Rate.format(1, 0), ms(s.Average), ms(s.P50), ms(s.P99), ratio(s.AverageRatio[directName]), ratio(s.AverageRatio[pgbouncerName]),
+			s.CPU.format(1, 0), ratio(s.CPURatio[pgbouncerName]),
 		})
 	}
 	writeTable(out, rows)

@@ -14,18 +14,19 @@ import (
 
 func exampleReport(t *testing.T) report {
 	t.Helper()
-	w, b, n := selectOnly("prepared", 16), result200(), listening()
+	w, l, b, n := selectOnly("prepared", 16), logins()[1], result200(), listening()
 	targets := []*target{
 		{name: directName, version: "PostgreSQL 15.18"},
 		{name: pgbouncerName, version: "PgBouncer 1.18.0"},
 		{name: sallyportName, version: "sallyport (devel)"},
 	}
 	r, err := newReport(machine{Cores: 2, Model: "Abacus", Kernel: "Linux 6", Load: "0.10", Time: time.Unix(0, 0).UTC()},
-		plan{Name: "quick", Rounds: 1, Duration: 4 * time.Second, Workloads: []workload{w, b, n}}, targets,
+		plan{Name: "quick", Rounds: 1, Duration: 4 * time.Second, Workloads: []workload{w, l, b, n}}, targets,
 		[]measurement{
 			{Round: 1, Workload: w.Name, Target: directName, Rate: 1000, Average: 100, P50: 90, P99: 200},
 			{Round: 1, Workload: w.Name, Target: pgbouncerName, Rate: 500, Average: 200, P50: 180, P99: 400, User: 4, System: 16, Resident: 10 << 20},
 			{Round: 1, Workload: w.Name, Target: sallyportName, Rate: 600, Average: 150, P50: 140, P99: 300, User: 6, System: 16, Resident: 40 << 20},
+			{Round: 1, Workload: l.Name, Target: sallyportName, Rate: 6, Average: 21000, P50: 20000, P99: 251000, User: 4000, System: 1000, Resident: 40 << 20},
 			{Round: 1, Workload: b.Name, Target: directName, Rate: 1000},
 			{Round: 1, Workload: b.Name, Target: pgbouncerName, Rate: 500, User: 1000, System: 1000, Resident: 11 << 20},
 			{Round: 1, Workload: b.Name, Target: sallyportName, Rate: 950, User: 500, System: 500, Resident: 41 << 20},
@@ -78,7 +79,7 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range want.Plan.Workloads { // how it is done is not in the file
-		want.Plan.Workloads[i].exercise, want.Plan.Workloads[i].goals = nil, nil
+		want.Plan.Workloads[i].exercise, want.Plan.Workloads[i].goals, want.Plan.Workloads[i].of = nil, nil, ""
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(workload{}, plan{}, measurement{})); diff != "" {
 		t.Error(diff)

@@ -117,6 +117,10 @@ func logins() []workload {
 		Name: "a login now and then, 1", Clients: 1, Unit: sessions, exercise: connects{pause: calm},
 		goals: []goal{{latency, atMost, 1.7, directName}},
 	}}
+	all = append(all, workload{
+		Name: fmt.Sprintf("Vault takes %v, 1", slowness), Clients: 1, Unit: sessions, of: sallyportName,
+		exercise: slowVault{connects{pause: calm, least: slowLogins}}, goals: []goal{{measure: slowest, direction: atMost, limit: 250}},
+	})
 	for _, clients := range []int{1, 8, 32} {
 		all = append(all, workload{Name: fmt.Sprintf("logins, %d", clients), Clients: clients, Unit: sessions, exercise: connects{}})
 	}

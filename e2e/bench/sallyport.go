@@ -41,7 +41,7 @@ func startUnaudited(ctx context.Context, b *bench) (*target, error) {
 	return t, err
 }
 
-func (b *bench) startSallyport(ctx context.Context, audited bool) (*target, error) {
+func (b *bench) startSallyport(ctx context.Context, audited bool, edit ...func(*stack.GatewayConfig)) (*target, error) {
 	dir, err := b.newDir("sallyport")
 	if err != nil {
 		return nil, err
@@ -62,6 +62,9 @@ func (b *bench) startSallyport(ctx context.Context, audited bool) (*target, erro
 			}
 			c.Limits, c.Admin.Profiles = map[string]int{"connections": maxConnections}, true
 			c.Vault.Ahead = ahead
+			for _, f := range edit {
+				f(c)
+			}
 		},
 	})
 	if err != nil {

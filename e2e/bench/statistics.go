@@ -23,6 +23,11 @@ func spreadOf(values []float64) spread {
 	return spread{Median: median, Min: sorted[0], Max: sorted[len(sorted)-1]}
 }
 
+// times scales it.
+func (s spread) times(factor float64) spread {
+	return spread{Median: s.Median * factor, Min: s.Min * factor, Max: s.Max * factor}
+}
+
 // summary is what the rounds of one workload through one target come to.
 type summary struct {
 	Workload string `json:"workload"`

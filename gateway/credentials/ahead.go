@@ -73,6 +73,7 @@ func (a *ahead) take(role string) (lease Lease, ok bool) {
 		return Lease{}, false
 	}
 	lease = s.ready[0].lease
+	lease.Stocked = true
 	s.ready = slices.Delete(s.ready, 0, 1)
 	return lease, true
 }
@@ -184,6 +185,16 @@ func (s *stock) postpone(now time.Time) {
 	s.retry = now.Add(jitter(s.backoff))
 }
 
+// stock is how many credentials lie ready.
+func (a *ahead) stock() (n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, s := range a.stocks {
+		n += len(s.ready)
+	}
+	return n
+}
+
 // stop ends it: what is ready is revoked, and what is coming as it comes.
 func (a *ahead) stop() {
 	a.mu.Lock()
@@ -224,6 +235,9 @@ func (v *Vault) Take(ctx context.Context, role string) (Lease, error) {
 	defer cancel()
 	return v.ahead.obtain(ctx, role)
 }
+
+// Stock is how many credentials were issued ahead and lie ready.
+func (v *Vault) Stock() int { return v.ahead.stock() }
 
 // issueAhead issues what sessions have taken before, by the name that it has among the stocks.
 func (v *Vault) issueAhead(ctx context.Context, name string) (Lease, error) {

@@ -46,11 +46,19 @@ func TestTakeDoesNotWait(t *testing.T) {
 		if fake.held() != 0 {
 			t.Errorf("%d credentials of a role that nobody has asked for", fake.held())
 		}
-		seen := map[string]bool{take(t, v).ID: true}
+		first := take(t, v)
+		seen := map[string]bool{first.ID: true}
 		for range 5 {
 			settle()
+			if n := v.Stock(); n != 2 {
+				t.Errorf("%d credentials lie ready, want 2", n)
+			}
 			began := time.Now()
-			seen[take(t, v).ID] = true
+			lease := take(t, v)
+			seen[lease.ID] = true
+			if first.Stocked || !lease.Stocked || v.Stock() != 1 {
+				t.Errorf("stocked: the first %v, another %v; %d are left", first.Stocked, lease.Stocked, v.Stock())
+			}
 			if waited := time.Since(began); waited != 0 {
 				t.Errorf("Take waited for %s", waited)
 			}

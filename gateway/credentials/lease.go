@@ -48,6 +48,7 @@ type Lease struct {
 	MaxExpires time.Time // renewals reach no further; zero: not known yet
 
 	Certificate *tls.Certificate // what the backend is shown in place of a password; nil: nothing
+	Stocked     bool             // it was issued ahead: whoever took it did not wait for its issue
 	Keys        *scram.Client    // has derived the password's keys; nil: they are not known before the backend says the salt
 
 	ttl    time.Duration // what was granted at first, and is asked for at each renewal

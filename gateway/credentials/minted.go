@@ -135,6 +135,9 @@ func (m *Minted) Take(ctx context.Context, group string) (Lease, error) {
 	return m.ahead.obtain(ctx, group)
 }
 
+// Stock is how many roles were made ahead and lie ready.
+func (m *Minted) Stock() int { return m.ahead.stock() }
+
 // Issue makes a role that is a member of the group. Errors are *Error. What may have been made although nobody heard so is revoked.
 func (m *Minted) Issue(ctx context.Context, group string) (Lease, error) {
 	const op = "mint role"

@@ -42,6 +42,7 @@ type Metrics struct {
 	BackendConnectFailures prometheus.Counter
 
 	CredentialIssueDuration prometheus.Histogram // seconds to be issued a credential
+	CredentialsTaken        Counters             // from: stock, issuer
 	CredentialIssueFailures Counters             // kind: unavailable, refused
 	RevocationFailures      prometheus.Counter   // revocations given up: the lease ends by itself
 
@@ -122,6 +123,7 @@ func (m *Metrics) backends(f factory) {
 	m.BackendConnectDuration = f.histogram("backend_connect_duration_seconds", "Opening a backend session.", connecting)
 	m.BackendConnectFailures = f.counter("backend_connect_failures_total", "Backend sessions that could not be opened.")
 	m.CredentialIssueDuration = f.histogram("credential_issue_duration_seconds", "Being issued a credential.", connecting)
+	m.CredentialsTaken = f.counters("credentials_taken_total", "Credentials that sessions were given, by whether they lay ready.", "from", "stock", "issuer")
 	m.CredentialIssueFailures = f.counters("credential_issue_failures_total", "Credentials that were not issued.", "kind", "unavailable", "refused")
 	m.RevocationFailures = f.counter("revocation_failures_total", "Leases that could not be revoked and were left to end by themselves.")
 }
@@ -163,6 +165,7 @@ func (m *Metrics) shadow(f factory) {
 // Sources are numbers that other parts count themselves. They are asked for every scrape.
 type Sources struct {
 	RevocationsPending func() float64 // leases of ended sessions that are not revoked yet
+	CredentialsReady   func() float64 // that were issued ahead and that nobody has taken yet
 	WorkerRestarts     func() float64 // statement workers that died or were killed
 	TextsAnalyzed      func() float64 // texts given to a statement worker
 	TextCacheHits      func() float64 // texts whose facts were known
@@ -178,6 +181,7 @@ type Sources struct {
 func (m *Metrics) Watch(s Sources) {
 	f := factory{m.registry}
 	f.gaugeFunc("revocations_pending", "Leases of ended sessions that are not revoked yet.", s.RevocationsPending)
+	f.gaugeFunc("credentials_ready", "Credentials that were issued ahead and that nobody has taken yet.", s.CredentialsReady)
 	f.counterFunc("statement_worker_restarts_total", "Statement workers that died and were started again.", s.WorkerRestarts)
 	f.counterFunc("statement_texts_analyzed_total", "Texts that a statement worker analyzed.", s.TextsAnalyzed)
 	f.counterFunc("statement_text_cache_hits_total", "Texts whose facts were known.", s.TextCacheHits)

@@ -58,7 +58,7 @@ func TestSourcesAreAskedForEveryScrape(t *testing.T) {
 	n := 0.0
 	count := func() float64 { n++; return n }
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{RevocationsPending: count, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs, Tails: noTails, Places: noPlaces, Hosts: noHosts})
+	m.Watch(Sources{RevocationsPending: count, CredentialsReady: zero, WorkerRestarts: zero, TextsAnalyzed: zero, TextCacheHits: zero, PolicyChecked: zero, Catalogs: noCatalogs, Tails: noTails, Places: noPlaces, Hosts: noHosts})
 	scrape(t, m)
 	if got := scrape(t, m)["sallyport_revocations_pending"]; got != "2" {
 		t.Errorf("got %s, want 2", got)
@@ -76,7 +76,7 @@ func noHosts() []Host { return nil }
 func TestTails(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{zero, zero, zero, zero, zero, noCatalogs, func() []Tail {
+	m.Watch(Sources{zero, zero, zero, zero, zero, zero, noCatalogs, func() []Tail {
 		return []Tail{{
 			Receiver: "syslog", Delivered: 7, Lost: 2, Behind: 5, BehindTime: 90 * time.Second,
 			Failing: "tls", Failures: map[string]uint64{"tls": 3, "network": 1},
@@ -102,7 +102,7 @@ func TestCatalogsAreThoseOfNow(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
 	known := []Catalog{{Database: "app"}, {Database: "other", Generation: 7, Confirmed: time.Now().Add(-time.Minute), Opaque: 2, Read: 3, Unchanged: 40, Failed: 5}}
-	m.Watch(Sources{zero, zero, zero, zero, zero, func() []Catalog { return known }, noTails, noPlaces, noHosts})
+	m.Watch(Sources{zero, zero, zero, zero, zero, zero, func() []Catalog { return known }, noTails, noPlaces, noHosts})
 	series := scrape(t, m)
 	for name, want := range map[string]string{
 		`sallyport_catalog_generation{database="app"}`:                           "0",
@@ -147,7 +147,7 @@ func TestMetricsFollowTheConventions(t *testing.T) {
 	follower := func() []Tail { return []Tail{{Receiver: "nats", Failures: map[string]uint64{"tls": 1}}} }
 	places := func() []Place { return []Place{{Database: "app"}} }
 	tried := func() []Host { return []Host{{Host: "db:5432", Known: true}} }
-	m.Watch(Sources{zero, zero, zero, zero, zero, one, follower, places, tried})
+	m.Watch(Sources{zero, zero, zero, zero, zero, zero, one, follower, places, tried})
 	families, err := m.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestCountingDoesNotAllocate(t *testing.T) {
 func TestHosts(t *testing.T) {
 	m := New()
 	zero := func() float64 { return 0 }
-	m.Watch(Sources{zero, zero, zero, zero, zero, noCatalogs, noTails, func() []Place {
+	m.Watch(Sources{zero, zero, zero, zero, zero, zero, noCatalogs, noTails, func() []Place {
 		return []Place{{Database: "app", Open: 3, Waiting: 2, Most: 3}, {Database: "app", Route: "replica", Open: 1}}
 	}, func() []Host {
 		return []Host{{Host: "db1:5432", Known: true, Standby: true, Opened: 7}, {Host: "db2:5432", Failing: true, Failed: 4}}

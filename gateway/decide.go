@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 )
 
 // verdict is what becomes of a text in this session, before it is forwarded.
@@ -40,10 +41,17 @@ const (
 	maxOpinionBytes = 4 << 20
 )
 
+// judged is what an opinion is of: a sheet, and the types that its parameters are given by number.
+type judged struct {
+	sheet      *statement.Sheet
+	parameters catalog.Numbered
+}
+
 // opinionOf finds what the session knows of a sheet: a program that writes its values into its texts sends ever new ones with the same
 // facts, and those are the same sheet.
-func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
-	if o := j.opinions[sheet]; o != nil {
+func (j *judge) opinionOf(sheet *statement.Sheet, parameters catalog.Numbered) *opinion {
+	key := judged{sheet, parameters}
+	if o := j.opinions[key]; o != nil {
 		return o
 	}
 	var normalized audit.Text
@@ -58,7 +66,7 @@ func (j *judge) opinionOf(sheet *statement.Sheet) *opinion {
 		clear(j.opinions)
 		j.opinionBytes = 0
 	}
-	j.opinions[sheet] = o
+	j.opinions[key] = o
 	j.opinionBytes += o.size
 	return o
 }

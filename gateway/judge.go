@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"time"
 
-	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/wire"
@@ -27,7 +26,7 @@ type judge struct {
 	passing      passingText
 	values       audit.Values       // of the Bind at hand
 	hasher       *audit.ValueHasher // nil: no value was hashed yet
-	opinions     map[*statement.Sheet]*opinion
+	opinions     map[judged]*opinion
 	opinionBytes int               // of the sheets in it
 	clock        time.Time         // as it was read last
 	fresh        bool              // nothing has been done since that takes time
@@ -51,7 +50,7 @@ type judge struct {
 
 // newJudge makes the judge of a relay, all but its pipe.
 func newJudge(r *relay) *judge {
-	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[*statement.Sheet]*opinion{}, told: r.grant.StatementTimeout}
+	j := &judge{relay: r, texts: textCache{}, passing: passingText{seed: maphash.MakeSeed()}, opinions: map[judged]*opinion{}, told: r.grant.StatementTimeout}
 	j.event.Session, j.event.Observe, j.event.Who = r.id, r.grant.Observe, r.who
 	return j
 }

@@ -13,7 +13,7 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 	if err != nil {
 		return j.refuse(wire.Parse, len(body), malformed(err))
 	}
-	p := j.prepare(ctx, m.Text).typed(j.grant.BindValues, m.Types)
+	p := j.typed(j.prepare(ctx, m.Text), m.Types)
 	v, err := j.decide(ctx, p)
 	if err != nil {
 		return err

@@ -81,9 +81,9 @@ func (j *judge) generation() uint64 {
 // facts are what a text means in the snapshot that was looked at; what it says, where there is no catalog or names have moved.
 func (j *judge) facts(p *prepared) *statement.Sheet {
 	if o, generation := p.known, j.generation(); o.facts == nil || o.generation != generation {
-		o.generation, o.facts, o.policy, o.final = generation, p.sheet, nil, false
+		o.generation, o.facts, o.policy, o.final = generation, p.parameters.Unresolved(p.sheet), nil, false
 		if generation != 0 {
-			o.facts = j.snapshot.Resolve(p.sheet, j.input.Session.SearchPath)
+			o.facts = j.snapshot.ResolveNumbered(p.sheet, j.input.Session.SearchPath, p.parameters)
 		}
 		o.summarize(o.facts, p.sheet.Fingerprint)
 	}

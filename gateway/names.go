@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 )
 
 // prepared is one SQL text as the session knows it: a Query's, or what a statement or a portal runs.
@@ -22,6 +23,8 @@ type prepared struct {
 
 	types atomic.Pointer[[]byte] // of its parameters, once the backend has said them
 	given []byte                 // what Parse says of them; nil: nothing, or nobody wants to know
+
+	parameters catalog.Numbered // those of the types that Parse says which are judged with the text
 
 	name    string   // the statement's that was bound last
 	binding []nameOp // what its last Bind does to names

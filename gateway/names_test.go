@@ -256,11 +256,11 @@ func TestRoomForFacts(t *testing.T) {
 
 // TestOpinionsAreBounded: what a session remembers of texts does not grow with what they say.
 func TestOpinionsAreBounded(t *testing.T) {
-	j := &judge{opinions: map[*statement.Sheet]*opinion{}}
+	j := &judge{opinions: map[judged]*opinion{}}
 	for _, number := range []int{10, 1000, 10_000, 50_000} {
 		columns := make([]string, number)
 		for range maxOpinions + 1 {
-			j.opinionOf(&statement.Sheet{Statements: []statement.Statement{{Relations: []statement.Relation{{Columns: columns}}}}})
+			j.opinionOf(&statement.Sheet{Statements: []statement.Statement{{Relations: []statement.Relation{{Columns: columns}}}}}, "")
 			sum := 0
 			for _, o := range j.opinions {
 				sum += o.size

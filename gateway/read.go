@@ -28,7 +28,7 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
 	p.sheet, p.err = j.analyzer.Analyze(ctx, p.text)
-	p.known = j.opinionOf(p.sheet)
+	p.known = j.opinionOf(p.sheet, "")
 	if p.err == nil && len(text) <= maxCachedText && p.known.size <= maxCachedSheet {
 		if len(j.texts) >= maxCachedTexts {
 			clear(j.texts)
@@ -58,7 +58,7 @@ func (j *judge) read(ctx context.Context, text []byte) *prepared {
 	if sheet == nil || carries(sheet) || len(text) <= maxCachedText && j.passing.passed(text) {
 		return j.prepare(ctx, text)
 	}
-	j.passing.prepared = prepared{sheet: sheet, audit: j.log.PassingText(&j.passing.text, text), known: j.opinionOf(sheet)}
+	j.passing.prepared = prepared{sheet: sheet, audit: j.log.PassingText(&j.passing.text, text), known: j.opinionOf(sheet, "")}
 	return &j.passing.prepared
 }
 

@@ -6,16 +6,29 @@ import (
 
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
 
-// typed remembers which types Parse gives the parameters, where somebody wants to know. A text that two names have with different types is
-// two texts then.
-func (p *prepared) typed(want authz.BindValues, types []byte) *prepared {
-	if want == "" || len(types) == 0 || bytes.Equal(p.given, types) {
+// typed is a text whose Parse gives types to its parameters. Those that PostgreSQL did not come with are judged with it; the others are
+// remembered where somebody wants to know. A text that two names have with different types is two texts then.
+func (j *judge) typed(p *prepared, types []byte) *prepared {
+	parameters := catalog.NumberedIn(types)
+	if p.sheet == nil {
+		parameters = ""
+	}
+	given := p.given
+	if j.grant.BindValues != "" && len(types) > 0 && !bytes.Equal(given, types) {
+		given = bytes.Clone(types)
+	}
+	if parameters == "" && bytes.Equal(given, p.given) {
 		return p
 	}
-	return &prepared{text: p.text, sheet: p.sheet, err: p.err, inner: p.inner, audit: p.audit, known: p.known, given: bytes.Clone(types)}
+	t := &prepared{text: p.text, sheet: p.sheet, err: p.err, inner: p.inner, audit: p.audit, known: p.known, given: given}
+	if parameters != "" {
+		t.parameters, t.known = parameters, j.opinionOf(p.sheet, parameters)
+	}
+	return t
 }
 
 // describe remembers which types the backend says that the parameters have: an Int16 and as many OIDs.

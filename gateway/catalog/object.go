@@ -13,6 +13,9 @@ var operatorsSQL string
 //go:embed sql/types.sql
 var typesSQL string
 
+//go:embed sql/rowtypes.sql
+var rowTypesSQL string
+
 // readOperators comes after readFunctions.
 func (r *reading) readOperators(ctx context.Context) error {
 	return r.rows(ctx, query{operatorsSQL, maxOperators, "operators"}, func(row *row) {
@@ -30,5 +33,15 @@ func (r *reading) readTypes(ctx context.Context) error {
 		t := &Type{Name: statement.Name{Schema: r.intern(row.bytes(1)), Name: row.text(2)}, Extension: row.text(3)}
 		r.types[row.oid(0)] = t
 		r.snapshot.Types[t.Name.Name] = append(r.snapshot.Types[t.Name.Name], t)
+		r.snapshot.TypeNames[row.oid(0)] = t.Name
+	})
+}
+
+// readRowTypes comes after readRelations.
+func (r *reading) readRowTypes(ctx context.Context) error {
+	return r.rows(ctx, query{rowTypesSQL, 2 * maxRelations, "row types"}, func(row *row) {
+		if relation := r.relations[row.oid(1)]; relation != nil {
+			r.snapshot.TypeNames[row.oid(0)] = relation.Name
+		}
 	})
 }

@@ -46,7 +46,6 @@ type named struct {
 }
 
 // firstOwn is the first OID that initdb does not give.
-const firstOwn = 16384
 
 // asker is who asks: somebody who may do everything and whom row security concerns.
 const asker = "asker"

@@ -59,7 +59,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 		snapshot: &Snapshot{
 			ReadAt:    time.Now(), // before the transaction begins, so not after it
 			Relations: make(map[statement.Name]*Relation), Functions: make(map[string][]*Function),
-			Operators: make(map[string][]*Operator), Types: make(map[string][]*Type), Builtin: make(map[string]bool),
+			Operators: make(map[string][]*Operator), Types: make(map[string][]*Type), TypeNames: make(map[uint32]statement.Name), Builtin: make(map[string]bool),
 			BuiltinOperators: make(map[string]bool),
 		},
 	}
@@ -69,7 +69,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 	d, err = c.digest(ctx, seed, digest{})
 	for _, part := range []func(context.Context) error{
 		r.readVersion, r.readRelations, r.readColumns, r.readInheritance, r.readFunctions, r.readBuiltins, r.readOperators, r.readTypes,
-		r.readUnseen, r.readCoercions, r.readConsulted, r.readCascades, r.readViews,
+		r.readRowTypes, r.readUnseen, r.readCoercions, r.readConsulted, r.readCascades, r.readViews,
 	} {
 		if err == nil {
 			err = part(ctx)

@@ -33,20 +33,27 @@ const (
 // Who asks for the same sheet and path again gets the same sheet, while it is remembered: it is shared between sessions and must not be
 // changed.
 func (s *Snapshot) Resolve(sheet *statement.Sheet, path []string) *statement.Sheet {
-	return s.resolved.get(sheet, path, func() *statement.Sheet { return s.resolve(sheet, path) })
+	return s.ResolveNumbered(sheet, path, "")
 }
 
-func (s *Snapshot) resolve(sheet *statement.Sheet, path []string) *statement.Sheet {
+// ResolveNumbered is Resolve for a text to whose parameters types are given by number. They are among the facts like those that it names.
+func (s *Snapshot) ResolveNumbered(sheet *statement.Sheet, path []string, parameters Numbered) *statement.Sheet {
+	return s.resolved.get(sheet, path, parameters, func() *statement.Sheet { return s.resolve(sheet, path, parameters) })
+}
+
+func (s *Snapshot) resolve(sheet *statement.Sheet, path []string, parameters Numbered) *statement.Sheet {
 	out := *sheet
 	out.Resolved = true
 	out.Statements = make([]statement.Statement, len(sheet.Statements))
 	names := maxNames
 	for i := range sheet.Statements {
-		r := &resolver{snapshot: s, path: path, left: &names}
+		r := &resolver{snapshot: s, path: path, parameters: parameters.oids(), left: &names}
 		out.Statements[i] = r.statement(&sheet.Statements[i])
 		if r.tooMuch && out.Complete {
-			out.Complete = false
-			out.Incomplete = append(slices.Clone(out.Incomplete), "too many relations behind its names")
+			incomplete(&out, "too many relations behind its names")
+		}
+		if r.unnumbered && out.Complete {
+			incomplete(&out, "a parameter is given a type that is not known")
 		}
 	}
 	return &out
@@ -54,8 +61,9 @@ func (s *Snapshot) resolve(sheet *statement.Sheet, path []string) *statement.She
 
 // resolver collects what one statement means.
 type resolver struct {
-	snapshot *Snapshot
-	path     []string
+	snapshot   *Snapshot
+	path       []string
+	parameters []uint32 // types given by number
 
 	relations []statement.Relation
 	known     map[string]int // of relations, by relationKey
@@ -66,7 +74,9 @@ type resolver struct {
 	opaque    []string
 	unknown   []statement.Name
 	tooMuch   bool
-	left      *int // of maxNames, for all statements of the text
+
+	unnumbered bool // a parameter's type is not known
+	left       *int // of maxNames, for all statements of the text
 
 	inside         []*Function // whose coercions are being added
 	written, built bool        // which coercions there may be: see Coercion
@@ -91,6 +101,9 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	r.operatorsOf(s)
 	for _, t := range s.Types {
 		r.typeNamed(t)
+	}
+	for _, oid := range r.parameters {
+		r.typeNumbered(oid)
 	}
 	r.fields(s)
 	if s.Class != statement.ClassTransaction && s.Class != statement.ClassSession || len(s.Relations)+len(s.Functions) > 0 {

@@ -21,16 +21,17 @@ type resolved struct {
 
 // resolution is what the facts follow from, in one snapshot.
 type resolution struct {
-	sheet *statement.Sheet
-	path  string
+	sheet      *statement.Sheet
+	path       string
+	parameters Numbered
 }
 
-func (r *resolved) get(sheet *statement.Sheet, path []string, resolve func() *statement.Sheet) *statement.Sheet {
+func (r *resolved) get(sheet *statement.Sheet, path []string, parameters Numbered, resolve func() *statement.Sheet) *statement.Sheet {
 	r.once.Do(func() { r.sheets = recent.New[resolution, *statement.Sheet](maxResolvedBytes) })
-	key := resolution{sheet, strings.Join(path, "\x00")} // no name has a NUL
+	key := resolution{sheet, strings.Join(path, "\x00"), parameters} // no name has a NUL
 	if known, ok := r.sheets.Get(key); ok {
 		return known
 	}
 	facts := resolve()
-	return r.sheets.Put(key, facts, sheet.Size()+facts.Size()+len(key.path))
+	return r.sheets.Put(key, facts, sheet.Size()+facts.Size()+len(key.path)+len(parameters))
 }

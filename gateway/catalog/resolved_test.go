@@ -47,7 +47,7 @@ func TestResolvedIsShared(t *testing.T) {
 			if (got == first) != test.same {
 				t.Errorf("the same sheet: %t, want %t", got == first, test.same)
 			}
-			if diff := cmp.Diff(s.resolve(test.sheet, test.path), got); diff != "" {
+			if diff := cmp.Diff(s.resolve(test.sheet, test.path, ""), got); diff != "" {
 				t.Errorf("not what the names mean (-want +got)\n%s", diff)
 			}
 		})

@@ -39,6 +39,10 @@ type Snapshot struct {
 	Operators map[string][]*Operator
 	Types     map[string][]*Type
 
+	// TypeNames are the names of the types that PostgreSQL did not come with, by OID: of Types, and for row types of relations, and arrays of
+	// those, the relation's.
+	TypeNames map[uint32]statement.Name
+
 	// Coercions are those between types that PostgreSQL came with: any statement may use them.
 	Coercions []Coercion
 

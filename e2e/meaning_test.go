@@ -41,6 +41,12 @@ CREATE TABLE hidden_ruled (id integer);
 CREATE RULE also AS ON INSERT TO hidden_ruled DO ALSO DELETE FROM hidden_target;
 CREATE TABLE hidden_default (id integer, note text DEFAULT hidden_leak('x'));
 CREATE VIEW hidden_writable AS SELECT id, name, value FROM secrets;
+CREATE FUNCTION hidden_check(text) RETURNS boolean LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT $1 <> max(value) FROM secrets';
+CREATE DOMAIN hidden_domain AS text CHECK (hidden_check(VALUE));
+CREATE TYPE hidden_pair AS (a integer, b text);
+CREATE FUNCTION hidden_cast(hidden_pair) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets';
+CREATE CAST (hidden_pair AS text) WITH FUNCTION hidden_cast(hidden_pair);
+CREATE TABLE hidden_rows (d hidden_domain, n integer);
 `
 
 const unhide = `
@@ -51,6 +57,12 @@ DROP OPERATOR app.=== (integer, text);
 DROP OPERATOR app.= (integer, text);
 DROP FUNCTION app.hidden_leak, app.hidden_total, app.hidden_compare, app.hidden_touch;
 DROP FUNCTION app.lower(integer);
+DROP TABLE app.hidden_rows;
+DROP CAST (app.hidden_pair AS text);
+DROP FUNCTION app.hidden_cast;
+DROP TYPE app.hidden_pair;
+DROP DOMAIN app.hidden_domain;
+DROP FUNCTION app.hidden_check;
 `
 
 // everywhere runs statements as the superuser, in the database app.
@@ -92,6 +104,13 @@ func TestBehindNames(t *testing.T) {
 			`SELECT id FROM customers WHERE id = 'x'::text LIMIT 1`,
 			`SELECT id FROM customers WHERE id IN ('x'::text) LIMIT 1`,
 			`SELECT CASE 1 WHEN 'x'::text THEN 1 END`,
+			`SELECT 'x'::hidden_domain`,
+			`SELECT '(1,x)'::hidden_pair::text`,
+			`SELECT coalesce(h, '(x,1)') FROM hidden_rows h`,
+			`SELECT coalesce(h.*, '(x,1)') FROM hidden_rows h`,
+			`SELECT h FROM hidden_rows h UNION ALL SELECT '(x,1)'`,
+			`SELECT CASE WHEN n > 0 THEN '(x,1)' ELSE hidden_rows END FROM hidden_rows`,
+			`SELECT lag(h, 1, '(x,1)') OVER () FROM (SELECT h FROM hidden_rows h) AS h`,
 			`COPY (SELECT * FROM hidden_view) TO STDOUT`,
 			`SELECT c.id FROM customers c WHERE EXISTS (SELECT FROM hidden_view) LIMIT 1`,
 		},
@@ -166,6 +185,35 @@ func failure(conn *pgx.Conn, mode pgx.QueryExecMode, statement string) string {
 		return refused.Code
 	}
 	return err.Error()
+}
+
+// TestBehindNumbers: a parameter's type that Parse gives by its number leads to no more than its name does.
+func TestBehindNumbers(t *testing.T) {
+	everywhere(t, hidden)
+	t.Cleanup(func() { everywhere(t, unhide) })
+	conn, open := login{account: stack.Analyst}.connect(t), asRole(t, stack.Analyst)
+	tests := map[string]struct{ text, value, want string }{
+		"hidden_domain": {"SELECT $1", "x", "42501"}, "hidden_domain[]": {"SELECT $1", "{x}", "42501"},
+		"hidden_rows": {"SELECT $1", "(x,1)", "42501"}, "hidden_pair": {"SELECT $1::text", "(1,x)", "42501"},
+		"secrets": {"SELECT $1", "(1,x,x)", "42501"}, "customers": {"SELECT ($1).id", "(1,x,x,x,1)", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var number uint32
+			if err := open.QueryRow(t.Context(), "SELECT $1::text::regtype::oid", name).Scan(&number); err != nil {
+				t.Fatal(err)
+			}
+			run := func(conn *pgx.Conn) error {
+				return conn.PgConn().ExecParams(t.Context(), tt.text, [][]byte{[]byte(tt.value)}, []uint32{number}, nil, nil).Read().Err
+			}
+			if got := sqlstate(t, run(conn)); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+			if err := run(open); err != nil {
+				t.Errorf("PostgreSQL refuses it itself: %v", err)
+			}
+		})
+	}
 }
 
 // TestBehindNamesPermitted: what is harmless behind its name is permitted, and a view that is granted by its own name shows what is behind it.

@@ -6,10 +6,10 @@ import (
 )
 
 // expression adds the facts of expression nodes; the walk goes on through their fields.
-func (w *walker) expression(message proto.Message) {
+func (w *walker) expression(at place, message proto.Message) {
 	switch n := message.(type) {
 	case *pg.ColumnRef:
-		w.columnRef(n)
+		w.columnRef(at, n)
 	case *pg.A_Indirection:
 		w.indirection(n)
 	case *pg.A_Expr:
@@ -55,8 +55,12 @@ func (w *walker) element(column string) {
 }
 
 // columnRef ties a column reference to the relations it may mean (transformColumnRef in parse_expr.c).
-func (w *walker) columnRef(n *pg.ColumnRef) {
+//
+// Where the row of a relation is a value, a literal beside it is taken for such a row: in "SELECT coalesce(t, '(1)') FROM t" one is built.
+// A star is that everywhere but in a list of what is selected.
+func (w *walker) columnRef(at place, n *pg.ColumnRef) {
 	parts, star := fieldsOf(n.GetFields())
+	w.facts.builds = w.facts.builds || star && at != "ResTarget.val"
 	column := everyColumn
 	if !star && len(parts) > 0 {
 		column, parts = parts[len(parts)-1], parts[:len(parts)-1]
@@ -65,8 +69,8 @@ func (w *walker) columnRef(n *pg.ColumnRef) {
 	case 0:
 		if star {
 			w.scope.star()
-		} else {
-			w.scope.column(column)
+		} else if w.scope.column(column) {
+			w.facts.builds = true
 		}
 	case 1:
 		w.qualifiedColumn("", parts[0], column)

@@ -31,7 +31,7 @@ func (w *walker) handle(at place, message proto.Message) bool {
 	case *pg.ExplainStmt:
 		w.explainStatement(n)
 	default:
-		w.expression(message)
+		w.expression(at, message)
 		w.sessionStatement(message)
 		return w.definition(message)
 	}

@@ -69,14 +69,16 @@ func (s *scope) cte(name string) (columns, bool) {
 	return nil, false
 }
 
-// column ties an unqualified name. It is a column of some item or, when no item has such a column, the whole row of the item of that name.
-func (s *scope) column(name string) {
+// column ties an unqualified name. It is a column of some item or, when no item has such a column, the whole row of the item of that name;
+// row says whether it may be one.
+func (s *scope) column(name string) (row bool) {
 	for ; s != nil; s = s.parent {
 		if !s.declaring && s.derives(name) {
-			return
+			return row
 		}
 		if len(s.items) > maxTied {
 			s.giveUp()
+			row = true
 			continue
 		}
 		for _, it := range s.items {
@@ -85,9 +87,11 @@ func (s *scope) column(name string) {
 			}
 			if it.name == name {
 				it.read(everyColumn)
+				row = true
 			}
 		}
 	}
+	return row
 }
 
 // giveUp treats every relation of a level as read in full.

@@ -132,6 +132,8 @@ func (w *walker) ownFunction(name string, args callArgs) {
 		if text, ok := w.text(args, 0, ""); ok {
 			w.relationInText(text, "lookup")
 		}
+	case "pg_input_is_valid", "pg_input_error_info":
+		w.inputOf(name, args)
 	case "system_user":
 		w.scope.column(name) // a keyword since 16, a column's name before
 	default:
@@ -148,6 +150,23 @@ func (w *walker) sequence(function string, args callArgs) {
 	text, ok := w.text(args, 0, "")
 	if !ok || w.relationInText(text, access) == nil {
 		w.opaque(function)
+	}
+}
+
+// inputOf records the type whose input function a call runs, and with it the checks of a domain. It is written like in a cast.
+func (w *walker) inputOf(function string, args callArgs) {
+	text, ok := w.text(args, 1, "type_name")
+	if !ok || len(text) > maxConstantLength {
+		w.opaque(function)
+		return
+	}
+	tree, _, err := parseTree("SELECT NULL::" + text)
+	if err != nil {
+		w.opaque(function)
+		return
+	}
+	for _, raw := range tree.GetStmts() {
+		w.visit("ParseResult.stmts", raw)
 	}
 }
 

@@ -15,11 +15,14 @@ func (w *walker) constant(n *pg.Node) (string, bool) {
 }
 
 // constantOf returns the value of a literal, also under casts and a name: 'x', 'x'::text, cast('x' as regclass), 1, true. Whoever lets a
-// fact depend on it uses walker.constant.
+// fact depend on it uses walker.constant. What a cast cuts off makes another value of it, which is none here: 'secrets_of'::varchar(7).
 func constantOf(n *pg.Node) (string, bool) {
 	for {
 		switch v := n.GetNode().(type) {
 		case *pg.Node_TypeCast:
+			if cuts(v.TypeCast.GetTypeName()) {
+				return "", false
+			}
 			n = v.TypeCast.GetArg()
 		case *pg.Node_CollateClause:
 			n = v.CollateClause.GetArg()
@@ -37,6 +40,12 @@ func constantOf(n *pg.Node) (string, bool) {
 			return "", false
 		}
 	}
+}
+
+// cuts says whether a cast to the type may leave a part of a text: to a length, to a name or to the single byte that "char" is.
+func cuts(n *pg.TypeName) bool {
+	name := nameOf(n.GetNames()).Name
+	return len(n.GetTypmods()) > 0 || len(n.GetArrayBounds()) > 0 || name == "name" || name == "char"
 }
 
 func literal(c *pg.A_Const) (string, bool) {

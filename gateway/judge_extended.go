@@ -2,12 +2,14 @@ package gateway
 
 import (
 	"context"
+	"slices"
 
+	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
 
-// parse judges a Parse. An allowed one runs nothing yet and leaves no event of its own: its Bind does.
+// parse judges a Parse. An allowed one mostly runs nothing yet and leaves no event of its own: its Bind does.
 func (j *judge) parse(ctx context.Context, body []byte) error {
 	m, err := wire.DecodeParse(body)
 	if err != nil {
@@ -27,7 +29,22 @@ func (j *judge) parse(ctx context.Context, body []byte) error {
 		r, d := j.record(p, v, audit.ProtocolParse, name, "")
 		return j.refuseRun(wire.Parse, len(body), d, r, name)
 	}
+	if j.runsWhenParsed(p) {
+		v.used = append(v.used, parsed{name, p})
+		if err := j.held(func() error { return j.recordUsed(v) }); err != nil {
+			return j.refuseRun(wire.Parse, len(body), unrecorded(), nil, name)
+		}
+	}
 	return j.forwardNaming(entry{kind: wire.Parse, ops: ops, texts: len(body) + p.known.size}, body)
+}
+
+// runsWhenParsed says whether PostgreSQL may run functions already when it parses a text: a literal that is taken for a row, an array or a
+// range of a domain is such a value from then on, checked. Then the Parse has an event of its own.
+func (j *judge) runsWhenParsed(p *prepared) bool {
+	if p.sheet == nil || p.known.facts == nil || p.sheet.Normalized == p.text {
+		return false
+	}
+	return slices.ContainsFunc(p.known.facts.Statements, func(s statement.Statement) bool { return s.Hints.Coerces })
 }
 
 // bind judges a Bind like an Execute: planning alone runs functions.

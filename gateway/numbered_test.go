@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/sallyport/sallyport/authz"
@@ -105,4 +106,39 @@ func TestNumberedTypeMoves(t *testing.T) {
 	if got := strings.Join(b.receive(2), " "); got != "E42501 ZI E42501 ZI" {
 		t.Errorf("after it was renamed: %s", got)
 	}
+}
+
+// TestParseThatRuns: PostgreSQL makes values of literals when it parses. Where that may run functions the Parse leaves an event, also when
+// nothing is ever bound.
+func TestParseThatRuns(t *testing.T) {
+	f := &catalog.Function{Name: statement.Name{Schema: "app", Name: "check"}, Language: "plpgsql"}
+	runs := &catalog.Snapshot{Generation: generations.Add(1), Coercions: []catalog.Coercion{{Function: f}}}
+	plain := &catalog.Snapshot{Generation: generations.Add(1)}
+	for name, tt := range map[string]struct {
+		catalog *catalog.Snapshot
+		want    []string
+	}{
+		"functions": {runs, []string{"parse select = allow → completed", "bind select = allow → completed"}},
+		"nothing":   {plain, []string{"bind select = allow → completed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, func(r *relay) { r.catalog = &fakeCatalog{current: tt.catalog, fresh: tt.catalog} })
+			b.send(parse("s", "select"), syncMessage, bind("", "s"), execute(""), syncMessage)
+			if got := strings.Join(b.receive(2), " "); got != "1 ZI 2 D SELECT 1 ZI" {
+				t.Errorf("got %s", got)
+			}
+			b.end()
+			if diff := cmp.Diff(tt.want, b.log.lines()); diff != "" {
+				t.Error("trail (-want +got):\n" + diff)
+			}
+		})
+	}
+	t.Run("an audit log that takes nothing", func(t *testing.T) {
+		b := start(t, func(r *relay) { r.catalog = &fakeCatalog{current: runs, fresh: runs} })
+		b.log.setBroken(true)
+		b.send(parse("s", "select"), syncMessage)
+		if got := strings.Join(b.receive(1), " "); got != "E58030 ZI" || len(b.backend.executed()) > 0 {
+			t.Errorf("got %s", got)
+		}
+	})
 }

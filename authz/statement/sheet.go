@@ -66,6 +66,7 @@ type Hints struct {
 	Casts     bool     `json:"casts,omitempty"`     // a type is named: there may be a cast
 	Builds    bool     `json:"builds,omitempty"`    // an array or a record is built of values, so that there is one of a type that is not named
 	Literals  bool     `json:"literals,omitempty"`  // the facts depend on the value of a literal
+	Coerces   bool     `json:"coerces,omitempty"`   // values run functions that PostgreSQL did not come with; only a catalog knows
 }
 
 // Class sorts commands for policies and for the relay.

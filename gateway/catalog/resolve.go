@@ -80,6 +80,7 @@ type resolver struct {
 
 	inside         []*Function // whose coercions are being added
 	written, built bool        // which coercions there may be: see Coercion
+	coerces        bool        // there are some
 }
 
 func (r *resolver) statement(s *statement.Statement) statement.Statement {
@@ -111,6 +112,7 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	}
 	out.Relations, out.Functions, out.Operators, out.Types = orEmpty(r.relations), orEmpty(r.functions), orEmpty(r.operators), orEmpty(r.types)
 	out.Opaque, out.Unknown = orEmpty(r.opaque), orEmpty(r.unknown)
+	out.Hints.Coerces = r.coerces
 	out.Unfiltered = make([]statement.Name, len(s.Unfiltered))
 	for i, name := range s.Unfiltered {
 		out.Unfiltered[i] = name

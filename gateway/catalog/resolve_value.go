@@ -15,6 +15,7 @@ func (r *resolver) coerced(list []Coercion, through []statement.Name) {
 	}
 	for _, c := range list {
 		if (!c.Written || r.written) && (!c.Built || r.built) {
+			r.coerces = true
 			r.addCall(c.Function, nil, through)
 		}
 	}

@@ -107,12 +107,22 @@ func (f *facts) runs(command string) {
 }
 
 func (f *facts) calls(fn Function) {
-	f.builds = f.builds || strings.HasPrefix(fn.Name, "array_") || strings.Contains(fn.Name, "populate_record") || fn.Name == "percentile_disc"
+	f.builds = f.builds || buildsValues(fn.Name)
 	key := fn.Schema + "\x00" + fn.Name + "\x00" + strings.Join(fn.Constants, "\x00")
 	if _, ok := f.functions[key]; !ok {
 		f.functions[key] = fn
 		f.called = append(f.called, key)
 	}
+}
+
+// buildsValues says whether a function of PostgreSQL's own makes a value of the type of an argument: it gives an array or a row, or takes
+// another argument for one of the same type, as lag(x, 1, 'y') does.
+func buildsValues(function string) bool {
+	switch function {
+	case "lag", "lead", "width_bucket", "percentile_disc":
+		return true
+	}
+	return strings.HasPrefix(function, "array_") || strings.Contains(function, "populate_record")
 }
 
 func (f *facts) named(fact string, name Name) {

@@ -1,0 +1,35 @@
+package statement
+
+import "testing"
+
+// TestBuilds: where a value of a type may be built that the text does not name.
+func TestBuilds(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT coalesce(t, '(1)') FROM t":                             true,
+		"SELECT coalesce(t.*, '(1)') FROM app.t":                       true,
+		"SELECT x FROM t x UNION ALL SELECT '(1)'":                     true,
+		"SELECT (SELECT t FROM (SELECT 1) b) FROM t":                   true,
+		"SELECT y FROM (SELECT x AS y FROM t x) z":                     true,
+		"INSERT INTO t VALUES (1) RETURNING t":                         true,
+		"SELECT ARRAY[a, 'x'] FROM t":                                  true,
+		"SELECT ARRAY(SELECT a FROM t)":                                true,
+		"SELECT lag(a, 1, 'x') OVER () FROM t":                         true,
+		"SELECT pg_catalog.lead(a, 1, 'x') OVER () FROM t":             true,
+		"SELECT width_bucket(a, '{1,2}') FROM t":                       true,
+		"SELECT array_agg(a) FROM t":                                   true,
+		"SELECT json_populate_record(x, '{}') FROM t x":                true,
+		"SELECT a, b AS c FROM t WHERE a = 'x' ORDER BY c":             false,
+		"SELECT * FROM t":                                              false,
+		"SELECT x.*, count(*) FROM t x JOIN u ON u.a = x.a GROUP BY a": false,
+		"INSERT INTO t VALUES (1) RETURNING *":                         false,
+		"SELECT coalesce(a, 'x'), ROW(a, b) FROM t":                    false,
+	} {
+		sheet, _, err := parse(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got := sheet.Statements[0].Hints.Builds; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

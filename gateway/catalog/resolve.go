@@ -183,9 +183,36 @@ func (r *resolver) use(relation *Relation, fact statement.Relation, through []st
 	for _, read := range relation.Consulted {
 		r.use(read, statement.Relation{Access: []string{"select"}, AllUnsure: true}, inner)
 	}
-	for i := range relation.Cascades {
-		r.cascade(&relation.Cascades[i], fact, inner)
+	r.cascades(relation, fact, inner)
+}
+
+// cascades adds what foreign keys change that refer to a relation, or to one that it has its rows from: a key may refer to a partition alone.
+// A key that refers to a partitioned table refers to each of its partitions too, and is followed once.
+func (r *resolver) cascades(relation *Relation, fact statement.Relation, through []statement.Name) {
+	if !writes(fact.Access) {
+		return
 	}
+	var followed []*Cascade
+	follow := func(c *Cascade, through []statement.Name) {
+		if !slices.ContainsFunc(followed, c.does) {
+			followed = append(followed, c)
+			r.cascade(c, fact, through)
+		}
+	}
+	for i := range relation.Cascades {
+		follow(&relation.Cascades[i], through)
+	}
+	for _, part := range relation.Descendants {
+		for i := range part.Cascades {
+			follow(&part.Cascades[i], append(slices.Clone(through), part.Name))
+		}
+	}
+}
+
+// does says whether another key does the same to the same relation.
+func (c *Cascade) does(other *Cascade) bool {
+	return c.Relation == other.Relation && c.OnDelete == other.OnDelete && c.OnUpdate == other.OnUpdate &&
+		slices.Equal(c.To, other.To) && slices.Equal(c.Key, other.Key)
 }
 
 // cascade adds what a foreign key changes when a relation it refers to is changed.

@@ -102,6 +102,7 @@ func differentialCases() map[string]struct {
 		"copy in, extended, bad":   {false, append(append([]step(nil), copyIn...), send("Z", pData("x\n"), done, sync), send("Z", pQuery("SELECT a + 0, b || '' FROM pg_temp.moved")))},
 		"copy in, given up twice":  {false, append(append([]step(nil), copyIn...), send("Z", fail, fail, sync), send("Z", pQuery("SELECT 1")))},
 		"Query amid a copy in":     {false, append(append([]step(nil), copyIn...), send("$", pQuery("SELECT 1")))},
+		"Bind amid a copy in":      {false, []step{table, send("G", pQuery("COPY pg_temp.moved FROM STDIN")), send("$", pBind("", ""), sync)}},
 		"function call":            {false, []step{send("Z", message('F', "\x00\x00\x05\x46\x00\x00\x00\x01\x00\x00\x00\x01-\x00\x00")), send("ZZ", pParse("", "SELECT 1"), message('F', "\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"), sync)}},
 		"Terminate behind a Query": {true, []step{send("Z$", pQuery("SELECT 1"), message('X', ""))}},
 	}

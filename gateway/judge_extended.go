@@ -195,7 +195,8 @@ func (j *judge) portalNamed(name []byte) (*portal, error) {
 }
 
 // awaitReady forwards what was accepted and waits for a ReadyForQuery whose cause is among it. discarded says that it is not coming
-// before a Sync that the client has yet to send: the backend discards everything up to that.
+// before a Sync that the client has yet to send: the backend discards everything up to that. Nor is it while the backend copies in, where it
+// takes no such message.
 func (j *judge) awaitReady(number uint64) (discarded bool, err error) {
 	err = j.held(func() error {
 		if err := j.flush(); err != nil {

@@ -306,12 +306,14 @@ func (q *queue) waitCopyOrDone(position uint64) error {
 	return q.wait(func() bool { return q.copying || q.popped >= position })
 }
 
-// waitReady waits until the ReadyForQuery with this number came. skipping says that it will not, before the next Sync.
-func (q *queue) waitReady(number uint64) (skipping bool, err error) {
+// waitReady waits until the ReadyForQuery with this number came. refused says that it will not, before the next Sync, or before the client
+// ends its copy: the backend discards the message at hand, or ends the session for it.
+func (q *queue) waitReady(number uint64) (refused bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	err = q.wait(func() bool { return q.readySeen.Load() >= number || q.skipping })
-	return q.skipping, err
+	seen := func() bool { return q.readySeen.Load() >= number }
+	err = q.wait(func() bool { return seen() || q.skipping || q.copying })
+	return q.skipping || q.copying && !seen(), err
 }
 
 // waitSettled waits until the ReadyForQuery with this number came, or cannot come before the client sends more: the backend discards up

@@ -258,3 +258,39 @@ func (x exchange) checkOn(b *bench) {
 		t.Errorf("trail (-want +got):\n%s", diff)
 	}
 }
+
+// TestRelayNamesAmidCopy: while the backend copies in nobody learns what a name means, and the backend takes no message that uses one. It is
+// the backend that says so; nobody waits for an answer that is not to come.
+func TestRelayNamesAmidCopy(t *testing.T) {
+	for name, tt := range map[string]struct {
+		copies  string
+		message pgproto3.FrontendMessage
+	}{
+		"the unnamed statement":   {"copyin", bind("", "")},
+		"the unnamed portal":      {"copyin", execute("")},
+		"a name of the same text": {"prepare s select; copyin", bind("", "s")},
+		"a name, by SQL":          {"prepare s select; copyin", query("execute s")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			next := func() string {
+				m, err := b.client.Receive()
+				if err != nil {
+					t.Fatal(err)
+				}
+				return word(m)
+			}
+			b.send(query(tt.copies))
+			for next() != "G" {
+			}
+			b.send(tt.message, syncMessage)
+			if got := next(); got != "FATAL 08P01" {
+				t.Errorf("got %q", got)
+			}
+			b.backend.hangUp()
+			if cause := b.cause(); cause.reason != ReasonBackendEnded {
+				t.Errorf("ended by %v", cause)
+			}
+		})
+	}
+}

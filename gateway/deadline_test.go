@@ -318,7 +318,7 @@ func TestRelayFailsWhileItIsCancelled(t *testing.T) {
 	b := start(t, timedStatements(time.Millisecond, "COPYBROKEN"))
 	b.relay.cancelMu.Lock()
 	b.send(parse("", "copybroken"), bind("", ""), execute(""), syncMessage)
-	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSync })
+	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSyncs > 0 })
 	time.Sleep(50 * time.Millisecond) // its time is up; there is no event to wait for
 	close(b.backend.release)
 	time.AfterFunc(100*time.Millisecond, b.relay.cancelMu.Unlock) // the error has come by then

@@ -62,7 +62,7 @@ func (j *judge) run(ctx context.Context) error {
 		if !woken || !j.sleepAgain() {
 			return j.leave(err)
 		}
-		if err := j.sendHeldSync(); err != nil {
+		if err := j.sendHeldSyncs(false); err != nil {
 			return j.leave(err)
 		}
 	}
@@ -129,6 +129,9 @@ func (j *judge) message(ctx context.Context, t wire.Type, size int) (whole bool,
 	switch t {
 	case wire.CopyDone, wire.CopyFail, wire.Flush, wire.Terminate:
 	default:
+		if err := j.sendHeldSyncs(t != wire.Sync); err != nil {
+			return true, err
+		}
 		if err := j.awaitBounded(); err != nil {
 			return true, err
 		}
@@ -296,18 +299,24 @@ func (j *judge) sync(body []byte) error {
 	return nil
 }
 
-// sendHeldSync sends a Sync that was held back while the backend would have ignored it: the copy has failed since.
-func (j *judge) sendHeldSync() error {
-	if !j.queue.takeHeldSync() {
+// sendHeldSyncs sends Syncs that were held back while the backend would have ignored them: the copy has failed since, or may have, and what
+// comes now is not part of it.
+func (j *judge) sendHeldSyncs(over bool) error {
+	if !j.mayBeCopying() {
 		return nil
 	}
-	pushed, _, err := j.push(entry{kind: wire.Sync})
-	if err != nil {
-		return err
+	for range j.queue.takeHeldSyncs(over) {
+		pushed, _, err := j.push(entry{kind: wire.Sync})
+		if err != nil {
+			return err
+		}
+		j.names.synced(pushed.ready, j.queue.readySeen.Load())
+		j.accepted = pushed.position
+		if err := j.inject(wire.AppendMessage(nil, wire.Sync)); err != nil {
+			return err
+		}
 	}
-	j.names.synced(pushed.ready, j.queue.readySeen.Load())
-	j.accepted = pushed.position
-	return j.inject(wire.AppendMessage(nil, wire.Sync))
+	return nil
 }
 
 // flushed passes a Flush on. In copy-in mode the backend ignores it, and so do we.

@@ -60,12 +60,12 @@ type queue struct {
 	readyIdle      uint64        // the last one answered with the transaction state idle
 	readySeen      atomic.Uint64 // the last one answered; to be read without the lock
 
-	pipeline bool // the last message answered was an extended one
-	skipping bool // an extended message failed: the backend discards up to the next Sync, and so do we
-	copying  bool // the backend is in copy-in (or copy-both) mode and the client has not ended it
-	heldSync bool // a Sync came in copy-in mode, where the backend ignores it
-	status   byte // the transaction state as last reported
-	ended    bool
+	pipeline  bool // the last message answered was an extended one
+	skipping  bool // an extended message failed: the backend discards up to the next Sync, and so do we
+	copying   bool // the backend is in copy-in (or copy-both) mode and the client has not ended it
+	heldSyncs int  // Syncs that came in copy-in mode, where the backend ignores them
+	status    byte // the transaction state as last reported
+	ended     bool
 }
 
 func newQueue() *queue {
@@ -167,7 +167,7 @@ func (q *queue) ready(status byte) {
 	if status == wire.Idle {
 		q.readyIdle = e.ready
 	}
-	q.copying, q.heldSync = false, false
+	q.copying, q.heldSyncs = false, 0
 	q.moved.Broadcast()
 }
 
@@ -188,7 +188,7 @@ func (q *queue) skip(each func(e entry)) (syncDue bool) {
 		each(q.take())
 	}
 	q.moved.Broadcast()
-	return q.heldSync
+	return q.heldSyncs > 0
 }
 
 // holdSync holds a Sync back if the backend is copying. (PostgreSQL reads and ignores it there; if the copy has failed meanwhile, the
@@ -196,18 +196,21 @@ func (q *queue) skip(each func(e entry)) (syncDue bool) {
 func (q *queue) holdSync() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.heldSync = q.copying
+	if q.copying {
+		q.heldSyncs++
+	}
 	return q.copying
 }
 
-// takeHeldSync says once whether a Sync that was held back must be sent.
-func (q *queue) takeHeldSync() bool {
+// takeHeldSyncs says once how many Syncs that were held back must be sent. over says that a message is at hand which ends the copy: either
+// it has failed already, and the Syncs end the skipping before that message, or the backend ignores them and ends the session for it.
+func (q *queue) takeHeldSyncs(over bool) (due int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	due := q.heldSync && !q.copying
-	if due {
-		q.heldSync = false
+	if q.copying && !over || q.heldSyncs == 0 {
+		return 0
 	}
+	due, q.heldSyncs, q.copying = q.heldSyncs, 0, false
 	return due
 }
 
@@ -216,7 +219,7 @@ func (q *queue) copied() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.copying {
-		q.heldSync = false
+		q.heldSyncs = 0
 	}
 	return q.copying
 }

@@ -69,11 +69,15 @@ func TestQueueNumbersReadyForQuery(t *testing.T) {
 func TestQueueHoldsASyncWhileCopying(t *testing.T) {
 	tests := map[string]struct {
 		after func(q *queue)
-		want  bool
+		over  bool
+		want  int
 	}{
-		"the copy fails":             {func(q *queue) { q.skip(func(entry) {}) }, true},
-		"data follows, then it ends": {func(q *queue) { q.copied(); q.skip(func(entry) {}) }, false},
-		"the copy goes on":           {func(*queue) {}, false},
+		"the copy fails":              {func(q *queue) { q.skip(func(entry) {}) }, false, 1},
+		"a second one, then it fails": {func(q *queue) { q.holdSync(); q.skip(func(entry) {}) }, false, 2},
+		"data follows, then it ends":  {func(q *queue) { q.copied(); q.skip(func(entry) {}) }, false, 0},
+		"the copy goes on":            {func(*queue) {}, false, 0},
+		"something else follows":      {func(*queue) {}, true, 1},
+		"data, then something else":   {func(q *queue) { q.copied() }, true, 0},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -87,10 +91,10 @@ func TestQueueHoldsASyncWhileCopying(t *testing.T) {
 				t.Fatal("does not hold the Sync")
 			}
 			tt.after(q)
-			if got := q.takeHeldSync(); got != tt.want {
-				t.Errorf("takeHeldSync() = %t, want %t", got, tt.want)
+			if got := q.takeHeldSyncs(tt.over); got != tt.want {
+				t.Errorf("%d Syncs are due, want %d", got, tt.want)
 			}
-			if q.takeHeldSync() {
+			if q.takeHeldSyncs(true) > 0 && tt.want > 0 {
 				t.Error("a Sync is due twice")
 			}
 		})

@@ -28,7 +28,7 @@ func TestRelayCopyFailsByItself(t *testing.T) {
 			t.Fatalf("got %v, %v", m, err)
 		}
 	}
-	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSync })
+	b.waitFor("the Sync is held", func(q *queue) bool { return q.heldSyncs == 1 })
 	close(b.backend.release)
 	if got, want := strings.Join(b.receive(1), " "), "EP0001 ZI"; got != want {
 		t.Errorf("got %s, want %s", got, want)
@@ -41,6 +41,36 @@ func TestRelayCopyFailsByItself(t *testing.T) {
 	want := []string{"bind copybroken = allow → error P0001", "query select = allow → completed"}
 	if diff := cmp.Diff(want, b.log.lines()); diff != "" {
 		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+// TestRelayCopyFailsBeforeWhatFollows: a client may send its Sync, and more behind it, before it hears that its copy has failed. PostgreSQL
+// answers all of it, whatever the gateway knew when it came.
+func TestRelayCopyFailsBeforeWhatFollows(t *testing.T) {
+	for name, tt := range map[string]struct {
+		more []pgproto3.FrontendMessage
+		want string
+	}{
+		"a pipeline": {[]pgproto3.FrontendMessage{syncMessage, parse("", "select"), bind("", ""), execute(""), syncMessage}, "EP0001 ZI 1 2 D SELECT 1 ZI"},
+		"a Query":    {[]pgproto3.FrontendMessage{syncMessage, query("select")}, "EP0001 ZI D SELECT 1 ZI"},
+		"Syncs":      {[]pgproto3.FrontendMessage{syncMessage, syncMessage}, "EP0001 ZI ZI"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, nil)
+			b.send(parse("", "copybroken"), bind("", ""), execute(""))
+			for _, want := range []string{"1", "2", "G"} {
+				if m, err := b.client.Receive(); err != nil || word(m) != want {
+					t.Fatalf("got %v, %v", m, err)
+				}
+			}
+			b.send(tt.more...)
+			b.waitFor("all of it is seen", func(q *queue) bool { return q.heldSyncs+q.count-1 == len(tt.more) })
+			close(b.backend.release)
+			if got := strings.Join(b.receive(2), " "); got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+			b.end()
+		})
 	}
 }
 

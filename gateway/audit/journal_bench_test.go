@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 )
 
 // BenchmarkStatementAndOutcome is what both leaves of a statement cost, all that is done for them in the background included: to the CPU,
@@ -16,10 +17,11 @@ func BenchmarkStatementAndOutcome(b *testing.B) {
 	} {
 		b.Run(test.name, func(b *testing.B) {
 			l := runForBenchmark(b, test.path, test.journal)
-			statement, outcome := hotEvents()
+			next := hotPairs()
 			b.ReportAllocs()
 			began := cpuTime()
 			for b.Loop() {
+				statement, outcome := next()
 				if err := l.Append(statement); err != nil {
 					b.Fatal(err)
 				}
@@ -35,8 +37,9 @@ func BenchmarkStatementAndOutcome(b *testing.B) {
 			b.ReportAllocs()
 			began := cpuTime()
 			b.RunParallel(func(pb *testing.PB) {
-				statement, outcome := hotEvents()
+				next := hotPairs()
 				for pb.Next() {
+					statement, outcome := next()
 					if err := l.Append(statement); err != nil {
 						b.Error(err)
 					}
@@ -47,6 +50,23 @@ func BenchmarkStatementAndOutcome(b *testing.B) {
 			})
 			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
 		})
+	}
+}
+
+// hotPairs are the hot events as a session has them one after the other: with numbers, durations and times of their own. The times are given,
+// as the gateway does: it has read the clock for the durations.
+func hotPairs() (next func() (*Statement, *Outcome)) {
+	statement, outcome := hotEvents()
+	statement.Time = time.Date(2026, 3, 2, 9, 14, 7, 0, time.UTC)
+	statement.Number = 100_000
+	return func() (*Statement, *Outcome) {
+		statement.Number++
+		wait := time.Duration(statement.Number%32) * time.Microsecond
+		outcome.Number, outcome.JudgeDuration, outcome.WaitDuration = statement.Number, 9*time.Microsecond, wait
+		outcome.Duration = 400*time.Microsecond + 7*wait
+		outcome.Time = statement.Time.Add(outcome.Duration)
+		statement.Time = outcome.Time.Add(50 * time.Microsecond)
+		return statement, outcome
 	}
 }
 

@@ -1,6 +1,8 @@
 package proof
 
 import (
+	"encoding/base64"
+	"math/rand/v2"
 	"testing"
 	"time"
 )
@@ -31,5 +33,24 @@ func TestWhatALineSays(t *testing.T) {
 				t.Errorf("it is of %v, want %v", got, test.at)
 			}
 		})
+	}
+}
+
+// TestHashesInBase64 holds what is made of eight digits at once to encoding/base64.
+func TestHashesInBase64(t *testing.T) {
+	random := rand.New(rand.NewChaCha8([32]byte{}))
+	for n := range 200 {
+		hashes := make([]Hash, n)
+		var raw []byte
+		for i := range hashes {
+			for at := range hashes[i] {
+				hashes[i][at] = byte(random.Uint32())
+			}
+			raw = append(raw, hashes[i][:]...)
+		}
+		want := "before" + base64.StdEncoding.EncodeToString(raw)
+		if got := string(appendHashes([]byte("before"), hashes)); got != want {
+			t.Fatalf("%d hashes: got %s\nwant %s", n, got, want)
+		}
 	}
 }

@@ -19,7 +19,7 @@ const (
 // object appends one JSON object. Keys are constants of this package and need no escaping.
 type object struct {
 	buf     []byte
-	session struct{ from, to int } // where in buf the session's id is
+	session []byte // its id, encoded
 }
 
 func begin(dst []byte, t time.Time, kind, session string) object {
@@ -38,9 +38,9 @@ func beginAlike(dst []byte, kind, session string) object {
 func beginSession(dst []byte, kind, session string) object {
 	dst = append(dst, kind...)
 	o := object{buf: append(dst, `","session":"`...)}
-	o.session.from = len(o.buf)
-	o.buf = appendBounded(o.buf[:len(o.buf)-1], session)
-	o.session.to = len(o.buf) - 1
+	from := len(o.buf)
+	o.buf = appendBounded(o.buf[:from-1], session)
+	o.session = o.buf[from : len(o.buf)-1] // which stays as it is, also where buf grows out of that memory
 	return o
 }
 
@@ -49,8 +49,7 @@ func (o *object) end() []byte { return append(o.buf, '}') }
 // endAt ends what beginAlike has begun.
 func (o *object) endAt(t time.Time, c *clock) []byte {
 	o.buf = append(o.buf, `,"time":"`...)
-	o.buf = c.append(o.buf, t)
-	return append(o.buf, '"', '}')
+	return append(c.append(o.buf, t), `"}`...)
 }
 
 func (o *object) key(key string) {
@@ -78,7 +77,11 @@ func (o *object) uint(key string, value uint64) {
 
 func (o *object) micros(key string, value time.Duration) {
 	o.key(key)
-	o.buf = strconv.AppendInt(o.buf, value.Microseconds(), 10)
+	o.buf = appendMicros(o.buf, value)
+}
+
+func appendMicros(dst []byte, d time.Duration) []byte {
+	return strconv.AppendInt(dst, d.Microseconds(), 10)
 }
 
 func (o *object) bool(key string, value bool) {
@@ -136,9 +139,8 @@ func (o *object) someOf(key string, values []string, limit int) {
 
 // beginID begins the id of a statement in the session that the object began with; endID ends it.
 func (o *object) beginID() {
-	session := o.buf[o.session.from:o.session.to] // it was encoded once
 	o.buf = append(o.buf, `,"id":"`...)
-	o.buf = append(o.buf, session...)
+	o.buf = append(o.buf, o.session...)
 	o.buf = append(o.buf, '.')
 }
 

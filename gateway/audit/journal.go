@@ -172,8 +172,9 @@ const (
 
 // addEvent accepts a line. That of a statement takes its texts into those that are known, at its place in the order.
 func (j *journal) addEvent(l *line, known *written, statement *Statement, omit omitted) added {
-	line := l.bytes()
-	if len(line) > maxJournalLine {
+	head, rest := l.parts()
+	size := uint64(len(head) + len(rest)) // #nosec G115 -- no length is negative
+	if size > maxJournalLine {
 		return addRefused
 	}
 	j.mu.Lock()
@@ -185,26 +186,31 @@ func (j *journal) addEvent(l *line, known *written, statement *Statement, omit o
 		}
 	}
 	used, room := j.head-j.tail.Load(), uint64(len(j.ring))
-	if !j.runs || j.halted || used+uint64(len(line)) > room {
+	if !j.runs || j.halted || used+size > room {
 		j.mu.Unlock()
 		return addRefused
 	}
 	if statement != nil && !omit.all {
 		known.add(statement)
 	}
-	at := j.head % room
-	n := copy(j.ring[at:], line)
-	copy(j.ring, line[n:])
-	j.head += uint64(len(line))
+	j.store(j.head, head)
+	j.store(j.head+uint64(len(head)), rest)
+	j.head += size
 	j.fresh = append(j.fresh, journaled{j.head, l.leaf})
 	atomic.StoreUint64(j.word(atHead), j.head)
-	call := j.asleep || used < room/2 && used+uint64(len(line)) >= room/2
+	call := j.asleep || used < room/2 && used+size >= room/2
 	j.asleep = false
 	j.mu.Unlock()
 	if call {
 		j.call()
 	}
 	return addDone
+}
+
+// store stores a piece of a line in its place in the ring.
+func (j *journal) store(at uint64, piece []byte) {
+	n := copy(j.ring[at%uint64(len(j.ring)):], piece)
+	copy(j.ring, piece[n:])
 }
 
 // take takes in what was accepted by now.

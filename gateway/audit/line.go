@@ -1,10 +1,15 @@
 package audit
 
-import "github.com/sallyport/sallyport/gateway/audit/proof"
+import (
+	"slices"
+
+	"github.com/sallyport/sallyport/gateway/audit/proof"
+)
 
 // line is an event on its way into the log, encoded and hashed, in memory that is used again. Not for several goroutines.
 type line struct {
-	buf    []byte // a zero byte, which is the leaf's, the line, and its newline
+	head   *proof.Prefix // whose blocks it begins with, which are not copied; nil: none
+	buf    []byte        // the rest of it, and its newline; without a head a zero byte, which is the leaf's, is before it
 	leaf   proof.Hash
 	hasher proof.Hasher
 	clock  clock
@@ -14,23 +19,42 @@ func newLine() *line { return &line{buf: make([]byte, 0, initialBuffer)} }
 
 // set makes it the line of an event.
 func (l *line) set(event Event, omit omitted) {
-	var known *proof.Prefix
+	var known *proof.Prefix // what it has is hashed already
+	l.head = nil
 	switch e := event.(type) {
 	case *Statement:
 		known = l.statement(e, omit)
 	case *Outcome:
-		known = l.outcome(e)
+		l.outcome(e)
 	default:
 		l.buf = event.AppendJSON(append(l.buf[:0], 0))
 	}
-	l.leaf = l.hasher.LeafHash(l.buf, known)
+	if l.head != nil {
+		l.leaf = l.hasher.LeafHashBehind(l.head, l.buf)
+	} else {
+		l.leaf = l.hasher.LeafHash(l.buf, known)
+	}
 	l.buf = append(l.buf, '\n')
 }
 
-// bytes are the line with its newline.
-func (l *line) bytes() []byte { return l.buf[1:] }
+// parts are the line with its newline, in two pieces.
+func (l *line) parts() (head, rest []byte) {
+	if l.head == nil {
+		return nil, l.buf[1:]
+	}
+	return l.head.Blocks()[1:], l.buf
+}
 
-// statement encodes a statement, and returns what is hashed of it already.
+// bytes are the line with its newline, in one piece.
+func (l *line) bytes() []byte {
+	if l.head != nil {
+		l.buf = slices.Insert(l.buf, 0, l.head.Blocks()...)
+		l.head = nil
+	}
+	return l.buf[1:]
+}
+
+// statement encodes a statement, and returns what is hashed of it already if it has no head.
 func (l *line) statement(e *Statement, omit omitted) *proof.Prefix {
 	zero := append(l.buf[:0], 0)
 	if e.Who == nil {
@@ -42,12 +66,12 @@ func (l *line) statement(e *Statement, omit omitted) *proof.Prefix {
 		l.buf = e.append(zero, omit, &l.clock)
 		return &e.Who.prefix
 	}
-	texts := e.shapes(n)
-	hash := e.hash(&texts)
-	if t := e.Who.statements.find(hash); t != nil && t.texts == texts && t.statement.alike(e) {
-		o := t.begun(l.buf[:0])
+	normalized, text := e.shown(n)
+	hash := e.hash(normalized, text)
+	if t := e.Who.statements.find(hash); t != nil && t.normalized.isOf(normalized) && t.text.isOf(text) && t.statement.alike(e) {
+		o := l.begin(t)
 		l.endStatement(&o, e, omit)
-		return &t.prefix
+		return nil
 	}
 	o := e.begin(zero, omit)
 	if e.repeats() {
@@ -55,10 +79,18 @@ func (l *line) statement(e *Statement, omit omitted) *proof.Prefix {
 		o.beginID()
 	}
 	if e.Who.statements.worth(hash) {
-		e.Who.statements.keep(e.template(hash, &texts), o)
+		e.Who.statements.keep(e.template(hash, normalized, text), &o)
 	}
 	l.endStatement(&o, e, omit)
 	return &e.Who.prefix
+}
+
+// begin is an object that begins as the template says.
+func (l *line) begin(t *template) object {
+	if len(t.prefix.Blocks()) > 0 {
+		l.head = &t.prefix
+	}
+	return object{buf: append(l.buf[:0], t.rest...), session: t.session}
 }
 
 // endStatement appends what is in no template.
@@ -71,23 +103,22 @@ func (l *line) endStatement(o *object, e *Statement, omit omitted) {
 }
 
 // outcome is statement for an outcome.
-func (l *line) outcome(e *Outcome) *proof.Prefix {
+func (l *line) outcome(e *Outcome) {
 	zero := append(l.buf[:0], 0)
 	if e.Who == nil {
 		o := e.begin(zero)
 		l.buf = e.end(&o, &l.clock)
-		return nil
+		return
 	}
 	hash := e.hash()
 	if t := e.Who.outcomes.find(hash); t != nil && t.outcome.alike(e) {
-		o := t.begun(l.buf[:0])
+		o := l.begin(t)
 		l.buf = e.end(&o, &l.clock)
-		return &t.prefix
+		return
 	}
 	o := e.begin(zero)
 	if e.Who.outcomes.worth(hash) {
-		e.Who.outcomes.keep(&template{hash: hash, outcome: *e}, o)
+		e.Who.outcomes.keep(&template{hash: hash, outcome: *e}, &o)
 	}
 	l.buf = e.end(&o, &l.clock)
-	return nil
 }

@@ -228,10 +228,11 @@ func (l *Log) append(event Event) error {
 	if cap(line.buf) > maxKeptBuffer {
 		l.line = newLine()
 	}
-	n, err := l.put(line.bytes())
+	buf := line.bytes()
+	n, err := l.put(buf)
 	if err != nil {
 		l.lost++
-		l.seal.wrote(line.bytes()[:n])
+		l.seal.wrote(buf[:n])
 		return err
 	}
 	l.seal.add(line.leaf)

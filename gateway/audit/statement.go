@@ -207,9 +207,9 @@ func (e *Outcome) begin(dst []byte) object {
 // end appends what is one outcome's own.
 func (e *Outcome) end(o *object, c *clock) []byte {
 	o.endID(e.Number)
-	o.micros("duration_us", e.Duration)
-	o.micros("judge_us", e.JudgeDuration)
-	o.micros("wait_us", e.WaitDuration)
-	o.micros("backend_us", max(0, e.Duration-e.JudgeDuration-e.WaitDuration))
+	o.buf = appendMicros(append(o.buf, `,"duration_us":`...), e.Duration) // whole keys: these are in no template
+	o.buf = appendMicros(append(o.buf, `,"judge_us":`...), e.JudgeDuration)
+	o.buf = appendMicros(append(o.buf, `,"wait_us":`...), e.WaitDuration)
+	o.buf = appendMicros(append(o.buf, `,"backend_us":`...), max(0, e.Duration-e.JudgeDuration-e.WaitDuration))
 	return o.endAt(e.Time, c)
 }

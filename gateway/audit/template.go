@@ -15,15 +15,15 @@ const (
 	maxTemplateBytes = 4 << 10
 )
 
-// template is what many lines of a session begin with, encoded and hashed once. What it was made of is compared with every event, and its
-// bytes with every line before their hash is used.
+// template is what many lines of a session begin with, encoded and hashed once. What it was made of is compared with every event.
 type template struct {
-	object
-	prefix    proof.Prefix
-	hash      uint64
-	statement Statement // one that it is for; what is its own, and the texts, are not in it
-	texts     [2]textShape
-	outcome   Outcome // likewise
+	prefix           proof.Prefix
+	rest             []byte // what is behind its blocks
+	session          []byte // its id, as it stands there
+	hash             uint64
+	statement        Statement // one that it is for; what is its own, and the texts, are not in it
+	normalized, text textShape
+	outcome          Outcome // likewise
 }
 
 // textShape is what a line says of a text that it leaves out.
@@ -32,8 +32,20 @@ type textShape struct {
 	some, truncated, aside, redacted bool
 }
 
+// shape is that of a text; nil: of none.
 func (t *Text) shape() textShape {
+	if t == nil {
+		return textShape{}
+	}
 	return textShape{digest: t.digest, some: true, truncated: t.truncated, aside: t.whole != "", redacted: t.redacted}
+}
+
+// isOf says whether it is the shape of a text, without making that one's.
+func (s *textShape) isOf(t *Text) bool {
+	if t == nil {
+		return !s.some
+	}
+	return s.some && s.digest == t.digest && s.truncated == t.truncated && s.aside == (t.whole != "") && s.redacted == t.redacted
 }
 
 // templates are those of a session, each in the place that its hash gives it. One is made when events come one after the other, among
@@ -62,37 +74,38 @@ func (t *templates) worth(hash uint64) bool {
 }
 
 // keep keeps a template whose line begins as o does, with a zero byte before it.
-func (t *templates) keep(made *template, o object) {
+func (t *templates) keep(made *template, o *object) {
 	if len(o.buf) > maxTemplateBytes {
 		return
 	}
-	o.buf = slices.Clone(o.buf)
-	made.object, made.prefix = o, proof.NewPrefix(o.buf)
+	buf := slices.Clone(o.buf)
+	made.prefix, made.session = proof.NewPrefix(buf), slices.Clone(o.session)
+	made.rest = buf[len(made.prefix.Blocks()):]
 	t.places[placeOfTemplate(made.hash)].known.Store(made)
-}
-
-// begun is an object that begins as the template says, in the given memory.
-func (t *template) begun(memory []byte) object {
-	return object{buf: append(memory, t.buf...), session: t.session}
 }
 
 // repeats says whether the same text comes again with other values: not in a Query, which mostly has them in it.
 func (e *Statement) repeats() bool { return e.Protocol != ProtocolQuery }
 
-// shapes are what the beginning of the line says of its texts.
-func (e *Statement) shapes(n *Text) (texts [2]textShape) {
+// shown are the texts of which the beginning of the line says what it leaves out: of n, the normalized form, and of the text. nil: of none.
+func (e *Statement) shown(n *Text) (normalized, text *Text) {
 	if n != nil && n.some {
-		texts[0] = n.shape()
+		normalized = n
 	}
 	if e.Text.some && e.repeats() {
-		texts[1] = e.Text.shape()
+		text = &e.Text
 	}
-	return texts
+	return normalized, text
 }
 
 // hash is mostly another one when the beginning of the line is.
-func (e *Statement) hash(texts *[2]textShape) uint64 {
-	hash := texts[0].digest.word(0) + 3*texts[1].digest.word(0)
+func (e *Statement) hash(normalized, text *Text) (hash uint64) {
+	if normalized != nil {
+		hash = normalized.digest.word(0)
+	}
+	if text != nil {
+		hash += 3 * text.digest.word(0)
+	}
 	hash += e.Who.hash(e.StatementName) + 3*e.Who.hash(e.Portal) + uint64(len(e.Protocol)+16*len(e.Decision))<<32 // #nosec G115 -- no length is negative
 	for _, list := range [...][]string{e.Reasons, e.Obligations} {
 		for _, entry := range list {
@@ -111,12 +124,12 @@ func (e *Statement) alike(other *Statement) bool {
 }
 
 // template is an empty one for statements like this. It keeps nothing of it that may be in memory which changes.
-func (e *Statement) template(hash uint64, texts *[2]textShape) *template {
+func (e *Statement) template(hash uint64, normalized, text *Text) *template {
 	kept := *e
 	kept.Text, kept.Normalized, kept.Values = Text{}, Text{}, nil
 	kept.StatementName, kept.Portal = strings.Clone(e.StatementName), strings.Clone(e.Portal)
 	kept.Reasons, kept.Obligations = slices.Clone(e.Reasons), slices.Clone(e.Obligations)
-	return &template{hash: hash, texts: *texts, statement: kept}
+	return &template{hash: hash, normalized: normalized.shape(), text: text.shape(), statement: kept}
 }
 
 // hash is that of an outcome.

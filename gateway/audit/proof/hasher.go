@@ -6,6 +6,7 @@ import (
 	"encoding"
 	"encoding/binary"
 	"hash"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -32,6 +33,9 @@ func NewPrefix(prefixed []byte) Prefix {
 	}
 	return Prefix{blocks: prefixed[:whole], state: state}
 }
+
+// Blocks are the whole blocks, with the zero byte before them. They must not be changed.
+func (p *Prefix) Blocks() []byte { return p.blocks }
 
 // Hasher hashes lines and the nodes above them, one after the other, in memory of its own. It is quicker at that than sha256.Sum256, to
 // which it leaves what it cannot do: it hands whole blocks over at once, those with the padding too, and finds the hash in the state behind
@@ -99,6 +103,14 @@ func (h *Hasher) LeafHash(b []byte, p *Prefix) Hash {
 		return PrefixedLeafHash(b)
 	}
 	return h.finish(b[begun:], begun)
+}
+
+// LeafHashBehind is LeafHash of p's blocks with rest behind them, for whoever has not put the two together: it costs no comparison.
+func (h *Hasher) LeafHashBehind(p *Prefix, rest []byte) Hash {
+	if !h.ready() || len(p.blocks) == 0 || h.state.UnmarshalBinary(p.state) != nil {
+		return PrefixedLeafHash(slices.Concat(p.blocks, rest))
+	}
+	return h.finish(rest, len(p.blocks))
 }
 
 // nodeSize is how much a node's hash is of.

@@ -18,6 +18,13 @@ func TestHasher(t *testing.T) {
 			if got, want := h.LeafHash(line[:length], &p), LeafHash(line[1:length]); got != want {
 				t.Fatalf("%d bytes behind %d: got %v, want %v", length, begins, got, want)
 			}
+			rest, found := bytes.CutPrefix(line[:length], p.Blocks())
+			if !found {
+				continue
+			}
+			if got, want := h.LeafHashBehind(&p, rest), LeafHash(line[1:length]); got != want {
+				t.Fatalf("%d bytes behind the blocks of %d: got %v, want %v", length, begins, got, want)
+			}
 		}
 		for at := range line {
 			other := bytes.Clone(line)

@@ -2,5 +2,5 @@
 
 package gateway
 
-// hashed is how many allocations the hashes of an exchange's two events cost.
-const hashed = 0
+// hashAllocations is how many one hash of the audit log makes.
+const hashAllocations = 0

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"syscall"
@@ -351,13 +352,18 @@ func hotEvents() (*Statement, *Outcome) {
 	}
 }
 
+// TestHotPathDoesNotAllocate: two events cost no allocation but those of their hashes under the race detector. Of these there are two with a
+// journal, which whoever drains goes on from; without one there are as many again, of nodes, but for the first leaf's.
 func TestHotPathDoesNotAllocate(t *testing.T) {
-	for name, cfg := range map[string]Config{
-		"journal": {Path: filepath.Join(t.TempDir(), "audit.log"), Journal: shm},
-		"writes":  {Path: os.DevNull},
+	for name, test := range map[string]struct {
+		cfg    Config
+		hashes int
+	}{
+		"journal": {Config{Path: filepath.Join(t.TempDir(), "audit.log"), Journal: shm}, 2},
+		"writes":  {Config{Path: os.DevNull}, 4},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := Open(cfg)
+			l, err := Open(test.cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -365,18 +371,32 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 				l.journal.run()
 			}
 			statement, outcome := hotEvents()
-			n := testing.AllocsPerRun(1000, func() {
+			const runs = 1000
+			stockLines(t, l, statement, runs)
+			n := testing.AllocsPerRun(runs, func() {
 				if err := errors.Join(l.Append(statement), l.Append(outcome)); err != nil {
 					t.Fatal(err)
 				}
 			})
-			if n > pooled {
+			if n > float64(test.hashes*hashAllocations) {
 				t.Errorf("%v allocations", n)
 			}
 			if err := l.Close(); err != nil {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// stockLines puts lines into the log's pool that have hashed already, of which nothing is collected until the test ends: under the race
+// detector a sync.Pool loses every fourth that it is given, and new ones are not what is counted.
+func stockLines(t *testing.T, l *Log, event Event, lines int) {
+	percent := debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetGCPercent(percent) })
+	for range lines {
+		line := newLine()
+		line.set(event, omitted{})
+		l.lines.Put(line)
 	}
 }
 

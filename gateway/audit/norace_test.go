@@ -2,5 +2,5 @@
 
 package audit
 
-// pooled is how many allocations two events may cost.
-const pooled = 0
+// hashAllocations is how many one hash makes.
+const hashAllocations = 0

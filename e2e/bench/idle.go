@@ -160,7 +160,7 @@ func atRest(ctx context.Context, t *target) (resident int64, wakes float64, err 
 const (
 	// What a heap no longer needs is given back bit by bit, in the background.
 	settlePace   = 500 * time.Millisecond
-	settleSteady = 8 // readings in a row that are no smaller by a hundredth
+	settleSteady = 24 // readings in a row that are no smaller by a hundredth
 	settleMost   = 120
 )
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/maphash"
 	"time"
+	"unique"
 
 	"github.com/sallyport/sallyport/gateway/audit/proof"
 )
@@ -134,7 +135,7 @@ func (w *Who) hash(word string) uint64 {
 
 // Facts are what was found out about a text, as far as the log records it. They are encoded once for all statements with it.
 type Facts struct {
-	fields    []byte
+	fields    unique.Handle[string] // the same memory for all sessions that have the same facts
 	relations []string
 }
 
@@ -145,7 +146,7 @@ func NewFacts(commands, relations []string, fingerprint string) *Facts {
 	o.list("commands", commands)
 	o.list("relations", relations)
 	o.optional("fingerprint", fingerprint)
-	return &Facts{fields: o.buf, relations: relations}
+	return &Facts{fields: unique.Make(string(o.buf)), relations: relations}
 }
 
 // Relations are those that it was made of; nil has none.
@@ -162,7 +163,7 @@ func (o *object) facts(f *Facts) {
 		o.buf = append(o.buf, `,"commands":[],"relations":[]`...)
 		return
 	}
-	o.buf = append(o.buf, f.fields...)
+	o.buf = append(o.buf, f.fields.Value()...)
 }
 
 // Outcome follows a Statement under the same id. A Statement without an Outcome ran, or may have run, when the gateway died.

@@ -152,7 +152,8 @@ func (s *session) admitSecure(ctx context.Context, conn *tls.Conn) (*admitted, e
 	if err != nil {
 		return nil, err
 	}
-	return &admitted{conn: conn, startup: hello}, nil
+	s.hello = *hello
+	return &admitted{conn: conn, startup: &s.hello}, nil
 }
 
 // buffered says whether bytes are waiting on the socket that nobody was asked to send.

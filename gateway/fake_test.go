@@ -219,7 +219,7 @@ func startOn(t *testing.T, pair transport, change func(r *relay)) *bench {
 		log: &fakeAudit{}, result: make(chan *sessionError, 1),
 	}
 	b.relay = &relay{
-		id: "s", client: clientSide, backend: backendSide, limits: Limits{}.withDefaults(), timeouts: Timeouts{}.withDefaults(),
+		id: "s", client: clientSide, backend: backendSide, limits: new(Limits{}.withDefaults()), timeouts: new(Timeouts{}.withDefaults()),
 		clientPID: 1000, backendPID: 2000, analyzer: fakeAnalyzer{}, policy: &fakePolicy{}, log: b.log,
 		metrics: newSessionMetrics(metrics.New(Labels()...)), logger: slog.New(slog.DiscardHandler),
 		cancel: func(context.Context) error { b.backend.cancel(); return nil }, queue: newQueue(), names: &names{},

@@ -33,12 +33,13 @@ type SessionInfo struct {
 
 // publish makes the session visible to operators.
 func (s *session) publish(id authn.Identity, g grant, o *opened) {
-	s.info.Store(&SessionInfo{
+	s.published = SessionInfo{
 		ID: s.id, User: id.User, Method: string(id.Method), Issuer: id.Issuer, Subject: id.Subject, Database: s.admitted.startup.database,
 		ClientAddress: hostOf(s.client), Application: clip(s.admitted.startup.parameter("application_name")),
 		Role: g.Role, BackendRole: g.backendRole, BackendPID: o.session.PID, BackendHost: o.session.Host, Route: g.Route, Observe: g.Observe, Enforcement: g.database.enforcement(),
 		Started: s.started, Expires: id.Expires, StatedReason: g.input.Session.Reason, Obligations: g.Obligations(),
-	})
+	}
+	s.info.Store(&s.published)
 }
 
 // describe is the session now; ok is false when it does not relay.

@@ -110,7 +110,7 @@ func clientFraming(t wire.Type, err error) error {
 	if errors.As(err, &length) && length.Limit > 0 && length.Length <= maxMessage {
 		return &sessionError{reason: ReasonMessageTooLarge, err: err}
 	}
-	if (Limits{}).ofClient(t) < 0 {
+	if (&Limits{}).ofClient(t) < 0 {
 		return failf(ReasonProtocol, "invalid frontend message type %d", t)
 	}
 	return fail(ReasonProtocol, err)

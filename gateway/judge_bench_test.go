@@ -48,7 +48,7 @@ func newStanding(tb testing.TB) *standing {
 	identity := authz.Identity{User: "analyst@example.com", Method: "oidc", Issuer: "https://issuer.example", Subject: "1", Groups: []string{"a", "b"}}
 	session := authz.Session{ID: "0123456789abcdef", Database: "app", ClientAddress: "192.0.2.1", Application: "app", SearchPath: []string{"app", "pg_temp"}}
 	r := &relay{
-		id: session.ID, limits: Limits{}.withDefaults(), timeouts: Timeouts{Decision: time.Minute}.withDefaults(), policy: engine,
+		id: session.ID, limits: new(Limits{}.withDefaults()), timeouts: new(Timeouts{Decision: time.Minute}.withDefaults()), policy: engine,
 		grant:    grant{policy: engine.Policy(), input: authz.ConnectInput{Identity: identity, Session: session}},
 		analyzer: runPool(tb), log: discard{log}, metrics: newSessionMetrics(metrics.New(Labels()...)),
 		logger: slog.New(slog.DiscardHandler), queue: newQueue(), names: &names{},

@@ -50,7 +50,8 @@ const (
 
 // startClock sets the timers. stop must be called when the relay has ended.
 func startClock(s *session, r *relay, id authn.Identity, g grant, lease credentials.Lease) *clock {
-	c := &clock{session: s, relay: r, issuer: g.database.Credentials, lease: lease, began: time.Now()}
+	s.ends = clock{session: s, relay: r, issuer: g.database.Credentials, lease: lease, began: time.Now()}
+	c := &s.ends
 	c.margin = min(leaseMargin, time.Until(lease.Expires)/4)
 	if !id.Expires.IsZero() {
 		c.after(alarmIdentity, time.Until(id.Expires), func() { r.end(fail(ReasonIdentityExpired, nil)) })

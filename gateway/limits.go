@@ -81,7 +81,7 @@ func orDefault[T comparable](field *T, value T) {
 const textOverhead = 4*65535 + 256
 
 // ofClient gives the longest body of each message a client may send after authentication; -1: it may not send it.
-func (l Limits) ofClient(t wire.Type) int {
+func (l *Limits) ofClient(t wire.Type) int {
 	switch t {
 	case wire.Query, wire.Parse:
 		return l.TextBytes + textOverhead

@@ -262,7 +262,7 @@ func forget(settling *byName[uint64], readySeen uint64) {
 const maxPortals = 1000
 
 // room says whether the session may have what the changes add to it; it may not when the result is a denial.
-func (n *names) room(limits Limits, ops []nameOp) *denial {
+func (n *names) room(limits *Limits, ops []nameOp) *denial {
 	if len(ops) == 0 {
 		return nil
 	}

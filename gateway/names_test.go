@@ -238,7 +238,7 @@ func TestNameKey(t *testing.T) {
 
 // TestRoomForFacts: a short text may have large facts, and a prepared statement holds both.
 func TestRoomForFacts(t *testing.T) {
-	n, limits := &names{}, Limits{PreparedBytes: 1 << 20, PreparedStatements: 1000}
+	n, limits := &names{}, &Limits{PreparedBytes: 1 << 20, PreparedStatements: 1000}
 	large := &prepared{text: "SELECT a FROM t, u", known: &opinion{size: 400 << 10}}
 	accepted := 0
 	for i := range 10 {

@@ -105,7 +105,8 @@ func (s *session) openBackend(ctx context.Context, g grant, opening hosts.Openin
 		return nil, err
 	}
 	s.config.Metrics.BackendConnectDuration.Observe(time.Since(began).Seconds())
-	s.backend = &opened{session: at.Session, config: at.Config, pins: pinned(at.Parameters)}
+	s.opened = opened{session: at.Session, config: at.Config, pins: pinned(at.Parameters)}
+	s.backend = &s.opened
 	return s.backend, nil
 }
 

@@ -51,8 +51,8 @@ type relay struct {
 	client   net.Conn
 	backend  net.Conn
 	grant    grant // its policy is the one that granted it last; the judge's
-	limits   Limits
-	timeouts Timeouts
+	limits   *Limits
+	timeouts *Timeouts
 	regrant  func(*authz.ConnectDecision) (*hourly, *rate.Limiter, error) // changes what is kept outside the relay; nil: nothing is
 	input    authz.StatementInput                                         // the statement is the one that was asked about last; the judge's
 	identity audit.Identity

@@ -58,6 +58,13 @@ type session struct {
 	info atomic.Pointer[SessionInfo]
 	user string
 
+	// What begins with a session and ends with it is a part of it: a small piece of memory that outlives a login keeps a page of that
+	// login's garbage from being used for anything else, or given back.
+	hello     startup
+	ends      clock
+	opened    opened
+	published SessionInfo
+
 	joined  *identity // what all sessions of its identity keep to together; nil: nothing
 	granted bool      // it counts as one of its identity; under the server's lock
 }
@@ -201,7 +208,7 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	input.Session.Role, input.Session.Route, input.Session.Observe = g.Role, g.Route, g.Observe
 	input.Session.SearchPath = g.database.searchPath()
 	r := &relay{
-		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: s.config.Limits, timeouts: s.config.Timeouts,
+		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: &s.config.Limits, timeouts: &s.config.Timeouts,
 		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},

@@ -30,10 +30,10 @@
 //
 // # The relay
 //
-// Two goroutines: the session's own is the reporter, and the judge's is started and joined in relay.run. The judge is the only writer to
-// the backend, the reporter the only writer to the client. Between them stands the order queue (queue.go): every message that will be answered or skipped enters it before it is
-// forwarded, and leaves it as its answer comes. Who else wants to end the session (an operator, an expiry, a shutdown) posts that with
-// relay.end, which wakes both by deadlines.
+// Two goroutines: the session's own is the reporter's, the judge's is started and joined in relay.run. The judge is the only writer to
+// the backend, the reporter the only writer to the client. Between them stands the order queue (queue.go): every message that will be
+// answered or skipped enters it before it is forwarded, and leaves it as its answer comes. Who else wants to end the session (an operator,
+// an expiry, a shutdown) posts that with relay.end, which wakes both by deadlines.
 //
 // A message that is denied is replaced by one that must fail (denial.go): the backend then does what it does after any error, and the
 // reporter puts the denial in the place of that error. Gateway, client and backend cannot disagree about the transaction.

@@ -74,9 +74,9 @@ type relay struct {
 
 	groups atomic.Pointer[[]string] // the identity's; nil: those that it logged in with
 
-	lost  <-chan struct{} // closed when the gateway's own Vault token has ended, and all its leases with it; nil: never
-	hour  *hourly         // what the identity's sessions are delivered together; nil: no limit; the judge's
-	pace  *rate.Limiter   // what they may ask for; nil: no limit; the judge's
+	lost  func(f func()) (stop func() bool) // has f called when the gateway's own Vault token has ended, and all its leases with it; nil: never
+	hour  *hourly                           // what the identity's sessions are delivered together; nil: no limit; the judge's
+	pace  *rate.Limiter                     // what they may ask for; nil: no limit; the judge's
 	queue *queue
 	names *names
 	spare spareRuns
@@ -106,51 +106,68 @@ type totals struct {
 	statements, rows, bytesIn, bytesOut uint64
 }
 
-// run relays until either side ends or somebody ends it, and joins both goroutines. The result is never nil.
+// run relays until either side ends or somebody ends it, and joins both goroutines: its own is the reporter's. The result is never nil.
+// It waits for as long as the session does, on a stack that should stay small.
 func (r *relay) run(ctx context.Context) (*sessionError, totals) {
-	stop := context.AfterFunc(ctx, func() { r.end(cmp.Or(stopped(ctx), fail(ReasonShutdown, context.Cause(ctx)))) })
-	defer stop()
-	j := newJudge(r)
-	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)
 	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
-	r.active(time.Now())
-
-	r.left = make(chan struct{})
-	judged := make(chan error, 1)
-	reported := make(chan error, 1)
-	go func() {
-		err := guard(r.logger, func() error { return j.run(ctx) })
-		close(r.left)
-		judged <- err
-	}()
-	go func() { reported <- guard(r.logger, p.run) }()
-
-	cause := r.join(judged, reported)
-	busy, _ := r.queue.busy()
-	busy = busy && !p.settled
-	p.reportRest()
-	r.endCancels()
-	return cause, totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
+	join := r.start(ctx)
+	r.reported(guard(r.logger, p.run))
+	return join(p)
 }
 
-// join waits for one direction, stops the other, and says why the session ended.
-func (r *relay) join(judged, reported chan error) *sessionError {
-	select {
-	case <-r.lost:
-		r.lost = nil
-		r.end(fail(ReasonLeaseExpired, errors.New("the gateway's Vault token has ended")))
-		return r.join(judged, reported)
-	case err := <-judged:
-		cause := clientEnd(err)
-		if !r.lastAnswers(cause, reported) {
-			r.end(cause)
-			<-reported
-		}
-	case err := <-reported:
-		r.end(asSessionError(err))
-		_ = r.backend.SetWriteDeadline(past)
-		<-judged
+// start starts the judge, and sets what may end the relay. join waits for the judge's end, once the reporter has ended.
+func (r *relay) start(ctx context.Context) (join func(*reporter) (*sessionError, totals)) {
+	server := context.AfterFunc(ctx, func() { r.end(cmp.Or(stopped(ctx), fail(ReasonShutdown, context.Cause(ctx)))) })
+	token := func() bool { return true }
+	if r.lost != nil {
+		token = r.lost(func() { r.end(fail(ReasonLeaseExpired, errors.New("the gateway's Vault token has ended"))) })
 	}
+	j := newJudge(r)
+	j.pipe = wire.NewPipe(r.backend, r.client, r.limits.ofClient)
+	r.active(time.Now())
+	r.left = make(chan struct{})
+	judged, reported := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(judged)
+		err := guard(r.logger, func() error { return j.run(ctx) })
+		close(r.left)
+		r.judged(err, reported)
+	}()
+	return func(p *reporter) (*sessionError, totals) {
+		close(reported)
+		<-judged
+		server()
+		token()
+		busy, _ := r.queue.busy()
+		busy = busy && !p.settled
+		_ = guard(r.logger, func() error { p.reportRest(); return nil })
+		r.endCancels()
+		return r.cause(), totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
+	}
+}
+
+// judged ends the session when the judge has ended.
+func (r *relay) judged(err error, reported <-chan struct{}) {
+	cause := clientEnd(err)
+	if !r.lastAnswers(cause, reported) {
+		r.end(cause)
+	}
+}
+
+// reported ends the session when the reporter has ended, and with it the judge. After a goodbye the session ends for no other reason.
+func (r *relay) reported(err error) {
+	cause := asSessionError(err)
+	r.mu.Lock()
+	if d := r.draining; d != nil && d.reason == ReasonTerminate {
+		cause = d
+	}
+	r.mu.Unlock()
+	r.end(cause)
+	_ = r.backend.SetWriteDeadline(past)
+}
+
+// cause is why the session ended.
+func (r *relay) cause() *sessionError {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.ending
@@ -159,7 +176,7 @@ func (r *relay) join(judged, reported chan error) *sessionError {
 // lastAnswers lets the reporter go on for a moment when the judge has ended in a way that leaves something to hear. A backend that
 // takes nothing more has usually said why. A client that says goodbye may have asked for something just before: PostgreSQL carries
 // that out first. It says whether the reporter has ended.
-func (r *relay) lastAnswers(cause *sessionError, reported chan error) bool {
+func (r *relay) lastAnswers(cause *sessionError, reported <-chan struct{}) bool {
 	switch cause.reason {
 	case ReasonTerminate:
 		if r.queue.isCopying() { // a copy that will never be whole
@@ -173,11 +190,7 @@ func (r *relay) lastAnswers(cause *sessionError, reported chan error) bool {
 	limit := time.NewTimer(farewellTime)
 	defer limit.Stop()
 	select {
-	case err := <-reported:
-		if cause.reason != ReasonTerminate {
-			cause = asSessionError(err)
-		}
-		r.end(cause)
+	case <-reported:
 		return true
 	case <-limit.C:
 		return false

@@ -372,11 +372,11 @@ func TestRelayDataNobodyAskedFor(t *testing.T) {
 
 // TestRelayEndsWithTheVaultToken: the roles of all its leases are being dropped.
 func TestRelayEndsWithTheVaultToken(t *testing.T) {
-	lost := make(chan struct{})
-	b := start(t, func(r *relay) { r.lost = lost })
+	token, lose := context.WithCancel(t.Context())
+	b := start(t, func(r *relay) { r.lost = func(f func()) (stop func() bool) { return context.AfterFunc(token, f) } })
 	b.send(query("select"))
 	b.receive(1)
-	close(lost)
+	lose()
 	if got, want := strings.Join(b.rest(), " "), "FATAL 57P01"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

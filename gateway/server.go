@@ -120,8 +120,6 @@ func (s *Server) accept(conn net.Conn) {
 	cfg.Metrics.ConnectionsActive.Inc()
 	s.background.Go(func() {
 		tune(conn)
-		defer s.leave(newcomer)
-		defer newcomer.stop(nil)
 		newcomer.run(ctx)
 	})
 }

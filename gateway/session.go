@@ -82,10 +82,29 @@ func newSession(server *Server, config *Config, conn net.Conn) *session {
 	}
 }
 
-// run is a session: a list of phases, each with its deadline. Whatever happens, it ends with finish.
+// run is a session: a list of phases, each with its deadline. Whatever happens, it ends with end.
+//
+// It waits for hours in the last of them, as a rule. The others go deep, into TLS and certificates, and a stack that has grown keeps most of
+// that while it waits: the relay has a goroutine of its own, which begins near it.
 func (s *session) run(ctx context.Context) {
-	var moved totals
-	err := guard(s.logger, func() (err error) { moved, err = s.phases(ctx); return err })
+	var r *relay
+	var c *clock
+	if err := guard(s.logger, func() (err error) { r, c, err = s.establish(ctx); return err }); err != nil {
+		s.end(ctx, err, totals{})
+		return
+	}
+	s.server.background.Go(func() {
+		s.relays(r)
+		cause, moved := r.run(ctx)
+		s.relayed(c)
+		s.end(ctx, cause, moved)
+	})
+}
+
+// end ends the session, wherever it has come to.
+func (s *session) end(ctx context.Context, err error, moved totals) {
+	defer s.server.leave(s)
+	defer s.stop(nil)
 	if errors.Is(err, errCancelled) {
 		_ = s.conn.Close()
 		return
@@ -95,21 +114,6 @@ func (s *session) run(ctx context.Context) {
 		cause = s.beforeRelay(ended)
 	}
 	s.finish(ctx, cause, moved)
-}
-
-// phases waits for hours in the last of them, as a rule. The others go deep, into TLS and certificates, and a stack that has grown keeps
-// most of that while it waits: they have a goroutine of their own, which is gone by then.
-func (s *session) phases(ctx context.Context) (moved totals, err error) {
-	var r *relay
-	var c *clock
-	established := make(chan error, 1)
-	go func() {
-		established <- guard(s.logger, func() (err error) { r, c, err = s.establish(ctx); return err })
-	}()
-	if err := <-established; err != nil {
-		return moved, err
-	}
-	return s.relay(ctx, r, c)
 }
 
 // establish goes through the phases before the relay.
@@ -212,7 +216,7 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
 		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
-		catalog: g.database.catalog(), lost: o.lease.Lost(),
+		catalog: g.database.catalog(), lost: o.lease.OnLost,
 	}
 	r.whose = audit.Statements{
 		Session: s.id, Identity: &r.identity, Database: input.Session.Database, ClientAddress: input.Session.ClientAddress,
@@ -224,20 +228,20 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	return r
 }
 
-// relay runs the session's last phase. It stops the clock.
-func (s *session) relay(ctx context.Context, r *relay, c *clock) (totals, error) {
-	defer c.stop()
-	unfollow := r.follow(s.identity.Standing)
-	defer unfollow()
+// relays notes that the session has come to its last phase.
+func (s *session) relays(r *relay) {
 	s.live.Store(r)
-	defer s.live.Store(nil)
 	if s.server.isDraining() {
 		r.drain()
 	}
 	s.config.Metrics.SessionsActive.Inc()
-	defer s.config.Metrics.SessionsActive.Dec()
-	cause, moved := r.run(ctx)
-	return moved, cause
+}
+
+// relayed notes that it is over, and stops the clock.
+func (s *session) relayed(c *clock) {
+	s.config.Metrics.SessionsActive.Dec()
+	s.live.Store(nil)
+	c.stop()
 }
 
 // cancelRunning cancels what the session's backend is doing.

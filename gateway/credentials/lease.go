@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -67,7 +68,16 @@ func (l Lease) Lost() <-chan struct{} {
 	if l.parent == nil {
 		return nil
 	}
-	return l.parent.lost
+	return l.parent.lost.Done()
+}
+
+// OnLost has f called, in a goroutine of its own, when Lost is closed, unless stop is called before. It is for those who wait for days: no
+// goroutine waits meanwhile.
+func (l Lease) OnLost(f func()) (stop func() bool) {
+	if l.parent == nil {
+		return func() bool { return true }
+	}
+	return context.AfterFunc(l.parent.lost, f)
 }
 
 // String shows what may be shown.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -29,11 +28,9 @@ type login struct {
 	renewAt   time.Time     // zero: never
 	renewable bool
 
-	lost     chan struct{}
-	loseOnce sync.Once
+	lost context.Context // ends when the token has; nothing else is in it
+	lose context.CancelFunc
 }
-
-func (l *login) lose() { l.loseOnce.Do(func() { close(l.lost) }) }
 
 func (l *login) expired(now time.Time) bool { return !l.expires.IsZero() && !now.Before(l.expires) }
 
@@ -49,7 +46,8 @@ func (v *Vault) logIn(ctx context.Context) (*login, error) {
 	if err != nil {
 		return nil, classify(op, err, token)
 	}
-	l := &login{client: client, token: token, own: v.cfg.method() != nil, lost: make(chan struct{})}
+	l := &login{client: client, token: token, own: v.cfg.method() != nil}
+	l.lost, l.lose = context.WithCancel(context.Background())
 	started := time.Now()
 	secret, err := client.Auth().Token().LookupSelfWithContext(ctx)
 	if err != nil {

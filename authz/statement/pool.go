@@ -93,9 +93,17 @@ type Pool struct {
 // job is one text on its way through a worker.
 type job struct {
 	text  string
+	half  chan struct{} // closed when facts is set; not at all, if there are none
+	facts *Sheet        // without names
 	done  chan struct{} // closed when sheet and err are set
 	sheet *Sheet
 	err   error
+}
+
+// read is told the facts before there are names for them.
+func (j *job) read(facts *Sheet) {
+	j.facts = facts
+	close(j.half)
 }
 
 // Stats count what a pool did.
@@ -159,6 +167,13 @@ func (p *Pool) Wait(ctx context.Context) error {
 // The error is a *SyntaxError, a *LimitError (also when a worker died of the text), ErrUnavailable, or the context's. A text that fails
 // is not remembered, but for one that a worker died of.
 func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
+	return p.AnalyzeAhead(ctx, text, nil)
+}
+
+// AnalyzeAhead is Analyze, and calls ahead once the facts of a text that was not known are there, but neither fingerprint nor normalized
+// text: these take a worker as long again as the facts took PostgreSQL's parser. What is returned later has the same Saying, unless texts of its
+// shape were known by then.
+func (p *Pool) AnalyzeAhead(ctx context.Context, text string, ahead func(facts *Sheet)) (*Sheet, error) {
 	if sheet := p.known(text, &Memory{}); sheet != nil {
 		return sheet, nil
 	}
@@ -173,6 +188,33 @@ func (p *Pool) Analyze(ctx context.Context, text string) (*Sheet, error) {
 		default:
 			go p.hand(j) // ends within Timeout; not the caller's own, since others may wait for the same text
 		}
+	}
+	if ahead != nil {
+		j.tell(ctx, ahead)
+	}
+	return j.wait(ctx)
+}
+
+// tell waits for the facts, and says them ahead if there are any.
+func (j *job) tell(ctx context.Context, ahead func(facts *Sheet)) {
+	select {
+	case <-j.half:
+	case <-j.done:
+	case <-ctx.Done():
+	}
+	select {
+	case <-j.half:
+		ahead(j.facts)
+	default:
+	}
+}
+
+// wait returns what has become of a job. If that is known it counts, however late it is: ahead may have taken the time.
+func (j *job) wait(ctx context.Context) (*Sheet, error) {
+	select {
+	case <-j.done:
+		return j.sheet, j.err
+	default:
 	}
 	select {
 	case <-j.done:
@@ -204,7 +246,7 @@ func (p *Pool) join(text string) (*job, bool) {
 	if j := p.pending[text]; j != nil {
 		return j, false
 	}
-	j := &job{text: text, done: make(chan struct{})}
+	j := &job{text: text, half: make(chan struct{}), done: make(chan struct{})}
 	p.pending[text] = j
 	return j, true
 }

@@ -99,8 +99,8 @@ func (p *process) deadline(d time.Duration) {
 var errBeforeText = errors.New("worker ended before it took the text")
 
 // analyze has the worker turn a text into facts. An error that is neither a SyntaxError nor a LimitError means that the worker is not to
-// be used again; a sheet may come with one, when the worker died over naming the text.
-func (p *process) analyze(text string, timeout time.Duration, sheets *interned) (*Sheet, int, error) {
+// be used again; a sheet may come with one, when the worker died over naming the text. read is given the sheet before it has names.
+func (p *process) analyze(text string, timeout time.Duration, sheets *interned, read func(*Sheet)) (*Sheet, int, error) {
 	p.deadline(timeout)
 	if err := writeFrame(p.in, frameText, []byte(text)); err != nil {
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -118,7 +118,12 @@ func (p *process) analyze(text string, timeout time.Duration, sheets *interned) 
 	case frameLimit:
 		return nil, 0, decode(body, &LimitError{})
 	case frameFacts:
-		return p.named(body, sheets)
+		facts, err := sheets.facts(body)
+		if err != nil {
+			return nil, 0, err
+		}
+		read(facts)
+		return p.named(facts, body, sheets)
 	}
 	return nil, 0, errors.New("worker sent an unknown frame")
 }
@@ -126,29 +131,25 @@ func (p *process) analyze(text string, timeout time.Duration, sheets *interned) 
 // errReplace says that the worker has done its work and wants to be replaced.
 var errReplace = errors.New("worker has grown")
 
-// named takes the facts and the names that follow for one sheet. It returns the size of both with it.
-func (p *process) named(facts []byte, sheets *interned) (*Sheet, int, error) {
-	sheet := &Sheet{}
-	if err := cbor.Unmarshal(facts, sheet); err != nil {
-		return nil, 0, fmt.Errorf("decode facts: %w", err)
-	}
+// named takes the names that follow the facts. It returns a sheet of both and their encoded size.
+func (p *process) named(facts *Sheet, encoded []byte, sheets *interned) (*Sheet, int, error) {
 	kind, names, lost := readFrame(p.read)
 	if lost == nil && kind != frameNames {
 		names, lost = nil, errors.New("worker sent no names")
 	}
 	if lost != nil {
-		return sheet, len(facts), lost // the facts hold all the same
+		return facts, len(encoded), lost // the facts hold all the same
 	}
 	var decoded textNames
 	if err := cbor.Unmarshal(names, &decoded); err != nil {
 		return nil, 0, fmt.Errorf("decode names: %w", err)
 	}
-	sheet.Fingerprint, sheet.Normalized = decoded.Fingerprint, decoded.Normalized
-	size := len(facts) + len(names)
+	sheet := facts.Called(&Sheet{Fingerprint: decoded.Fingerprint, Normalized: decoded.Normalized})
+	size := len(encoded) + len(names)
 	if decoded.Replace {
 		return sheet, size, errReplace // and not remembered by these names: the next worker with them would be told to go too
 	}
-	return sheets.sheet(facts, names, sheet), size, nil
+	return sheets.sheet(encoded, facts, names, sheet), size, nil
 }
 
 // decode decodes a refusal and returns it as the error.

@@ -83,7 +83,7 @@ func (p *Pool) serve(ctx context.Context, worker *process) error {
 // do takes a job through a worker. The error says that the worker is not to be used again.
 func (p *Pool) do(j *job, worker *process) error {
 	p.stats.analyzed.Add(1)
-	sheet, size, err := worker.analyze(j.text, p.config.Timeout, p.sheets)
+	sheet, size, err := worker.analyze(j.text, p.config.Timeout, p.sheets, j.read)
 	var (
 		syntax *SyntaxError
 		limit  *LimitError

@@ -16,8 +16,19 @@ type decisions = recent.Cache[question, *StatementDecision]
 
 // question is all that a decision depends on, under one policy.
 type question struct {
-	who   string           // what the policy reads of the session, by reads.key
-	sheet *statement.Sheet // equal facts are one sheet, which does not change
+	who    string           // what the policy reads of the session, by reads.key
+	saying statement.Saying // equal facts mostly have one
+
+	fingerprint, normalized string // "" if the policy does not read them
+}
+
+// about is the question whether the session, whose key is who, may run a statement.
+func (p *Policy) about(who string, sheet *statement.Sheet) question {
+	q := question{who: who, saying: sheet.Saying()}
+	if !p.nameless {
+		q.fingerprint, q.normalized = sheet.Fingerprint, sheet.Normalized
+	}
+	return q
 }
 
 func newDecisions() *decisions { return recent.New[question, *StatementDecision](maxDecisionBytes) }
@@ -42,9 +53,9 @@ func (in *StatementInput) askerOf(p *Policy) *asker {
 	return &in.asker
 }
 
-// size is what a remembered decision takes.
-func (q question) size(d *StatementDecision) int {
-	size := len(q.who) + q.sheet.Size()
+// size is what a remembered decision takes, with the sheet it is about.
+func (q question) size(sheet *statement.Sheet, d *StatementDecision) int {
+	size := len(q.who) + sheet.Size()
 	for _, texts := range [][]string{d.Reasons, d.Warnings} {
 		for _, text := range texts {
 			size += len(text)

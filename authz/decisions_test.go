@@ -176,7 +176,7 @@ func TestDecisionsFollowTheirInput(t *testing.T) {
 				change(random, &next)
 				next.Statement = sheets[random.IntN(len(sheets))]
 				input = &next
-				if _, ok := e.Policy().decisions.Get(question{who: input.key(e.Policy()), sheet: input.Statement}); ok {
+				if _, ok := e.Policy().decisions.Get(e.Policy().about(input.key(e.Policy()), input.Statement)); ok {
 					remembered++
 				}
 				got, err := e.Statement(t.Context(), input)

@@ -129,7 +129,7 @@ func (e *Engine) Statement(ctx context.Context, input *StatementInput) (*Stateme
 	if !p.cacheable || input.Statement == nil {
 		return e.statementBy(ctx, p, input)
 	}
-	asked := question{who: input.key(p), sheet: input.Statement}
+	asked := p.about(input.key(p), input.Statement)
 	if decision, ok := p.decisions.Get(asked); ok {
 		return decision, nil
 	}
@@ -137,7 +137,7 @@ func (e *Engine) Statement(ctx context.Context, input *StatementInput) (*Stateme
 	if err != nil {
 		return nil, err
 	}
-	return p.decisions.Put(asked, decision, asked.size(decision)), nil
+	return p.decisions.Put(asked, decision, asked.size(input.Statement, decision)), nil
 }
 
 func (e *Engine) connectBy(ctx context.Context, p *Policy, input *ConnectInput, options ...rego.EvalOption) (*ConnectDecision, error) {

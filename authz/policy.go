@@ -34,6 +34,7 @@ type Policy struct {
 	revision  string
 	files     []string
 	cacheable bool
+	nameless  bool // a statement decision depends neither on a text's fingerprint nor on its normalized form
 	compiler  *ast.Compiler
 	reads     reads      // what a statement decision depends on beside the statement
 	decisions *decisions // made by it
@@ -48,6 +49,10 @@ func (p *Policy) Revision() string { return p.revision }
 
 // Cacheable says that a statement decision depends on nothing but its input: no clock, no network, no randomness.
 func (p *Policy) Cacheable() bool { return p.cacheable }
+
+// ByFacts says that a statement decision is remembered, and for all texts with the same facts, whatever they are called: who has a text's facts
+// need not wait for its names to ask.
+func (p *Policy) ByFacts() bool { return p.cacheable && p.nameless }
 
 // compile makes a policy of its source.
 func compile(s source, network bool) (*Policy, error) {
@@ -96,6 +101,7 @@ func (s source) compile(capabilities *ast.Capabilities, errorLimit int) (*Policy
 		return nil, err
 	}
 	p.cacheable = deterministic(compiler, ast.MustParseRef(statementQuery))
+	p.nameless = !readsNames(compiler, ast.MustParseRef(statementQuery))
 	p.reads, p.decisions = readsOf(compiler, ast.MustParseRef(statementQuery)), newDecisions()
 	p.rules = newRules(compiler, ast.MustParseRef(statementQuery))
 	if len(compiler.GetRules(ast.MustParseRef(problemsQuery))) == 0 {

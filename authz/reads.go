@@ -32,6 +32,29 @@ func readsOf(compiler *ast.Compiler, query ast.Ref) reads {
 	return slices.CompactFunc(found, slices.Equal)
 }
 
+// textNames are what a sheet has of how a text is called.
+var textNames = []*ast.Term{ast.StringTerm("fingerprint"), ast.StringTerm("normalized")}
+
+// readsNames says whether the document at query can depend on how a text is called, by the same references.
+func readsNames(compiler *ast.Compiler, query ast.Ref) bool {
+	return !visitRules(compiler, query, func(node util.T) bool {
+		found := false
+		ast.WalkRefs(node, func(ref ast.Ref) bool {
+			found = found || ref.HasPrefix(ast.InputRootRef) && mayReadNames(ref.ConstantPrefix())
+			return found
+		})
+		return !found
+	})
+}
+
+// mayReadNames says whether a reference that begins so can lead to a name.
+func mayReadNames(prefix ast.Ref) bool {
+	if len(prefix) <= len(statementRef) {
+		return statementRef.HasPrefix(prefix)
+	}
+	return prefix.HasPrefix(statementRef) && slices.ContainsFunc(textNames, prefix[len(statementRef)].Equal)
+}
+
 // fieldsAt lists the fields of t that a path names, in that struct and those in it: all of them when the path ends, or when it does not
 // name a field.
 func fieldsAt(t reflect.Type, path ast.Ref, before []int) reads {

@@ -19,18 +19,24 @@ type resolved struct {
 	sheets *recent.Cache[resolution, *statement.Sheet]
 }
 
-// resolution is what the facts follow from, in one snapshot.
+// resolution is what a sheet follows from, in one snapshot.
 type resolution struct {
-	sheet      *statement.Sheet
-	path       string
-	parameters Numbered
+	saying                  statement.Saying
+	path                    string
+	parameters              Numbered
+	fingerprint, normalized string
 }
 
 func (r *resolved) get(sheet *statement.Sheet, path []string, parameters Numbered, resolve func() *statement.Sheet) *statement.Sheet {
 	r.once.Do(func() { r.sheets = recent.New[resolution, *statement.Sheet](maxResolvedBytes) })
-	key := resolution{sheet, strings.Join(path, "\x00"), parameters} // no name has a NUL
+	key := resolution{sheet.Saying(), strings.Join(path, "\x00"), parameters, sheet.Fingerprint, sheet.Normalized} // no name has a NUL
 	if known, ok := r.sheets.Get(key); ok {
 		return known
+	}
+	ahead := key
+	ahead.fingerprint, ahead.normalized = "", ""
+	if known, ok := r.sheets.Get(ahead); ok { // without the text's names: these change nothing about what it means
+		return r.sheets.Put(key, known.Called(sheet), len(key.path)+len(key.fingerprint)+len(key.normalized))
 	}
 	facts := resolve()
 	return r.sheets.Put(key, facts, sheet.Size()+facts.Size()+len(key.path)+len(parameters))

@@ -57,6 +57,24 @@ func TestResolvedIsShared(t *testing.T) {
 	}
 }
 
+// TestResolvedAhead: a sheet that was resolved before it had names is not resolved again once it has them, and has them then.
+func TestResolvedAhead(t *testing.T) {
+	s, facts := small(), sheetReading("customers")
+	path := []string{"app", "pg_temp"}
+	ahead := s.Resolve(facts, path)
+	called := facts.Called(&statement.Sheet{Fingerprint: "f", Normalized: "n"})
+	got := s.Resolve(called, path)
+	if got.Saying() != ahead.Saying() || s.Resolve(called, path) != got {
+		t.Error("it was resolved again")
+	}
+	if diff := cmp.Diff(s.resolve(called, path, ""), got); diff != "" || ahead.Fingerprint != "" {
+		t.Errorf("not what the names mean (-want +got)\n%s", diff)
+	}
+	if other := s.Resolve(called, []string{"public"}); other.Saying() == got.Saying() {
+		t.Error("one answer for two search paths")
+	}
+}
+
 // TestResolvedAtOnce is for the race detector, too: sessions that ask at once get one sheet.
 func TestResolvedAtOnce(t *testing.T) {
 	s, sheet := small(), sheetReading("customers")

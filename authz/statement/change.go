@@ -46,8 +46,8 @@ func (w *walker) onConflict(r *relation, n *pg.OnConflictClause) {
 		r.readUnsure() // the columns of a constraint, which the text does not name
 	}
 	if n.GetAction() == pg.OnConflictAction_ONCONFLICT_UPDATE {
-		r.access["select"] = struct{}{}
-		r.access["update"] = struct{}{}
+		r.accessed("select")
+		r.accessed("update")
 		w.assigned(r, n.GetTargetList())
 	}
 	w.visit("InsertStmt.on_conflict_clause", n)
@@ -110,15 +110,15 @@ func (w *walker) mergeWhen(r *relation, target *pg.RangeVar, n *pg.MergeWhenClau
 	unfiltered := !joined && n.GetCondition() == nil
 	switch n.GetCommandType() {
 	case pg.CmdType_CMD_INSERT:
-		r.access["insert"] = struct{}{}
+		r.accessed("insert")
 		if len(n.GetTargetList()) == 0 {
 			r.write(everyColumn)
 		}
 		unfiltered = false
 	case pg.CmdType_CMD_UPDATE:
-		r.access["update"] = struct{}{}
+		r.accessed("update")
 	case pg.CmdType_CMD_DELETE:
-		r.access["delete"] = struct{}{}
+		r.accessed("delete")
 	case pg.CmdType_CMD_NOTHING:
 		unfiltered = false
 	default:

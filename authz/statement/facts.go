@@ -32,9 +32,9 @@ type facts struct {
 type relation struct {
 	temporary bool
 	unsure    bool
-	access    map[string]struct{}
+	access    []string // few, without duplicates
 	columns   map[string]struct{}
-	written   map[string]struct{}
+	written   map[string]struct{} // nil: nothing is
 }
 
 // What facts.names and facts.words hold.
@@ -67,17 +67,21 @@ func (f *facts) relation(schema, name string, access ...string) *relation {
 	if r == nil {
 		r = &relation{
 			temporary: isTemporarySchema(schema),
-			access:    map[string]struct{}{},
 			columns:   map[string]struct{}{},
-			written:   map[string]struct{}{},
 		}
 		f.relations[key] = r
 		f.order = append(f.order, key)
 	}
 	for _, a := range access {
-		r.access[a] = struct{}{}
+		r.accessed(a)
 	}
 	return r
+}
+
+func (r *relation) accessed(access string) {
+	if !slices.Contains(r.access, access) {
+		r.access = append(r.access, access)
+	}
 }
 
 // isTemporarySchema says whether a schema is the session's own: pg_temp is an alias, pg_temp_3 the schema behind it.
@@ -86,17 +90,20 @@ func isTemporarySchema(schema string) bool {
 }
 
 func (r *relation) read(column string) {
-	r.access["select"] = struct{}{}
+	r.accessed("select")
 	r.columns[column] = struct{}{}
 }
 
 func (r *relation) readUnsure() {
-	r.access["select"] = struct{}{}
+	r.accessed("select")
 	r.unsure = true
 }
 
 func (r *relation) write(column string) {
 	r.columns[column] = struct{}{}
+	if r.written == nil {
+		r.written = map[string]struct{}{}
+	}
 	r.written[column] = struct{}{}
 }
 
@@ -193,9 +200,10 @@ func (f *facts) statement() Statement {
 	}
 	for _, name := range f.order {
 		r := f.relations[name]
+		slices.Sort(r.access)
 		s.Relations = append(s.Relations, Relation{
 			Schema: name.Schema, Name: name.Name, Temporary: r.temporary, AllUnsure: r.unsure,
-			Access: sorted(r.access), Columns: sorted(r.columns), Written: sorted(r.written),
+			Access: orEmpty(r.access), Columns: sorted(r.columns), Written: sorted(r.written),
 		})
 	}
 	for _, key := range f.called {

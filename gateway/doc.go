@@ -44,6 +44,9 @@
 // A second policy, if there is one, is told by the judge what the first has decided (shadow.go): into a bounded queue, worked off by one
 // goroutine that the caller of New runs. In a database whose policy is on trial lenient.go lets through what only policy denies.
 //
+// A text that nobody has sent before is judged in two halves at once: the statement worker finds out how it is called while policy is asked
+// about its facts (foresee.go).
+//
 // What a statement or portal name means is known by names.go: committed when the backend has said so, pending within a pipeline,
 // settling between a Sync and its ReadyForQuery.
 //

@@ -38,7 +38,7 @@ type fakeAnalyzer struct{}
 // analyzed are the sheets it has made: the same for the same text.
 var analyzed sync.Map
 
-func (f fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet, error) {
+func (f fakeAnalyzer) AnalyzeAhead(_ context.Context, text string, _ func(*statement.Sheet)) (*statement.Sheet, error) {
 	if strings.HasPrefix(text, "garbled") {
 		return nil, &statement.SyntaxError{Message: `syntax error at or near "garbled"`, Position: 1}
 	}
@@ -47,7 +47,7 @@ func (f fakeAnalyzer) Analyze(_ context.Context, text string) (*statement.Sheet,
 }
 
 func (f fakeAnalyzer) Known(text []byte, _ *statement.Memory) *statement.Sheet {
-	sheet, _ := f.Analyze(context.Background(), string(text))
+	sheet, _ := f.AnalyzeAhead(context.Background(), string(text), nil)
 	return sheet
 }
 

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/gateway/audit"
 	"github.com/sallyport/sallyport/gateway/catalog"
 	"github.com/sallyport/sallyport/gateway/wire"
@@ -28,6 +29,7 @@ type judge struct {
 	hasher       *audit.ValueHasher // nil: no value was hashed yet
 	opinions     map[judged]*opinion
 	opinionBytes int               // of the sheets in it
+	unforeseen   *authz.Policy     // the one that had no answer when it was asked ahead; nil: there was none
 	clock        time.Time         // as it was read last
 	fresh        bool              // nothing has been done since that takes time
 	began        time.Time         // when the message at hand was there, if it runs something

@@ -26,7 +26,7 @@ const farewellTime = 2 * time.Second
 
 // analyzer turns a text into facts: *statement.Pool.
 type analyzer interface {
-	Analyze(ctx context.Context, text string) (*statement.Sheet, error)
+	AnalyzeAhead(ctx context.Context, text string, ahead func(facts *statement.Sheet)) (*statement.Sheet, error)
 	Known(text []byte, memory *statement.Memory) *statement.Sheet
 }
 

@@ -424,12 +424,14 @@ func TestRelayCancelHoldsBackWhatComesAfter(t *testing.T) {
 // sheetOf gives every text the same sheet, as the pool does for texts that differ in literals only.
 type sheetOf struct{ sheet *statement.Sheet }
 
-func (s sheetOf) Analyze(context.Context, string) (*statement.Sheet, error) { return s.sheet, nil }
-func (s sheetOf) Known([]byte, *statement.Memory) *statement.Sheet          { return s.sheet }
+func (s sheetOf) AnalyzeAhead(context.Context, string, func(*statement.Sheet)) (*statement.Sheet, error) {
+	return s.sheet, nil
+}
+func (s sheetOf) Known([]byte, *statement.Memory) *statement.Sheet { return s.sheet }
 
 func TestRelayDecidesOncePerSheetAndPolicy(t *testing.T) {
 	policy := &countingPolicy{fakePolicy: fakePolicy{}}
-	sheet, err := fakeAnalyzer{}.Analyze(t.Context(), "select")
+	sheet, err := fakeAnalyzer{}.AnalyzeAhead(t.Context(), "select", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

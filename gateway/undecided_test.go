@@ -37,7 +37,9 @@ func (p *latePolicy) Statement(ctx context.Context, in *authz.StatementInput) (*
 // lateAnalyzer has no worker free.
 type lateAnalyzer struct{ err error }
 
-func (a lateAnalyzer) Analyze(context.Context, string) (*statement.Sheet, error) { return nil, a.err }
+func (a lateAnalyzer) AnalyzeAhead(context.Context, string, func(*statement.Sheet)) (*statement.Sheet, error) {
+	return nil, a.err
+}
 
 func (lateAnalyzer) Known([]byte, *statement.Memory) *statement.Sheet { return nil }
 

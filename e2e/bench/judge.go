@@ -26,9 +26,9 @@ var judgings = []struct{ benchmark, name string }{
 
 // firstSights are the parts of the last, by the unit of the median.
 var firstSights = []struct{ unit, name string }{
-	{"worker-p50-ns", "– its facts, from a worker"},
-	{"catalog-p50-ns", "– what its names mean, from the catalog"},
-	{"policy-p50-ns", "– policy, and its event"},
+	{"facts-p50-ns", "– its facts, from a worker"},
+	{"policy-p50-ns", "– policy"},
+	{"names-p50-ns", "– what its names then have to be waited for"},
 }
 
 // results are what the runs of one benchmark gave, by unit.

@@ -28,7 +28,7 @@ var judgings = []struct{ benchmark, name string }{
 var firstSights = []struct{ unit, name string }{
 	{"facts-p50-ns", "– its facts, from a worker"},
 	{"policy-p50-ns", "– policy"},
-	{"names-p50-ns", "– what its names then have to be waited for"},
+	{"names-p50-ns", "– what its names then are waited for"},
 }
 
 // results are what the runs of one benchmark gave, by unit.

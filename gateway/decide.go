@@ -253,6 +253,7 @@ type answer struct {
 func (j *judge) ask(ctx context.Context, sheet *statement.Sheet) answer {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
+	j.fresh = false
 	j.input.Statement = sheet // the rest is the same for all the session's statements
 	d, err := j.policy.Statement(ctx, &j.input)
 	if err != nil {

@@ -179,10 +179,15 @@ func (j *judge) begin(t wire.Type) {
 	default:
 		return
 	}
+	j.began = j.now()
+}
+
+// now is what the clock was read as last, unless something has been done since that takes time: what is only looked up does not.
+func (j *judge) now() time.Time {
 	if !j.fresh {
-		j.clock = time.Now()
+		j.clock, j.fresh = time.Now(), true
 	}
-	j.began, j.fresh = j.clock, false
+	return j.clock
 }
 
 // forward queues the message at the head and passes it on. The numbers of its entry are in the result.

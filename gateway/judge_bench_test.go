@@ -69,7 +69,7 @@ type known struct{ snapshot *catalog.Snapshot }
 
 func (k known) Current(context.Context) (*catalog.Snapshot, error) { return k.snapshot, nil }
 func (k known) Fresh(context.Context) (*catalog.Snapshot, error)   { return k.snapshot, nil }
-func (k known) Now() (*catalog.Snapshot, bool)                     { return k.snapshot, true }
+func (k known) Now(time.Time) (*catalog.Snapshot, bool)            { return k.snapshot, true }
 func (k known) Latest() *catalog.Snapshot                          { return k.snapshot }
 func (k known) Changed()                                           {}
 

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/catalog"
@@ -13,7 +14,7 @@ type catalogSource interface {
 	// Current waits until all is known that Changed was told of. It fails when that takes too long, or nothing is known any more.
 	Current(ctx context.Context) (*catalog.Snapshot, error)
 	// Now is Current where there is nothing to wait for, which is nearly always.
-	Now() (*catalog.Snapshot, bool)
+	Now(now time.Time) (*catalog.Snapshot, bool)
 	// Fresh is Current with all that anybody had committed before. It waits for that.
 	Fresh(ctx context.Context) (*catalog.Snapshot, error)
 	// Latest is what was known last, nil for nothing. It does not wait.
@@ -36,7 +37,7 @@ func (j *judge) look(ctx context.Context) {
 		j.snapshot = j.catalog.Latest()
 	default:
 		var ok bool
-		if j.snapshot, ok = j.catalog.Now(); !ok {
+		if j.snapshot, ok = j.catalog.Now(j.now()); !ok {
 			j.snapshot, j.blind = j.await(ctx, j.catalog.Current)
 		}
 	}
@@ -46,6 +47,7 @@ func (j *judge) look(ctx context.Context) {
 func (j *judge) await(ctx context.Context, ask func(context.Context) (*catalog.Snapshot, error)) (*catalog.Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
+	j.fresh = false
 	return ask(ctx)
 }
 
@@ -82,6 +84,7 @@ func (j *judge) generation() uint64 {
 func (j *judge) facts(p *prepared) *statement.Sheet {
 	if o, generation := p.known, j.generation(); o.facts == nil || o.generation != generation {
 		o.generation, o.facts, o.policy, o.final = generation, p.parameters.Unresolved(p.sheet), nil, false
+		j.fresh = false
 		if generation != 0 {
 			o.facts = j.snapshot.ResolveNumbered(p.sheet, j.input.Session.SearchPath, p.parameters)
 		}

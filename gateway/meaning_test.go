@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 	"weak"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,7 +90,7 @@ func (f *fakeCatalog) becomesWhenAsked(s *catalog.Snapshot) {
 	f.fresh = s
 }
 
-func (f *fakeCatalog) Now() (*catalog.Snapshot, bool) { return nil, false }
+func (f *fakeCatalog) Now(time.Time) (*catalog.Snapshot, bool) { return nil, false }
 
 func (f *fakeCatalog) Latest() *catalog.Snapshot {
 	f.mu.Lock()

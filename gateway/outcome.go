@@ -91,7 +91,10 @@ func (r *reporter) report(run *run) error {
 	run.done = true
 	r.finished = append(r.finished, run)
 	r.copied(run, nil)
-	return r.writeOutcome(&r.outcome, run)
+	if r.clock.IsZero() {
+		r.clock = time.Now()
+	}
+	return r.writeOutcome(&r.outcome, run, r.clock)
 }
 
 // copiesIn notes that what runs copies from the client. What was counted before was sent to a copy that had failed.
@@ -124,13 +127,12 @@ func (r *reporter) spareFinished() {
 	r.finished = r.finished[:0]
 }
 
-// writeOutcome writes a run's outcome event. When it cannot be written the session ends.
-func (r *relay) writeOutcome(event *audit.Outcome, run *run) error {
+// writeOutcome writes the outcome event of a run that is over now. When it cannot be written the session ends.
+func (r *relay) writeOutcome(event *audit.Outcome, run *run, now time.Time) error {
 	command := event.Command
 	if command != string(run.tags) { // it is often the last one's again, and then nothing is copied
 		command = string(run.tags)
 	}
-	now := time.Now()
 	took := now.Sub(run.started)
 	*event = audit.Outcome{
 		Time: now, Session: r.id, Number: run.number, Who: r.who, Status: run.status, Command: command, SQLSTATE: run.sqlstate,
@@ -154,11 +156,12 @@ func (j *judge) skipped(run *run) error {
 	}
 	run.done, run.forwarded = true, false
 	run.status = audit.StatusSkipped
-	return j.writeOutcome(&audit.Outcome{}, run)
+	return j.writeOutcome(&audit.Outcome{}, run, time.Now())
 }
 
 // reportRest writes the outcomes of what was never answered. Both goroutines have ended.
 func (r *reporter) reportRest() {
+	r.clock = time.Time{}
 	r.queue.drain(func(e entry) { // before what was bound: what was executed too is not known
 		if e.run != nil && e.run.status == "" {
 			e.run.status = audit.StatusUnknown

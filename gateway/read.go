@@ -27,6 +27,7 @@ func (j *judge) prepare(ctx context.Context, text []byte) *prepared {
 	p.audit = j.log.Text(p.text)
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
+	j.fresh = false
 	p.sheet, p.err = j.analyzer.AnalyzeAhead(ctx, p.text, func(facts *statement.Sheet) { j.foresee(ctx, facts) })
 	p.known = j.opinionOf(p.sheet, "")
 	if p.err == nil && len(text) <= maxCachedText && p.known.size <= maxCachedSheet {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
@@ -122,7 +123,7 @@ func (j *judge) recordUsed(v verdict) error {
 		}
 		j.shadow.judged(u.prepared.known, j.number)
 		r := &run{number: j.number, started: j.began, waited: j.waited, status: audit.StatusCompleted}
-		if err := j.writeOutcome(&audit.Outcome{}, r); err != nil {
+		if err := j.writeOutcome(&audit.Outcome{}, r, time.Now()); err != nil {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ func (j *judge) stillGranted(ctx context.Context) (*denial, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, j.timeouts.Decision)
 	defer cancel()
+	j.fresh = false
 	d, err := j.policy.Connect(ctx, &j.grant.input)
 	if err != nil {
 		return j.undecided(err), nil

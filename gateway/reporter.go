@@ -27,6 +27,7 @@ type reporter struct {
 	outcome     audit.Outcome
 	interrupt   chan struct{} // closed when a cancel of our own has been delivered; nil: there is none
 	finished    []*run        // those whose outcomes were written since the last ReadyForQuery
+	clock       time.Time     // when the first outcome among what was read together was written; zero: none was
 	extended    time.Time     // when the client's write deadline was set; it is renewed when a second of it is used up
 	rows        uint64
 	told        bool // the backend's FATAL was passed on
@@ -57,6 +58,7 @@ func (r *reporter) answers() error {
 
 // dispose passes on what was read, and listens to what was posted.
 func (r *reporter) dispose() error {
+	r.clock = time.Time{}
 	if err := r.step(); err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ func (c *Catalog) Reconfigure(config Config) error {
 // first snapshot, it waits as long as ctx allows. What others than the gateway's sessions changed is in it if it had committed MaxAge ago;
 // usually it is after a poll and a reading. The error is ErrUnavailable and the reason.
 func (c *Catalog) Current(ctx context.Context) (*Snapshot, error) {
-	if s, ok := c.Now(); ok {
+	if s, ok := c.Now(time.Now()); ok {
 		return s, nil
 	}
 	return c.await(ctx, 0)
@@ -129,10 +129,10 @@ func (c *Catalog) Fresh(ctx context.Context) (*Snapshot, error) {
 	return c.await(ctx, number)
 }
 
-// Now is Current where there is nothing to wait for, for those who would have to make a context first. It allocates nothing.
-func (c *Catalog) Now() (*Snapshot, bool) {
+// Now is Current where there is nothing to wait for, for those who have read the clock already. It allocates nothing.
+func (c *Catalog) Now(now time.Time) (*Snapshot, bool) {
 	s := c.current.Load()
-	if s == nil || s.changes < c.changes.Load() || time.Since(s.confirmed) > c.config.Load().MaxAge {
+	if s == nil || s.changes < c.changes.Load() || now.Sub(s.confirmed) > c.config.Load().MaxAge {
 		return nil, false
 	}
 	return s.snapshot, true

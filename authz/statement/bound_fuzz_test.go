@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -103,4 +104,30 @@ func kindOf(t *pg.ScanToken, text string) kind {
 		return kindWord
 	}
 	return kindSelf
+}
+
+// FuzzSkipWords: what a shape is made of is found whether or not what lies between is scanned.
+func FuzzSkipWords(f *testing.F) {
+	for _, seed := range scanSeeds {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var got, want []token
+		keep := func(kept *[]token, found token) {
+			if found.kind != kindWord && !strings.Contains(",()", text[found.start:found.end]) {
+				*kept = append(*kept, found)
+			}
+		}
+		for s := (scanner{text: text}); s.pos < len(text); {
+			keep(&want, s.next())
+		}
+		for s := (scanner{text: text}); s.pos < len(text); {
+			if s.pos = skipWords(text, s.pos); s.pos < len(text) {
+				keep(&got, s.next())
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q: found %v, want %v", text, got, want)
+		}
+	})
 }

@@ -28,6 +28,7 @@ func appendShape(dst []byte, text string) (shape []byte, ok bool) {
 	s := scanner{text: text}
 	copied := 0
 	for {
+		s.pos = skipWords(text, s.pos)
 		t := s.next()
 		switch t.kind {
 		case kindEnd:
@@ -48,6 +49,29 @@ func appendShape(dst []byte, text string) (shape []byte, ok bool) {
 			}
 		}
 	}
+}
+
+// skipWords passes over white space, words, commas and parentheses: most of a text, and no part of a literal. It stops before a letter that
+// may be the prefix of one.
+func skipWords(text string, i int) int {
+	for i < len(text) {
+		switch c := text[i]; {
+		case classes[c]&classStart != 0:
+			end := i + 1
+			for end < len(text) && isIdentPart(text[end]) {
+				end++
+			}
+			if end == i+1 && end < len(text) && (text[end] == '\'' || text[end] == '&') {
+				return i
+			}
+			i = end
+		case classes[c]&classSpace != 0, c == ',', c == '(', c == ')':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
 }
 
 // plainLiteral returns the mark of a literal whose content cannot be wrong and is read the same by every release and whatever the

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/sallyport/sallyport/authz/statement"
 )
@@ -18,7 +19,7 @@ func (j *judge) foresee(ctx context.Context, facts *statement.Sheet) {
 		return
 	}
 	if j.catalog != nil {
-		snapshot, ok := j.catalog.Now()
+		snapshot, ok := j.catalog.Now(time.Now())
 		if !ok {
 			return
 		}

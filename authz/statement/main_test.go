@@ -66,7 +66,8 @@ func (s sabotage) Read(p []byte) (int, error) {
 // startPool runs a pool for the length of a test.
 func startPool(t testing.TB, config Config) *Pool {
 	t.Helper()
-	if config.Command == nil {
+	sound := config.Command == nil
+	if sound {
 		config.Command = []string{os.Args[0], "statement-worker"}
 	}
 	pool, err := NewPool(config)
@@ -87,5 +88,12 @@ func startPool(t testing.TB, config Config) *Pool {
 			t.Error("pool did not stop")
 		}
 	})
+	if sound { // the texts of a test do not have to outlast the start of a process
+		ready, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := pool.Wait(ready); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return pool
 }

@@ -94,6 +94,10 @@ func (r *rechecks) introspect(ctx context.Context, token string) (claims, error)
 	if _, err := checkURL("introspection_endpoint", found.Introspection); err != nil {
 		return nil, err
 	}
+	secret, err := r.cfg.Recheck.ClientSecret()
+	if err != nil {
+		return nil, fmt.Errorf("introspect: %w", err)
+	}
 	form := url.Values{"token": {token}, "token_type_hint": {"access_token"}}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, found.Introspection, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -101,7 +105,7 @@ func (r *rechecks) introspect(ctx context.Context, token string) (claims, error)
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	request.SetBasicAuth(url.QueryEscape(r.cfg.Recheck.ClientID), url.QueryEscape(r.cfg.Recheck.ClientSecret)) // RFC 6749 section 2.3.1
+	request.SetBasicAuth(url.QueryEscape(r.cfg.Recheck.ClientID), url.QueryEscape(secret)) // RFC 6749 section 2.3.1
 	response, err := r.client().Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("introspect: %w", err)

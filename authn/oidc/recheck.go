@@ -36,15 +36,15 @@ type Recheck struct {
 	Interval time.Duration // between two questions at most; 5 seconds to an hour; zero: the issuer is not asked
 	MaxStale time.Duration // how old its answer may get while it gives no other; Interval to 24 hours; zero: three times Interval
 
-	ClientID     string // of the gateway, for introspection; "": UserInfo is asked
-	ClientSecret string
+	ClientID     string                 // of the gateway, for introspection; "": UserInfo is asked
+	ClientSecret func() (string, error) // asked for at each question: sessions that run must not be left with one that has been replaced
 
 	// Observe is told of every answer: nil, an ErrRejected or an ErrUnavailable. It may be nil.
 	Observe func(error)
 }
 
 func (r Recheck) validate() error {
-	if (r.ClientID == "") != (r.ClientSecret == "") {
+	if (r.ClientID == "") != (r.ClientSecret == nil) {
 		return errors.New("recheck has a client without a secret, or a secret without a client")
 	}
 	if r.Interval == 0 && r.MaxStale == 0 {
@@ -232,8 +232,9 @@ func (f *follower) Follow(told func(groups []string, err error)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.tokens[f.key]
-	if s == nil { // it was forgotten since the login, or rejected: then the next answer says so
+	if s == nil { // it was forgotten since the login, or rejected: the session may have waited long for a place or a credential
 		s = r.keep(f.key, f.subject, f.begun)
+		s.timer.Reset(0)
 	}
 	s.token, s.followers[f] = f.token, told
 	if !slices.Equal(s.last.groups, f.begun.groups) {

@@ -1,12 +1,14 @@
 package oidc
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -339,14 +341,23 @@ func TestRecheckBeforeFollowing(t *testing.T) {
 		time.Sleep(2 * interval) // forgotten
 		d.set(func(d *desk) { d.status = http.StatusUnauthorized })
 		h := follow(id)
+		h.want(t, "rejected")
+	})
+	asks(t, nil, func(t *testing.T, d *desk, v *Verifier) {
+		bearer := token(goodHeader(), longClaims())
+		first, id := follow(confirmed(t, v, bearer)), confirmed(t, v, bearer)
+		d.set(func(d *desk) { d.status = http.StatusUnauthorized })
 		time.Sleep(interval)
+		first.want(t, "rejected")
+		first.stop()
+		h := follow(id) // a session that was waiting for its credential
 		h.want(t, "rejected")
 	})
 }
 
 // TestRecheckIntrospection: the gateway proves itself; inactive is the end, and groups that are not named are the token's.
 func TestRecheckIntrospection(t *testing.T) {
-	introspects := func(c *Config) { c.Recheck.ClientID, c.Recheck.ClientSecret = "gate way", "s:cret" }
+	introspects := func(c *Config) { c.Recheck.ClientID, c.Recheck.ClientSecret = "gate way", always("s:cret") }
 	asks(t, introspects, func(t *testing.T, d *desk, v *Verifier) {
 		d.set(func(d *desk) { d.says = object{"active": true} })
 		bearer := token(goodHeader(), longClaims())
@@ -391,11 +402,53 @@ func TestRecheckIntrospection(t *testing.T) {
 	})
 }
 
+// TestRecheckSecret: another secret counts from the next question on, and one that cannot be had is no answer.
+func TestRecheckSecret(t *testing.T) {
+	var secret atomic.Pointer[string]
+	holds := func(text string) { secret.Store(&text) }
+	holds("first")
+	reads := func(c *Config) {
+		c.Recheck.ClientID, c.Recheck.ClientSecret = "gateway", func() (string, error) {
+			if text := secret.Load(); text != nil {
+				return *text, nil
+			}
+			return "", errors.New("permission denied")
+		}
+	}
+	asks(t, reads, func(t *testing.T, d *desk, v *Verifier) {
+		d.set(func(d *desk) { d.says = object{"active": true} })
+		h := follow(confirmed(t, v, token(goodHeader(), longClaims())))
+		defer h.stop()
+		holds("second")
+		time.Sleep(interval)
+		d.mu.Lock()
+		for n, want := range []string{"first", "second"} {
+			if sent := d.tokens[n]; !strings.HasPrefix(sent, "Basic "+base64.StdEncoding.EncodeToString([]byte("gateway:"+want))) {
+				t.Errorf("question %d was asked with %q, want the %s secret", n, sent, want)
+			}
+		}
+		d.mu.Unlock()
+		secret.Store(nil)
+		_, err := v.Verify(t.Context(), token(goodHeader(), longClaims().with(object{"jti": "other"})), "ana")
+		wantError(t, err, ErrUnavailable)
+		time.Sleep(4 * interval)
+		h.want(t, "unavailable")
+	})
+}
+
+// always is a secret that stays.
+func always(secret string) func() (string, error) {
+	if secret == "" {
+		return nil
+	}
+	return func() (string, error) { return secret, nil }
+}
+
 // TestRecheckNeedsEndpoint: an issuer that cannot be asked lets nobody in.
 func TestRecheckNeedsEndpoint(t *testing.T) {
 	for _, client := range []string{"", "gateway"} {
 		with := func(c *Config) {
-			c.Recheck = Recheck{Interval: interval, ClientID: client, ClientSecret: client}
+			c.Recheck = Recheck{Interval: interval, ClientID: client, ClientSecret: always(client)}
 		}
 		withClock(t, with, func(t *testing.T, _ *issuer, v *Verifier) {
 			_, err := v.Verify(t.Context(), token(goodHeader(), goodClaims()), "ana")
@@ -434,7 +487,7 @@ func TestRecheckConfig(t *testing.T) {
 		"stale for ever":         {Interval: time.Minute, MaxStale: 48 * time.Hour},
 		"stale without asking":   {MaxStale: time.Minute},
 		"a client without proof": {Interval: time.Minute, ClientID: "gateway"},
-		"proof without a client": {Interval: time.Minute, ClientSecret: "s"},
+		"proof without a client": {Interval: time.Minute, ClientSecret: always("s")},
 	} {
 		if _, err := New(Config{Issuer: "https://id.example", Audiences: []string{"a"}, Recheck: recheck}); err == nil {
 			t.Errorf("%s: no error", name)

@@ -155,12 +155,14 @@ func (c *Config) Issuers(observe func(issuer string, err error)) (map[string]*oi
 	for i, issuer := range c.Authentication.Issuers {
 		path, cfg := indexed("authentication.issuers", i), issuer.Config
 		if issuer.RecheckSecretFile != "" {
-			secret, err := readSecret(issuer.RecheckSecretFile)
-			if err != nil {
+			cfg.Recheck.ClientSecret = func() (string, error) {
+				secret, err := readSecret(issuer.RecheckSecretFile)
+				return string(secret), err
+			}
+			if _, err := cfg.Recheck.ClientSecret(); err != nil {
 				problems = append(problems, c.each(path+".recheck.client_secret_file", err)...)
 				continue
 			}
-			cfg.Recheck.ClientSecret = string(secret)
 		}
 		if observe != nil {
 			cfg.Recheck.Observe = func(err error) { observe(issuer.Name, err) }

@@ -82,10 +82,10 @@ func (j *judge) bind(ctx context.Context, body []byte) error {
 	}
 	r.recorded = recorded{v, p.known.recorded.Relations()}
 	if err := j.shareExecuted(r, ops[0].portal); err != nil {
-		return err
+		return j.unforwarded(r, err)
 	}
 	if err := j.alone(r); err != nil {
-		return err
+		return j.unforwarded(r, err)
 	}
 	return j.forwardNaming(entry{kind: wire.Bind, run: r, ops: ops, notices: v.terms.notices}, body)
 }
@@ -131,7 +131,7 @@ func (j *judge) execute(ctx context.Context, body []byte) error {
 			return j.refuseRun(wire.Execute, len(body), d, e.run, "")
 		}
 		if err := j.shareExecuted(e.run, o); err != nil {
-			return err
+			return j.unforwarded(e.run, err)
 		}
 		e.notices = v.terms.notices
 	}
@@ -150,7 +150,10 @@ func executeOps(p *prepared) []nameOp {
 // forwardExecute forwards an Execute with what its SQL does to names.
 func (j *judge) forwardExecute(e entry, moves movement, body []byte) error {
 	if err := j.alone(e.run); err != nil {
-		return err
+		if e.bound { // it is told of as that
+			return err
+		}
+		return j.unforwarded(e.run, err)
 	}
 	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)

@@ -35,11 +35,11 @@ func (j *judge) query(ctx context.Context, body []byte) error {
 		return j.refuseRun(wire.Query, len(body), d, r, "")
 	}
 	if err := j.share(r, p, ops); err != nil {
-		return err
+		return j.unforwarded(r, err)
 	}
 	e := entry{kind: wire.Query, run: r, ops: ops, mayCopy: j.mayCopy(p), texts: len(body) + p.known.size, notices: v.terms.notices}
 	if err := j.alone(r); err != nil {
-		return err
+		return j.unforwarded(r, err)
 	}
 	j.announce(moves)
 	pushed, skipped, err := j.forward(e, body)

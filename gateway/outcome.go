@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"time"
 
@@ -157,6 +158,14 @@ func (j *judge) skipped(run *run) error {
 	run.done, run.forwarded = true, false
 	run.status = audit.StatusSkipped
 	return j.writeOutcome(&audit.Outcome{}, run, time.Now())
+}
+
+// unforwarded is the end of a statement that is on record, and was waiting for something when the session ended.
+func (j *judge) unforwarded(run *run, err error) error {
+	if run == nil {
+		return err
+	}
+	return errors.Join(err, j.skipped(run))
 }
 
 // reportRest writes the outcomes of what was never answered. Both goroutines have ended.

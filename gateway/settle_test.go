@@ -277,6 +277,38 @@ func TestSettleForwardsNothingMore(t *testing.T) {
 	}
 }
 
+// TestSettleWhileAStatementWaits: one that must run alone and is on record already has an outcome too, when it never runs.
+func TestSettleWhileAStatementWaits(t *testing.T) {
+	tests := map[string]struct {
+		send []pgproto3.FrontendMessage
+		want string
+	}{
+		"a query": {[]pgproto3.FrontendMessage{query("endless 0"), query("late")}, "query late = allow → skipped"},
+		"a pipeline": {
+			[]pgproto3.FrontendMessage{query("endless 0"), parse("", "late"), bind("", ""), execute(""), syncMessage},
+			"bind late = allow → skipped",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := start(t, timedStatements(time.Hour, "LATE"))
+			b.send(tt.send...)
+			b.waitUntilRuns("endless 0")
+			for deadline := time.Now().Add(10 * time.Second); len(b.log.lines()) < 2; time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("it is not on record")
+				}
+			}
+			b.relay.end(fail(ReasonKilled, nil))
+			b.rest()
+			b.cause()
+			if diff := cmp.Diff([]string{"query endless 0 = allow → cancelled 57014", tt.want}, b.log.lines()); diff != "" {
+				t.Errorf("trail (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestSettleOfAClientThatDoesNotRead: what runs is cancelled, and the backend, which waits for it too, is heard.
 func TestSettleOfAClientThatDoesNotRead(t *testing.T) {
 	var client *stuckWriter

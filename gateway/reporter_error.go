@@ -39,11 +39,12 @@ func (r *reporter) errorResponse(size int) (whole bool, err error) {
 	if !r.known {
 		return true, fail(ReasonBackendOutOfStep, fmt.Errorf("an error %s came where nothing was asked", sqlstate))
 	}
-	if err := r.passError(e, body, size, sqlstate); err != nil {
-		return true, err
-	}
+	err = r.passError(e, body, size, sqlstate)
 	r.unread = false
-	return true, r.failed(e)
+	if failed := r.failed(e); err == nil { // what the error means for the backend does not depend on who hears it
+		err = failed
+	}
+	return true, err
 }
 
 // passError sends the client the error, or the denial it stands for.
@@ -78,12 +79,15 @@ func (r *reporter) passFailed(size int, sqlstate string) error {
 	return nil
 }
 
-// replace sends the client an error of ours in the place of the one at the head.
+// replace sends the client an error of ours in the place of the one at the head, which is disposed of in any case.
 func (r *reporter) replace(size int, d *denial) error {
-	if err := r.release(); err != nil {
-		return err
+	err := r.release()
+	if err == nil {
+		err = r.toClient(r.pipe.Drop(size))
 	}
-	if err := r.toClient(r.pipe.Drop(size)); err != nil {
+	if err != nil {
+		r.pipe.Mute()
+		_ = r.pipe.Drop(size)
 		return err
 	}
 	r.extendDeadline()
@@ -105,10 +109,11 @@ func (r *reporter) failed(e *entry) error {
 
 // failedUnasked passes on an error that answers nothing, amid a pipeline: a statement's time was up when only a Flush was left to read.
 func (r *reporter) failedUnasked(size int, sqlstate string) error {
-	if err := r.passFailed(size, sqlstate); err != nil {
-		return err
+	err := r.passFailed(size, sqlstate)
+	if failed := r.skip(false); err == nil {
+		err = failed
 	}
-	return r.skip(false)
+	return err
 }
 
 // skip takes off what the backend discards up to the next Sync; failed says that the first of it is what failed.

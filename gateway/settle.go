@@ -227,16 +227,14 @@ func (r *reporter) causes(sqlstate string) bool {
 	return r.settling && (sqlstate == "57014" || sqlstate == "08006" && r.hungUp)
 }
 
-// withhold keeps an error from the client, unless the backend goes on with something else.
-func (r *reporter) withhold(size int) error {
+// withhold keeps an error from the client, unless the backend goes on with something else. The error is disposed of in any case.
+func (r *reporter) withhold(size int) (err error) {
 	if !r.holding {
 		r.holding = true
-		if err := r.toClient(r.pipe.Hold()); err != nil {
-			return err
-		}
+		err = r.toClient(r.pipe.Hold())
 	}
 	r.pipe.Accept(size)
-	return nil
+	return err
 }
 
 // release passes on what was withheld: the backend has gone on, and the client could not make sense of that otherwise.

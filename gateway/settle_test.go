@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -322,6 +323,27 @@ func TestSettleOfAClientThatDoesNotRead(t *testing.T) {
 		t.Errorf("ended after %v", took)
 	}
 	if diff := cmp.Diff([]string{"query endless 3 = allow → cancelled 57014"}, b.log.lines()); diff != "" {
+		t.Errorf("trail (-want +got):\n%s", diff)
+	}
+}
+
+// deafClient is a client that has gone without a word.
+type deafClient struct{ net.Conn }
+
+func (deafClient) Write([]byte) (int, error) { return 0, net.ErrClosed }
+
+// TestSettleOfADenialThatNobodyHears: the backend discards what comes behind it all the same, and owes nothing.
+func TestSettleOfADenialThatNobodyHears(t *testing.T) {
+	b := start(t, func(r *relay) { r.client = deafClient{r.client} })
+	began := time.Now()
+	b.send(parse("", "forbidden"), parse("", "insert"), bind("", ""), execute(""), &pgproto3.Flush{})
+	if cause := b.cause(); cause.reason != ReasonClientGone {
+		t.Errorf("ended by %v", cause)
+	}
+	if took := time.Since(began); took > settleTime {
+		t.Errorf("ended after %v", took)
+	}
+	if diff := cmp.Diff([]string{"parse forbidden = deny → denied 42501", "bind insert = allow → skipped"}, b.log.lines()); diff != "" {
 		t.Errorf("trail (-want +got):\n%s", diff)
 	}
 }

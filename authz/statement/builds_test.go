@@ -33,3 +33,32 @@ func TestBuilds(t *testing.T) {
 		}
 	}
 }
+
+// TestConverts: where values may be made JSON.
+func TestConverts(t *testing.T) {
+	for text, want := range map[string]bool{
+		"SELECT to_json(a) FROM t":                           true,
+		"SELECT pg_catalog.to_jsonb(a) FROM t":               true,
+		"SELECT (a).to_json FROM t":                          true,
+		"SELECT row_to_json(t) FROM t":                       true,
+		"SELECT t.row_to_json FROM t":                        true,
+		"SELECT array_to_json(a) FROM t":                     true,
+		"SELECT jsonb_object_agg_unique_strict(a, b) FROM t": true,
+		"SELECT json_agg_strict(a) FROM t":                   true,
+		"SELECT jsonb_build_array(a) FROM t":                 true,
+		"SELECT JSON_OBJECT('a': a) FROM t":                  true,
+		"SELECT JSON_ARRAYAGG(a) FROM t":                     true,
+		"SELECT JSON_VALUE(a, '$' PASSING b AS x) FROM t":    true,
+		"SELECT a FROM t WHERE a IS JSON":                    false,
+		"SELECT json_typeof(a), jsonb_set(a, b, c) FROM t":   false,
+		"SELECT array_agg(a), build_it(a), agg(a) FROM t":    false,
+	} {
+		sheet, _, err := parse(text)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if got := sheet.Statements[0].Hints.Converts; got != want {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+}

@@ -24,8 +24,9 @@ type facts struct {
 	copy      *Copy
 	prepared  *Prepared
 	explain   *Explain
-	casts     bool // Hints.Casts and Hints.Builds
+	casts     bool // Hints.Casts, Hints.Builds and Hints.Converts
 	builds    bool
+	converts  bool
 }
 
 // relation is a Relation being collected.
@@ -115,6 +116,7 @@ func (f *facts) runs(command string) {
 
 func (f *facts) calls(fn Function) {
 	f.builds = f.builds || buildsValues(fn.Name)
+	f.converts = f.converts || convertsValues(fn.Name)
 	key := fn.Schema + "\x00" + fn.Name + "\x00" + strings.Join(fn.Constants, "\x00")
 	if _, ok := f.functions[key]; !ok {
 		f.functions[key] = fn
@@ -130,6 +132,18 @@ func buildsValues(function string) bool {
 		return true
 	}
 	return strings.HasPrefix(function, "array_") || strings.Contains(function, "populate_record")
+}
+
+// convertsValues says whether a function of PostgreSQL's own, or what is syntax by now, makes JSON of values of any type: of one that has a
+// cast to json by that cast (json_categorize_type in jsonfuncs.c).
+func convertsValues(function string) bool {
+	switch function {
+	case "to_json", "to_jsonb", "row_to_json", "array_to_json", "json",
+		"json_array", "json_exists", "json_object", "json_query", "json_scalar", "json_serialize", "json_table", "json_value":
+		return true
+	}
+	kind := strings.TrimPrefix(strings.TrimPrefix(function, "json_"), "jsonb_")
+	return kind != function && (strings.Contains(kind, "agg") || strings.HasPrefix(kind, "build_"))
 }
 
 func (f *facts) named(fact string, name Name) {
@@ -196,6 +210,7 @@ func (f *facts) statement() Statement {
 		Hints: Hints{
 			Operators: slices.Sorted(maps.Keys(f.words[hintOperators])), Calls: slices.Sorted(maps.Keys(f.words[hintCalls])),
 			Fields: slices.Sorted(maps.Keys(f.words[hintFields])), Casts: f.casts, Builds: f.builds,
+			Converts: f.converts,
 		},
 	}
 	for _, name := range f.order {

@@ -86,7 +86,7 @@ type resolver struct {
 func (r *resolver) statement(s *statement.Statement) statement.Statement {
 	r.known, r.called = map[string]int{}, map[string]bool{}
 	r.opaque = slices.Clone(s.Opaque)
-	r.written = s.Hints.Casts
+	r.written = s.Hints.Casts || s.Hints.Converts
 	r.built = s.Hints.Builds || slices.ContainsFunc(s.Functions, func(f statement.Function) bool { return r.snapshot.Functions[f.Name] != nil })
 	for i := range s.Relations {
 		r.relation(s.Relations[i])
@@ -310,6 +310,7 @@ func (r *resolver) behind(relation *Relation, fact statement.Relation, through [
 	}
 	for i := range relation.Definition.Statements {
 		s := &relation.Definition.Statements[i]
+		r.converted(s, through)
 		for at, inner := range s.Relations {
 			if at == 0 && i == 0 {
 				inner = written(inner, fact.Access)

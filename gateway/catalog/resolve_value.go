@@ -23,6 +23,10 @@ func (r *resolver) coerced(list []Coercion, through []statement.Name) {
 
 // coercedIn adds those of the columns of a relation that the text uses.
 func (r *resolver) coercedIn(relation *Relation, fact statement.Relation) {
+	r.coercedBy(relation, fact, []statement.Name{relation.Name})
+}
+
+func (r *resolver) coercedBy(relation *Relation, fact statement.Relation, through []statement.Name) {
 	if len(relation.Coercions) == 0 {
 		return
 	}
@@ -30,7 +34,30 @@ func (r *resolver) coercedIn(relation *Relation, fact statement.Relation) {
 		return fact.AllUnsure || slices.Contains(fact.Columns, "*") || slices.Contains(fact.Columns, c.Column)
 	}
 	list := slices.DeleteFunc(slices.Clone(relation.Coercions), func(c Coercion) bool { return !used(c) })
-	r.coerced(list, []statement.Name{relation.Name})
+	r.coerced(list, through)
+}
+
+// converted adds the casts that a view's query has values made JSON by. Of all that run with a view PostgreSQL finds only these when it
+// runs it, so that the view does not depend on them.
+func (r *resolver) converted(s *statement.Statement, through []statement.Name) {
+	if !s.Hints.Converts {
+		return
+	}
+	defer func(written bool) { r.written = written }(r.written)
+	r.written = true
+	for _, fact := range s.Relations {
+		name := statement.Name{Schema: fact.Schema, Name: fact.Name}
+		if relation := r.snapshot.Relations[name]; relation != nil {
+			r.coercedBy(relation, fact, append(slices.Clone(through), name))
+		}
+	}
+	for _, f := range s.Functions {
+		for _, found := range r.snapshot.Functions[f.Name] {
+			if found.Name.Schema == f.Schema {
+				r.coerced(found.Coercions, append(slices.Clone(through), found.Name))
+			}
+		}
+	}
 }
 
 // coercedTo adds those of the types that a name may mean. Where a type is named, a value of it is made.

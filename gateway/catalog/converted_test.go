@@ -1,0 +1,103 @@
+package catalog
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+const convertedScript = `
+CREATE TYPE mood AS ENUM ('sad');
+CREATE TYPE card AS (id int, mood mood);
+CREATE TYPE span AS RANGE (SUBTYPE = int4);
+CREATE DOMAIN temper AS mood;
+CREATE FUNCTION tell(mood) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE 'tell ran'; END $$;
+CREATE FUNCTION tell(span) RETURNS json LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE 'tell ran'; END $$;
+CREATE CAST (mood AS json) WITH FUNCTION tell(mood);
+CREATE CAST (span AS json) WITH FUNCTION tell(span);
+CREATE TABLE t (id int, m mood, ms mood[], c card, s span, d temper, j jsonb);
+INSERT INTO t VALUES (1, 'sad', '{sad}', (1, 'sad'), '[1,2)', 'sad', '{}');
+CREATE TABLE quiet (id int);
+CREATE FUNCTION given() RETURNS mood LANGUAGE sql AS $$ SELECT 'sad'::mood $$;
+CREATE VIEW plain AS SELECT id, m FROM t;
+CREATE VIEW told AS SELECT id, to_json(m) AS j FROM t;
+CREATE VIEW retold AS SELECT j FROM told;
+CREATE VIEW whole AS SELECT row_to_json(t.*) AS j FROM t;
+CREATE VIEW of_function AS SELECT to_json(given()) AS j;
+`
+
+// converting are texts in which PostgreSQL makes JSON of a value by the cast of its type; since is the release that knows the syntax.
+var converting = []struct {
+	text  string
+	since int
+}{
+	{"SELECT to_json(m) FROM t", 0},
+	{"SELECT to_jsonb(m) FROM t", 0},
+	{"SELECT (m).to_json FROM t", 0},
+	{"SELECT t.to_jsonb FROM t", 0},
+	{"SELECT to_json(ms) FROM t", 0},
+	{"SELECT array_to_json(ms) FROM t", 0},
+	{"SELECT to_json(c) FROM t", 0},
+	{"SELECT to_json(s) FROM t", 0},
+	{"SELECT to_json(d) FROM t", 0},
+	{"SELECT row_to_json(t) FROM t", 0},
+	{"SELECT row_to_json(x) FROM (SELECT m AS y FROM t) x", 0},
+	{"SELECT json_agg(m) FROM t", 0},
+	{"SELECT jsonb_agg(m) FROM t", 0},
+	{"SELECT json_object_agg(id, m) FROM t", 0},
+	{"SELECT jsonb_object_agg(id, m) FROM t", 0},
+	{"SELECT json_build_object('a', m) FROM t", 0},
+	{"SELECT jsonb_build_array(m) FROM t", 0},
+	{"SELECT to_json(given())", 0},
+	{"SELECT to_json(m) FROM plain", 0},
+	{"SELECT j FROM told", 0},
+	{"SELECT count(j) FROM retold", 0},
+	{"SELECT * FROM whole", 0},
+	{"SELECT * FROM of_function", 0},
+	{"SELECT json_object_agg_unique_strict(id, m) FROM t", 16},
+	{"SELECT JSON_OBJECT('a': m) FROM t", 16},
+	{"SELECT JSON_ARRAY(m) FROM t", 16},
+	{"SELECT JSON_ARRAY(SELECT m FROM t)", 16},
+	{"SELECT JSON_OBJECTAGG(id: m) FROM t", 16},
+	{"SELECT JSON_ARRAYAGG(m) FROM t", 16},
+	{"SELECT JSON_SCALAR(m) FROM t", 17},
+	{"SELECT JSON_EXISTS(j, '$ ? (@ == $x)' PASSING m AS x) FROM t", 17},
+	{"SELECT JSON_QUERY(j, '$' PASSING m AS x) FROM t", 17},
+	{"SELECT JSON_VALUE(j, '$.a' PASSING m AS x) FROM t", 17},
+}
+
+// TestResolveConverted: a cast that PostgreSQL has run to make JSON of a value is among the facts.
+func TestResolveConverted(t *testing.T) {
+	pool := startPool(t)
+	onServers(t, func(t *testing.T, s *server) {
+		database := s.database(t, convertedScript)
+		snapshot := s.snapshot(t, database, pool.Analyze)
+		conn := s.connect(t, database)
+		for _, c := range converting {
+			if snapshot.Version/10000 < c.since {
+				continue
+			}
+			_, err := conn.Exec(t.Context(), c.text)
+			if err == nil || !strings.Contains(err.Error(), "tell ran") {
+				t.Errorf("%s: PostgreSQL does not run the cast: %v", c.text, err)
+			}
+			if !callsTell(snapshot.Resolve(analyzed(t, pool, c.text), []string{"public"})) {
+				t.Errorf("%s: the cast is not among the facts", c.text)
+			}
+		}
+		for _, text := range []string{
+			"SELECT m, ms, c FROM t", "SELECT * FROM t", "SELECT to_json(id) FROM t", "SELECT row_to_json(q) FROM quiet q", "SELECT m FROM plain",
+			"SELECT jsonb_pretty(j), jsonb_array_length(j), m FROM t",
+		} {
+			if callsTell(snapshot.Resolve(analyzed(t, pool, text), []string{"public"})) {
+				t.Errorf("%s: the facts have a cast that is not run", text)
+			}
+		}
+	})
+}
+
+func callsTell(sheet *statement.Sheet) bool {
+	return slices.ContainsFunc(sheet.Statements[0].Functions, func(f statement.Function) bool { return f.Name == "tell" })
+}

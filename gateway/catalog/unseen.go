@@ -17,6 +17,9 @@ var unseenSQL string
 //go:embed sql/coercions.sql
 var coercionsSQL string
 
+//go:embed sql/converting.sql
+var convertingSQL string
+
 //go:embed sql/consulted.sql
 var consultedSQL string
 
@@ -50,6 +53,25 @@ func (r *reading) readCoercions(ctx context.Context) error {
 		c := Coercion{Function: r.functions[row.oid(3)], Column: r.intern(row.bytes(2)), Written: row.flag(4), Built: row.flag(5)}
 		if list != nil && c.Function != nil {
 			*list = append(*list, c)
+		}
+	})
+}
+
+// readConverting finds the casts that run unseen where a relation's own expressions make JSON of its values. It comes after readCoercions.
+func (r *reading) readConverting(ctx context.Context) error {
+	return r.rows(ctx, query{convertingSQL, maxUnseen, "relations that make JSON"}, func(row *row) {
+		relation := r.relations[row.oid(0)]
+		if relation == nil {
+			return
+		}
+		for _, c := range relation.Coercions {
+			if c.Built {
+				continue
+			}
+			relation.OnWrite = append(relation.OnWrite, c.Function)
+			if row.flag(1) {
+				relation.OnRead = append(relation.OnRead, c.Function)
+			}
 		}
 	})
 }

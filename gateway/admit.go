@@ -131,7 +131,7 @@ func (s *session) handshake(ctx context.Context, conn net.Conn) (*tls.Conn, erro
 	if err := secure.HandshakeContext(ctx); err != nil {
 		return nil, fail(ReasonClientGone, fmt.Errorf("TLS handshake: %w", err))
 	}
-	s.secure, s.endPoint = secure, serving.EndPoint
+	s.secure, s.serving = secure, serving
 	return secure, nil
 }
 

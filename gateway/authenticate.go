@@ -41,7 +41,7 @@ func (s *session) authenticate(ctx context.Context, a *admitted) (proof, error) 
 	if !ok {
 		rule = authn.Rule{Method: authn.MethodReject}
 	}
-	s.method = rule.Method
+	s.rule = rule
 	if err := s.throttle(ctx, source, a.startup.user); err != nil {
 		return proof{}, err
 	}
@@ -93,7 +93,7 @@ func (s *session) authenticateHere(ctx context.Context, a *admitted, rule authn.
 	verifier, oauth := s.config.Issuers[rule.Issuer], s.config.OAuth[rule.Issuer]
 	switch {
 	case rule.Method == authn.MethodSCRAM:
-		return s.authenticateSCRAM(a, s.config.SCRAM.Begin(a.startup.user, s.endPoint))
+		return s.authenticateSCRAM(a, s.config.SCRAM.Begin(a.startup.user, s.serving.EndPoint))
 	case rule.Method == authn.MethodMD5 && s.config.MD5 != nil:
 		return s.authenticateMD5(a, s.config.MD5)
 	case rule.Method == authn.MethodOIDC && verifier != nil:
@@ -115,7 +115,7 @@ func rejected(a *admitted, err error) *sessionError {
 // reject asks for a password and refuses it, right or wrong, in the same way: the server's signature, which only a right one is
 // answered with, would make a rule that rejects the place to try passwords.
 func (s *session) reject(a *admitted) error {
-	exchange := s.config.SCRAM.Begin(a.startup.user, s.endPoint)
+	exchange := s.config.SCRAM.Begin(a.startup.user, s.serving.EndPoint)
 	exchange.Reject()
 	if _, err := s.authenticateSCRAM(a, exchange); err != nil {
 		return err

@@ -27,7 +27,7 @@ func (s *session) finish(ctx context.Context, cause *sessionError, moved totals)
 	if s.admitted != nil {
 		s.recordRefused(cause)
 		s.record(&audit.SessionEnd{
-			Session: s.id, User: s.user, ClientAddress: hostOf(s.client), Method: string(s.method),
+			Session: s.id, User: s.user, ClientAddress: hostOf(s.client), Method: string(s.rule.Method),
 			Reason: cause.reason.String(), SQLSTATE: cause.code(), Duration: time.Since(s.started), Statements: moved.statements,
 			Rows: moved.rows, BytesIn: moved.bytesIn, BytesOut: moved.bytesOut, Revocation: state,
 		})
@@ -42,7 +42,7 @@ func (s *session) recordRefused(cause *sessionError) {
 		return
 	}
 	s.record(&audit.LoginRefused{
-		Session: s.id, User: s.user, Database: s.admitted.startup.database, ClientAddress: hostOf(s.client), Method: string(s.method),
+		Session: s.id, User: s.user, Database: s.admitted.startup.database, ClientAddress: hostOf(s.client), Method: string(s.rule.Method),
 		Reason: cause.reason.String(), SQLSTATE: cause.code(),
 	})
 }

@@ -58,13 +58,14 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) config() *Config { return s.current.Load() }
 
 // Reload replaces the configuration for clients that come from now on. Sessions go on under the one they came under, but policy and
-// audit, which are shared. On an error the old one stays.
+// audit, which are shared, and end where their logins are none by the new one (Reconsider). On an error the old one stays.
 func (s *Server) Reload(cfg Config) error {
 	cfg, err := cfg.checked()
 	if err != nil {
 		return err
 	}
 	s.current.Store(&cfg)
+	s.Reconsider()
 	return nil
 }
 

@@ -22,25 +22,25 @@ import (
 	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/credentials"
 	"github.com/sallyport/sallyport/gateway/wire"
+	"github.com/sallyport/sallyport/tlsutil"
 )
 
 // session is one client connection from its first byte to its last. It owns the client's connection, the backend session and the
 // lease, and closes all three.
 type session struct {
-	server *Server
-	config *Config // as it was when the client came
-	id     string
-	conn   net.Conn
-	client net.Addr  // the other end of conn, or whom a PROXY header names in its place
-	secure *tls.Conn // conn within TLS, once it is
-	// endPoint is tls-server-end-point of the certificate that this connection was served; nil: there is none.
-	endPoint []byte
-	logger   *slog.Logger
-	started  time.Time
+	server  *Server
+	config  *Config // as it was when the client came
+	id      string
+	conn    net.Conn
+	client  net.Addr         // the other end of conn, or whom a PROXY header names in its place
+	secure  *tls.Conn        // conn within TLS, once it is
+	serving *tlsutil.Serving // the certificate that this connection was served
+	logger  *slog.Logger
+	started time.Time
 
 	negotiated bool // the client has the answer to the version it asked for, if it needs one
 	admitted   *admitted
-	method     authn.Method         // of the rule that matched
+	rule       authn.Rule           // that matched
 	lease      *credentials.Lease   // nil: none was issued
 	revoker    *credentials.Revoker // the lease's
 	backend    *opened
@@ -133,6 +133,9 @@ func (s *session) establish(ctx context.Context) (*relay, *clock, error) {
 		return nil, nil, err
 	}
 	if err := s.admissible(p.identity); err != nil {
+		return nil, nil, err
+	}
+	if err := s.accepted(); err != nil {
 		return nil, nil, err
 	}
 	var g grant

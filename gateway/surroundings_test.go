@@ -32,6 +32,8 @@ const (
 type surroundings struct {
 	authority *certs.Authority // of the gateway's certificate and of its clients'
 	issuer    *fakeIssuer
+	users     *userlist.File
+	userlist  string // its file
 	serving   *tlsutil.Serving
 	audit     string // the file
 	config    Config // without rules
@@ -106,14 +108,15 @@ func newPolicy(t testing.TB) *authz.Engine {
 func (s *surroundings) authenticators(t testing.TB) {
 	t.Helper()
 	mockSecret := make([]byte, 32)
-	path := filepath.Join(t.TempDir(), "userlist.txt")
-	if err := os.WriteFile(path, []byte(`"`+knownUser+`" "`+knownPassword+`"`), 0o600); err != nil {
+	s.userlist = filepath.Join(t.TempDir(), "userlist.txt")
+	if err := os.WriteFile(s.userlist, []byte(`"`+knownUser+`" "`+knownPassword+`"`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	users, err := userlist.Open(userlist.FileConfig{Path: path, Config: userlist.Config{MockSecret: mockSecret}})
+	users, err := userlist.Open(userlist.FileConfig{Path: s.userlist, Config: userlist.Config{MockSecret: mockSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.users = users
 	if s.config.SCRAM, err = scram.NewServer(scram.Config{Lookup: users.Lookup, MockSecret: mockSecret}); err != nil {
 		t.Fatal(err)
 	}

@@ -95,6 +95,12 @@ func NewServer(cfg Config) (*Server, error) {
 	return &Server{lookup: cfg.Lookup, mock: Secret{digest(rand.Text(), nil)}}, nil
 }
 
+// Knows says whether a user has a secret, and so may log in. It is not for clients to learn.
+func (s *Server) Knows(user string) bool {
+	secret, ok := s.lookup(user)
+	return ok && len(secret.hash) == hashBytes
+}
+
 // Exchange is the conversation of one connection. It is not safe for concurrent use and cannot be used again.
 type Exchange struct {
 	salt     [SaltBytes]byte

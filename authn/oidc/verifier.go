@@ -85,6 +85,9 @@ func New(cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
+// Issuer is the iss of the tokens that it takes.
+func (v *Verifier) Issuer() string { return v.cfg.Issuer }
+
 // Verify checks that token is good and that its user claim is exactly user, and returns who it is. With Config.Recheck the issuer is asked
 // too, the groups are what it says, and the identity has a Standing. The error is an ErrRejected, an ErrUnavailable, or ctx's.
 func (v *Verifier) Verify(ctx context.Context, token, user string) (authn.Identity, error) {

@@ -39,7 +39,7 @@ var errMockSecret = fmt.Errorf("mock secret must be at least %d bytes", minMockS
 
 // Config is what a Server needs. It is copied.
 type Config struct {
-	// Lookup finds a user's verifier. It is called once per exchange, for every user, and must take the same time whether the
+	// Lookup finds a user's verifier. It is called once per exchange, for every user, and by Knows, and must take the same time whether the
 	// user exists or not. What it returns is only read.
 	Lookup func(user string) (Verifier, bool)
 	// MockSecret makes the salts shown for users that do not exist. All replicas share it and it survives restarts: a salt that
@@ -73,6 +73,12 @@ func NewServer(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("scram: %d iterations: must be %d to %d", iterations, minIterations, maxIterations)
 	}
 	return &Server{lookup: cfg.Lookup, mockSecret: append([]byte(nil), cfg.MockSecret...), iterations: iterations, nonce: newNonce}, nil
+}
+
+// Knows says whether a user has a verifier, and so may log in. It is not for clients to learn.
+func (s *Server) Knows(user string) bool {
+	found, ok := s.lookup(user)
+	return ok && found.validate() == nil
 }
 
 // nonceBytes is PostgreSQL's SCRAM_RAW_NONCE_LEN (src/include/common/scram-common.h). A nonce of another length would tell who is

@@ -22,9 +22,12 @@ type FileConfig struct {
 	Config
 	// Observe, if set, is told of every reload that changed something or failed; nil means that a new list is in use.
 	Observe func(error)
+	// Settled, if set, is called by Run when a list has been in use, and its file the same, for pollInterval. Who is not on the list then
+	// has been taken off it; before, it may be a list that somebody was still writing.
+	Settled func()
 }
 
-// File is a Userlist that is read again when its file changes. Sessions that have begun stay as they are. It is safe for concurrent
+// File is a Userlist that is read again when its file changes. It is safe for concurrent
 // use.
 type File struct {
 	cfg  FileConfig
@@ -33,6 +36,7 @@ type File struct {
 	mu      sync.Mutex  // one reload at a time
 	seen    fs.FileInfo // the file that was read last; nil: there was none
 	failure error       // of the last reload; nil: good
+	fresh   bool        // the list in use has not been told as settled
 }
 
 // Open reads the file. One that cannot be read is an error: there is no old list to keep.
@@ -78,13 +82,15 @@ func (f *File) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-poll.C:
-			f.check()
+			if f.check() && f.cfg.Settled != nil {
+				f.cfg.Settled()
+			}
 		}
 	}
 }
 
-// check reloads if the file is not the one that was read last.
-func (f *File) check() {
+// check reloads if the file is not the one that was read last. It says whether the list in use has settled just now.
+func (f *File) check() (settled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	info, err := os.Stat(f.cfg.Path)
@@ -93,7 +99,12 @@ func (f *File) check() {
 	}
 	if !same(info, f.seen) {
 		_ = f.reload() // kept in Err and observed
+		return false
 	}
+	if settled = f.fresh && f.failure == nil; settled {
+		f.fresh = false
+	}
+	return settled
 }
 
 func (f *File) reload() error {
@@ -101,6 +112,7 @@ func (f *File) reload() error {
 	f.seen, f.failure = info, err
 	if err == nil {
 		f.list.Store(list)
+		f.fresh = true
 	}
 	if f.cfg.Observe != nil {
 		f.cfg.Observe(err)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,4 +122,56 @@ func TestReload(t *testing.T) {
 	if _, ok := file.Lookup("ana"); ok {
 		t.Error("the file is empty")
 	}
+}
+
+// TestSettled: who is missing from a list that has just been read may be yet to be written. A list that has stood for a poll is told of, once;
+// not while the file is one that cannot be used, for then it may still be written.
+func TestSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ana, bob = `"ana" "` + verifier + `"`, `"bob" "` + verifier + `"`
+		var settled atomic.Int32
+		path := newFile(t, ana, 0o600)
+		file, err := Open(FileConfig{Path: path, Config: config, Settled: func() { settled.Add(1) }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- file.Run(ctx) }()
+		for i, step := range []struct {
+			text string // "": stays as it is
+			want int32
+		}{
+			{"", 0},
+			{"", 0}, // as it was opened
+			{ana + "\n" + bob, 0},
+			{"", 1},
+			{"", 1},
+			{"#", 1},
+			{ana, 1},
+			{ana + "\n" + bob + "\n", 1},
+			{"", 2}, // in pieces
+			{bob, 2},
+			{bob + "\n\"ana\" \"SCR", 2},
+			{"", 2},
+			{"", 2}, // a piece that can be used, and then one that cannot
+			{bob + "\n\n", 2},
+			{"", 3},
+			{"", 3},
+		} {
+			if step.text != "" {
+				if err := os.WriteFile(path, []byte(step.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			poll()
+			if got := settled.Load(); got != step.want {
+				t.Errorf("step %d: told %d times, want %d", i, got, step.want)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
 }

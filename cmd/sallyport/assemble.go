@@ -153,7 +153,7 @@ func (p *process) assembleShadow() (err error) {
 // serverConfig makes of a configuration what the server needs: the parts that a reload replaces, and those that live on. The
 // userlist and the plan of the catalogs are to be used when the server has taken the rest.
 func (p *process) serverConfig(c *config.Config) (gateway.Config, *userlist.File, []plannedCatalog, clientPairs, error) {
-	passwords, err := c.Passwords(func(err error) { p.usersReloaded(c.Authentication.Userlist, err) })
+	passwords, err := c.Passwords(func(err error) { p.usersReloaded(c.Authentication.Userlist, err) }, p.reconsider)
 	throttler, throttleErr := p.throttle.of(c)
 	issuers, issuersErr := c.Issuers(p.rechecks.observe)
 	oauth, oauthErr := c.OAuth(issuers)
@@ -234,6 +234,7 @@ func (p *process) certificateReloaded(err error) {
 		return
 	}
 	p.metrics.CertificateExpiry.Set(float64(p.certificate.Leaf().NotAfter.Unix()))
+	p.server.Reconsider() // clients' authorities may be others
 }
 
 // record writes an event about the gateway itself. When it cannot be written the statements that follow are denied; there is nothing

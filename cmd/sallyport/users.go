@@ -86,6 +86,9 @@ func (p *process) usersReloaded(file string, err error) {
 	p.warn(p.users.warnings())
 }
 
+// reconsider ends the sessions of those who have been taken off the userlist.
+func (p *process) reconsider() { p.server.Reconsider() }
+
 func (p *process) warn(warnings []string) {
 	for _, warning := range warnings {
 		p.logger.Warn("authentication", "warning", warning)

@@ -76,8 +76,9 @@ type Passwords struct {
 	Warnings []string
 }
 
-// Passwords reads the userlist; without one nobody has a password. observe, which may be nil, is told when it was read again.
-func (c *Config) Passwords(observe func(error)) (p Passwords, err error) {
+// Passwords reads the userlist; without one nobody has a password. observe, which may be nil, is told when it was read again, and settled
+// when it has not changed since for a while.
+func (c *Config) Passwords(observe func(error), settled func()) (p Passwords, err error) {
 	a := c.Authentication
 	secret, err := c.mockSecret()
 	if err != nil {
@@ -87,7 +88,7 @@ func (c *Config) Passwords(observe func(error)) (p Passwords, err error) {
 	lookupMD5 := func(string) (md5.Secret, bool) { return md5.Secret{}, false }
 	if a.Userlist != "" {
 		list, err := userlist.Open(userlist.FileConfig{
-			Path: a.Userlist, Config: userlist.Config{MockSecret: secret, Iterations: a.Iterations}, Observe: observe,
+			Path: a.Userlist, Config: userlist.Config{MockSecret: secret, Iterations: a.Iterations}, Observe: observe, Settled: settled,
 		})
 		if err != nil {
 			return p, c.problems("authentication.userlist", err)

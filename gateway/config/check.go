@@ -102,7 +102,7 @@ func (c *Config) checkPair(path string, pair KeyPair) error {
 }
 
 func (c *Config) checkSCRAM(r *Report) error {
-	passwords, err := c.Passwords(nil)
+	passwords, err := c.Passwords(nil, nil)
 	warnings := passwords.Warnings
 	for _, warning := range warnings {
 		r.Warnings = append(r.Warnings, c.Problem("authentication.userlist", errors.New(warning)))

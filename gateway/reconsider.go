@@ -66,7 +66,7 @@ func (s *session) acceptedBy(cfg *Config) error {
 // mapping. It is verified as crypto/tls does.
 func (s *session) certificateAccepted(cfg *Config, user string) error {
 	shown := s.secure.ConnectionState().PeerCertificates
-	if cfg.Mapper == nil || len(shown) == 0 {
+	if cfg.Mapper == nil || len(shown) == 0 || s.identity.Certificate == "" { // shown, but no part of the proof: the session does not end with it
 		return certificate.ErrNone
 	}
 	if cfg == s.config && cfg.Serving() == s.serving {

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -133,11 +134,15 @@ func BenchmarkPolicies(b *testing.B) {
 func BenchmarkConnect(b *testing.B) {
 	e, statement := benchmarkEngine(b), benchmarkInput()
 	input := &ConnectInput{Identity: statement.Identity, Session: statement.Session}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := e.Connect(b.Context(), input); err != nil {
-			b.Fatal(err)
-		}
+	for name, connect := range map[string]func(context.Context, *ConnectInput) (*ConnectDecision, error){"remembered": e.Connect, "claimed": e.ConnectClaimed} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := connect(b.Context(), input); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 

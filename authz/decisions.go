@@ -1,6 +1,8 @@
 package authz
 
 import (
+	"slices"
+
 	"github.com/open-policy-agent/opa/v1/ast"
 
 	"github.com/sallyport/sallyport/authz/recent"
@@ -55,11 +57,50 @@ func (in *StatementInput) askerOf(p *Policy) *asker {
 
 // size is what a remembered decision takes, with the sheet it is about.
 func (q question) size(sheet *statement.Sheet, d *StatementDecision) int {
-	size := len(q.who) + sheet.Size()
-	for _, texts := range [][]string{d.Reasons, d.Warnings} {
-		for _, text := range texts {
-			size += len(text)
-		}
+	return len(q.who) + sheet.Size() + sizeOf(d.Reasons) + sizeOf(d.Warnings)
+}
+
+func sizeOf(texts []string) int {
+	size := 0
+	for _, text := range texts {
+		size += len(text)
 	}
 	return size
+}
+
+// maxConnectBytes bounds the connect decisions that are remembered: some thousands of them. There is one for each account, as a rule.
+const maxConnectBytes = 2 << 20
+
+// connects are what one policy has decided about connections.
+type connects struct {
+	reads reads
+	made  *recent.Cache[string, *ConnectDecision]
+}
+
+// newConnects is nil when a decision depends on more than what was asked.
+func newConnects(compiler *ast.Compiler) *connects {
+	query := ast.MustParseRef(connectQuery)
+	if !deterministic(compiler, query) {
+		return nil
+	}
+	return &connects{reads: readsOf(compiler, query), made: recent.New[string, *ConnectDecision](maxConnectBytes)}
+}
+
+// key is what the policy reads of an input, which has all that a StatementInput has but the statement.
+func (c *connects) key(in *ConnectInput) string {
+	return c.reads.key(&StatementInput{Version: ContractVersion, Action: "connect", Identity: in.Identity, Session: in.Session})
+}
+
+// connectBytes is what a ConnectDecision takes without its texts.
+const connectBytes = 256
+
+func (d *ConnectDecision) size() int {
+	return connectBytes + len(d.Role) + len(d.Route) + sizeOf(d.Reasons)
+}
+
+// clone is for one session, which may change it.
+func (d *ConnectDecision) clone() *ConnectDecision {
+	c := *d
+	c.Reasons = slices.Clone(d.Reasons)
+	return &c
 }

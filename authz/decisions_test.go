@@ -287,6 +287,109 @@ func TestVolatileDecisionsAreNotKept(t *testing.T) {
 	}
 }
 
+// connecting makes connect decisions of what the readers make of statements, with terms that differ between sessions too.
+func connecting(files map[string]string) map[string]string {
+	made := map[string]string{}
+	for name, text := range files {
+		text = strings.ReplaceAll(text, "package sallyport.statement", "package sallyport.connect")
+		text = strings.ReplaceAll(text, "\"allow\":", "\"role\": \"r\", \"allow\":")
+		made[name] = strings.ReplaceAll(text, "\"reasons\": reasons", "\"reasons\": reasons, \"max_rows\": 1 + count(reasons)")
+	}
+	if text, ok := made["statement.rego"]; ok {
+		delete(made, "statement.rego")
+		made["connect.rego"] = text
+	}
+	return made
+}
+
+// TestConnectDecisionsFollowTheirInput is TestDecisionsFollowTheirInput for connections.
+func TestConnectDecisionsFollowTheirInput(t *testing.T) {
+	directories := map[string]string{"default": "../policies"}
+	for name, test := range readers {
+		if strings.Contains(test.files["statement.rego"], "input.statement") || name == "a decision in parts" {
+			continue // there is no statement, and no role
+		}
+		directories[name] = directory(t, connecting(test.files))
+	}
+	for name, dir := range directories {
+		t.Run(name, func(t *testing.T) {
+			e, err := New(Config{Timeout: patience, Directory: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			random := rand.New(rand.NewPCG(5, 6))
+			input, said, remembered := benchmarkInput(), map[string]bool{}, 0
+			for range 600 {
+				next := *input
+				change(random, &next)
+				input = &next
+				connect := &ConnectInput{Identity: next.Identity, Session: next.Session}
+				connects := e.Policy().connects
+				if _, ok := connects.made.Get(connects.key(connect)); ok {
+					remembered++
+				}
+				got, err := e.Connect(t.Context(), connect)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want, err := e.ConnectClaimed(t.Context(), connect)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("%+v\n(-want +got)\n%s", connect, diff)
+				}
+				said[fmt.Sprint(*got)] = true
+				if got.Role, got.MaxRows = "another", 7; len(got.Reasons) > 0 { // a session may change what is its own
+					got.Reasons[0] = "another"
+				}
+			}
+			if remembered == 0 || len(said) < 2 {
+				t.Errorf("%d decisions were remembered, %d different ones were made: nothing was tested", remembered, len(said))
+			}
+		})
+	}
+}
+
+// TestClaimedIsNotRemembered: who has proved nothing leaves no trace in memory, and is not answered from it.
+func TestClaimedIsNotRemembered(t *testing.T) {
+	e, err := New(Config{Timeout: patience, Directory: "../policies"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, connects := sampleConnects()["account"], e.Policy().connects
+	if _, err := e.ConnectClaimed(t.Context(), input); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := connects.made.Get(connects.key(input)); ok {
+		t.Error("a claim is remembered")
+	}
+	connects.made.Put(connects.key(input), &ConnectDecision{Role: "remembered"}, 0)
+	if d, err := e.ConnectClaimed(t.Context(), input); err != nil || d.Role == "remembered" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if d, err := e.Connect(t.Context(), input); err != nil || d.Role != "remembered" {
+		t.Errorf("who has proved it got %+v, %v", d, err)
+	}
+}
+
+// TestVolatileConnectDecisionsAreNotKept: an hour of the day lets nobody in after it.
+func TestVolatileConnectDecisionsAreNotKept(t *testing.T) {
+	e, err := New(Config{Timeout: patience, Directory: directory(t, connectPolicy(
+		"decision := {\"allow\": true, \"reasons\": [sprintf(\"%d\", [hour])], \"role\": \"r\"}\nhour := time.now_ns()"))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	input := sampleConnects()["account"]
+	a, err := e.Connect(t.Context(), input)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := e.Connect(t.Context(), input); err != nil || a.Reasons[0] == b.Reasons[0] {
+		t.Errorf("got %v twice, %v", b, err)
+	}
+}
+
 func TestRememberedDoesNotAllocate(t *testing.T) {
 	e, err := New(Config{Timeout: patience, Directory: "../policies"})
 	if err != nil {

@@ -117,8 +117,26 @@ func (e *Engine) Status() Status {
 }
 
 // Connect decides about a connection. An error is not a decision: the caller refuses with SQLSTATE 58000 and logs the error, which is
-// not for the client's eyes. Version and Action of the input are set by the engine.
+// not for the client's eyes. Version and Action of the input are set by the engine. It is remembered as Statement's is.
 func (e *Engine) Connect(ctx context.Context, input *ConnectInput) (*ConnectDecision, error) {
+	p := e.Policy()
+	if p.connects == nil {
+		return e.connectBy(ctx, p, input)
+	}
+	key := p.connects.key(input)
+	if decision, ok := p.connects.made.Get(key); ok {
+		return decision.clone(), nil
+	}
+	decision, err := e.connectBy(ctx, p, input)
+	if err != nil {
+		return nil, err
+	}
+	return p.connects.made.Put(key, decision, decision.size()+len(key)).clone(), nil
+}
+
+// ConnectClaimed is Connect for a client that has not proved to be who it says: it is never answered from memory, nor kept. How long that
+// takes would tell such a client who has come before it.
+func (e *Engine) ConnectClaimed(ctx context.Context, input *ConnectInput) (*ConnectDecision, error) {
 	return e.connectBy(ctx, e.Policy(), input)
 }
 

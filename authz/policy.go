@@ -38,6 +38,7 @@ type Policy struct {
 	compiler  *ast.Compiler
 	reads     reads      // what a statement decision depends on beside the statement
 	decisions *decisions // made by it
+	connects  *connects  // the same of connections; nil: those follow from more than they were asked with
 	rules     *rules     // of the statement decision
 	connect   rego.PreparedEvalQuery
 	statement rego.PreparedEvalQuery
@@ -103,6 +104,7 @@ func (s source) compile(capabilities *ast.Capabilities, errorLimit int) (*Policy
 	p.cacheable = deterministic(compiler, ast.MustParseRef(statementQuery))
 	p.nameless = !readsNames(compiler, ast.MustParseRef(statementQuery))
 	p.reads, p.decisions = readsOf(compiler, ast.MustParseRef(statementQuery)), newDecisions()
+	p.connects = newConnects(compiler)
 	p.rules = newRules(compiler, ast.MustParseRef(statementQuery))
 	if len(compiler.GetRules(ast.MustParseRef(problemsQuery))) == 0 {
 		return p, nil

@@ -30,7 +30,7 @@ func PassesThrough(method authn.Method, may backend.Method) bool {
 // who the client says it is: nothing of a client that policy refuses reaches PostgreSQL. But such a client does not learn that, for it
 // has proved nothing. It is asked for its proof by the gateway, and hears that the password is wrong.
 func (s *session) authenticatePassThrough(ctx context.Context, a *admitted, claimed authn.Identity) (proof, error) {
-	g, err := s.permit(ctx, a, claimed)
+	g, err := s.permit(ctx, a, claimed, s.config.Policy.ConnectClaimed)
 	var denied *sessionError
 	switch {
 	case err != nil:

@@ -28,9 +28,12 @@ type grant struct {
 	pace *rate.Limiter // nil: no limit per second
 }
 
+// askConnect is one of the ways to ask policy about a connection.
+type askConnect func(ctx context.Context, input *authz.ConnectInput) (*authz.ConnectDecision, error)
+
 // authorize asks policy about the connection, and finds the Vault role that is issued a credential for it.
 func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
-	g, err := s.permit(ctx, a, id)
+	g, err := s.permit(ctx, a, id, s.config.Policy.Connect)
 	if err != nil {
 		return g, err
 	}
@@ -44,7 +47,7 @@ func (s *session) authorize(ctx context.Context, a *admitted, id authn.Identity)
 }
 
 // permit asks policy about the connection. Whether a database exists is not told to who may not ask.
-func (s *session) permit(ctx context.Context, a *admitted, id authn.Identity) (grant, error) {
+func (s *session) permit(ctx context.Context, a *admitted, id authn.Identity, ask askConnect) (grant, error) {
 	g := grant{
 		policy: s.config.Policy.Policy(), // the one that decides, or an older one: then the first statement asks again
 		input:  authz.ConnectInput{Version: authz.ContractVersion, Action: "connect", Identity: policyIdentity(id), Session: s.policySession(a)},
@@ -52,7 +55,7 @@ func (s *session) permit(ctx context.Context, a *admitted, id authn.Identity) (g
 	if _, err := requestOf(a.startup); err != nil {
 		return g, err
 	}
-	d, err := s.config.Policy.Connect(ctx, &g.input)
+	d, err := ask(ctx, &g.input)
 	if err != nil {
 		return g, fail(ReasonPolicyFailed, err)
 	}

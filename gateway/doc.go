@@ -70,6 +70,7 @@
 // asked for after the proof, once the session is among those that can be ended: a refusal finds the session, or the session the refusal.
 // A new policy ends it, or gives it other limits, by the judge's own question before the next statement (regrant.go); so do other groups of
 // its identity, whose issuer goes on being asked, and ends the session itself when it takes the identity back (standing.go).
+// A login that would be none by the configuration as it is now has its session ended at once (reconsider.go).
 //
 // # Who closes what
 //

@@ -106,17 +106,17 @@ type totals struct {
 	statements, rows, bytesIn, bytesOut uint64
 }
 
-// run relays until either side ends or somebody ends it, and joins both goroutines: its own is the reporter's. The result is never nil.
-// It waits for as long as the session does, on a stack that should stay small.
-func (r *relay) run(ctx context.Context) (*sessionError, totals) {
-	p := &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
-	join := r.start(ctx)
+// run relays until either side ends or somebody ends it, and joins both goroutines: its own is the reporter's. The results are never nil.
+// It waits for as long as the session does, on a stack that should stay small: what is only needed before or after is in calls of its own.
+func (r *relay) run(ctx context.Context) (*sessionError, *totals) {
+	p, join := r.start(ctx)
 	r.reported(guard(r.logger, p.run))
-	return join(p)
+	return join()
 }
 
 // start starts the judge, and sets what may end the relay. join waits for the judge's end, once the reporter has ended.
-func (r *relay) start(ctx context.Context) (join func(*reporter) (*sessionError, totals)) {
+func (r *relay) start(ctx context.Context) (p *reporter, join func() (*sessionError, *totals)) {
+	p = &reporter{relay: r, pipe: wire.NewPipe(r.client, r.backend, ofBackend)}
 	server := context.AfterFunc(ctx, func() { r.end(cmp.Or(stopped(ctx), fail(ReasonShutdown, context.Cause(ctx)))) })
 	token := func() bool { return true }
 	if r.lost != nil {
@@ -133,7 +133,7 @@ func (r *relay) start(ctx context.Context) (join func(*reporter) (*sessionError,
 		close(r.left)
 		r.judged(err, reported)
 	}()
-	return func(p *reporter) (*sessionError, totals) {
+	return p, func() (*sessionError, *totals) {
 		close(reported)
 		<-judged
 		server()
@@ -142,7 +142,7 @@ func (r *relay) start(ctx context.Context) (join func(*reporter) (*sessionError,
 		busy = busy && !p.settled
 		_ = guard(r.logger, func() error { p.reportRest(); return nil })
 		r.endCancels()
-		return r.cause(), totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
+		return r.cause(), &totals{busy: busy, statements: r.statements.Load(), rows: p.rows, bytesIn: j.pipe.BytesRead(), bytesOut: p.pipe.BytesWritten()}
 	}
 }
 

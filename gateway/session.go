@@ -96,8 +96,7 @@ func (s *session) run(ctx context.Context) {
 	s.server.background.Go(func() {
 		s.relays(r)
 		cause, moved := r.run(ctx)
-		s.relayed(c)
-		s.end(ctx, cause, moved)
+		s.relayed(ctx, c, cause, moved)
 	})
 }
 
@@ -240,11 +239,12 @@ func (s *session) relays(r *relay) {
 	s.config.Metrics.SessionsActive.Inc()
 }
 
-// relayed notes that it is over, and stops the clock.
-func (s *session) relayed(c *clock) {
+// relayed notes that it is over, stops the clock, and ends the session.
+func (s *session) relayed(ctx context.Context, c *clock, cause *sessionError, moved *totals) {
 	s.config.Metrics.SessionsActive.Dec()
 	s.live.Store(nil)
 	c.stop()
+	s.end(ctx, cause, *moved)
 }
 
 // cancelRunning cancels what the session's backend is doing.

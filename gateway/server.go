@@ -35,6 +35,7 @@ type Server struct {
 	draining  bool
 	closed    bool
 
+	changes    chan struct{}  // see Changes
 	background sync.WaitGroup // sessions, and revocations they left behind
 	stop       context.CancelCauseFunc
 	ctx        context.Context //nolint:containedctx // the server's own life, which Close ends; sessions are children of it
@@ -49,6 +50,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		sessionMetrics: newSessionMetrics(cfg.Metrics), keys: &cancelKeys{sessions: map[uint32]*session{}},
 		listeners: map[net.Listener]struct{}{}, sessions: map[*session]struct{}{}, unproven: newUnproven(), valueKey: audit.NewValueKey(),
+		changes: make(chan struct{}, 1),
 	}
 	s.ctx, s.stop = context.WithCancelCause(context.Background())
 	s.current.Store(&cfg)
@@ -119,6 +121,7 @@ func (s *Server) accept(conn net.Conn) {
 	ctx, newcomer.stop = context.WithCancelCause(s.ctx)
 	s.waiting.add(newcomer)
 	cfg.Metrics.ConnectionsActive.Inc()
+	s.changed()
 	s.background.Go(func() {
 		tune(conn)
 		newcomer.run(ctx)
@@ -194,6 +197,17 @@ func (s *Server) leave(session *session) {
 	delete(s.sessions, session)
 	close(session.gone)
 	s.config().Metrics.ConnectionsActive.Dec()
+	s.changed()
+}
+
+// Changes has something when a client has come or gone since something was taken from it.
+func (s *Server) Changes() <-chan struct{} { return s.changes }
+
+func (s *Server) changed() {
+	select {
+	case s.changes <- struct{}{}:
+	default: // whoever follows will look anyway
+	}
 }
 
 func (s *Server) track(l net.Listener) bool {

@@ -8,7 +8,8 @@ import (
 )
 
 const (
-	// memoryInterval is between two looks at memory: a burst of logins is over when the gateway did next to nothing meanwhile.
+	// memoryInterval is between two looks at the gateway after clients have come or gone: a burst of logins is over when it did next to
+	// nothing meanwhile.
 	memoryInterval = 5 * time.Second
 	// leastPause is between two times that memory is given back, and leastShare what must be to give back of all that the heap has: it
 	// costs a collection of garbage.
@@ -18,26 +19,64 @@ const (
 )
 
 // followQuiet gives memory back that a burst of logins needed and nobody does now, until ctx ends. The runtime keeps what the next burst
-// would need, for hours if there is none, while sessions wait that were let in by the last.
-func followQuiet(ctx context.Context) error {
-	ticker := time.NewTicker(memoryInterval)
-	defer ticker.Stop()
-	var given time.Time
-	cpu := cpuTime()
+// would need, for hours if there is none, while sessions wait that were let in by the last. While nobody comes or goes it sleeps.
+func followQuiet(ctx context.Context, changes <-chan struct{}) error {
+	k := keeper{used: cpuTime, worthwhile: func() bool { return muchToSpare(readHeap()) }, give: debug.FreeOSMemory}
+	return k.follow(ctx, changes)
+}
+
+// keeper gives memory back when it is quiet.
+type keeper struct {
+	used       func() time.Duration // processor time so far
+	worthwhile func() bool
+	give       func()
+	given      time.Time // last
+}
+
+func (k *keeper) follow(ctx context.Context, changes <-chan struct{}) error {
 	for {
-		var now time.Time
 		select {
 		case <-ctx.Done():
 			return nil
-		case now = <-ticker.C:
+		case <-changes:
 		}
-		before := cpu
-		cpu = cpuTime()
-		quiet := float64(cpu-before) < idleShare*float64(memoryInterval)
-		if quiet && now.Sub(given) >= leastPause && muchToSpare(readHeap()) {
-			debug.FreeOSMemory()
-			given, cpu = now, cpuTime()
+		if !k.awaitQuiet(ctx) {
+			return nil
 		}
+		select {
+		case <-changes: // part of what is over
+		default:
+		}
+		if k.worthwhile() {
+			k.give()
+			k.given = time.Now()
+		}
+	}
+}
+
+// awaitQuiet returns when memory may be given back again and the gateway has done next to nothing for an interval; false if ctx ended before.
+func (k *keeper) awaitQuiet(ctx context.Context) bool {
+	if !pause(ctx, time.Until(k.given.Add(leastPause))) {
+		return false
+	}
+	for {
+		before := k.used()
+		if !pause(ctx, memoryInterval) {
+			return false
+		}
+		if float64(k.used()-before) < idleShare*float64(memoryInterval) {
+			return true
+		}
+	}
+}
+
+// pause says whether d has passed; ctx may have ended before.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 

@@ -74,7 +74,7 @@ func (p *process) listen() (clients, operators net.Listener, err error) {
 func (p *process) start(ctx context.Context, group *errgroup.Group, clients, operators net.Listener) {
 	p.startAudit(ctx, group)
 	group.Go(func() error { return followLoad(ctx) })
-	group.Go(func() error { return followQuiet(ctx) })
+	group.Go(func() error { return followQuiet(ctx, p.server.Changes()) })
 	group.Go(func() error { return p.certificate.Run(ctx) })
 	group.Go(func() error { return p.statements.Run(ctx) })
 	group.Go(func() error { return p.policy.Run(ctx) })

@@ -116,36 +116,39 @@ func TestReconsider(t *testing.T) {
 		"another issuer's name":         {byToken, rules(authn.Rule{Method: authn.MethodOIDC, Issuer: "other"}), true},
 		"a certificate besides":         {scram, rules(both), true},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := newSurroundings(t)
-			g := s.start(t, test.rule)
-			password := knownPassword
-			if test.rule.Issuer != "" {
-				password = s.issuer.token(t, knownUser)
-			}
-			conn := g.enters(password, *(&tracedClient{t: t, around: s}).certificate(knownUser))
-			until(t, "the session is listed", func() bool { return len(g.server.Sessions()) == 1 })
-			next := s.config
-			test.change(t, s, &next)
-			if err := g.server.Reload(next); err != nil {
-				t.Fatal(err)
-			}
-			if !test.ends { // the first who ends it is the one it hears of
-				g.server.End(t.Context(), g.server.Sessions()[0].ID)
-				if got := hearsItsEnd(t, conn); got != killedText {
-					t.Errorf("hears %s", got)
-				}
-				return
-			}
-			if got := hearsItsEnd(t, conn); got != "FATAL 57P01 "+acceptedNoMore {
-				t.Errorf("hears %s", got)
-			}
-			r := &revocable{serving: g, surroundings: s}
-			until(t, "the end is on record", func() bool {
-				return r.audited(`"session_end"`, `"reason":"identity_expired"`, `"revocation":"revoked"`)
-			})
-		})
+		t.Run(name, func(t *testing.T) { checkReconsidered(t, test.rule, test.change, test.ends) })
 	}
+}
+
+// checkReconsidered logs in by the rule, reloads with the change, and looks whether that ends the session.
+func checkReconsidered(t *testing.T, rule authn.Rule, change func(*testing.T, *surroundings, *Config), ends bool) {
+	s := newSurroundings(t)
+	g := s.start(t, rule)
+	password := knownPassword
+	if rule.Issuer != "" {
+		password = s.issuer.token(t, knownUser)
+	}
+	conn := g.enters(password, *(&tracedClient{t: t, around: s}).certificate(knownUser))
+	until(t, "the session is listed", func() bool { return len(g.server.Sessions()) == 1 })
+	next := s.config
+	change(t, s, &next)
+	if err := g.server.Reload(next); err != nil {
+		t.Fatal(err)
+	}
+	if !ends { // the first who ends it is the one it hears of
+		g.server.End(t.Context(), g.server.Sessions()[0].ID)
+		if got := hearsItsEnd(t, conn); got != killedText {
+			t.Errorf("hears %s", got)
+		}
+		return
+	}
+	if got := hearsItsEnd(t, conn); got != "FATAL 57P01 "+acceptedNoMore {
+		t.Errorf("hears %s", got)
+	}
+	r := &revocable{serving: g, surroundings: s}
+	until(t, "the end is on record", func() bool {
+		return r.audited(`"session_end"`, `"reason":"identity_expired"`, `"revocation":"revoked"`)
+	})
 }
 
 // TestReconsiderWhileItLogsIn: who proves itself to a configuration that is over by then has no session.

@@ -5,12 +5,7 @@ import data.sallyport.access
 import data.sallyport.names
 
 # Mostly there is nothing, which is soon seen.
-obligations := {} if {
-	count(max_rows) == 0
-	count(max_bytes) == 0
-	count(statement_timeout_ms) == 0
-	count(warn) == 0
-}
+obligations := {} if {max_rows, max_bytes, statement_timeout_ms, warn} == {set()}
 
 else := object.union(limits, warnings)
 
@@ -32,9 +27,13 @@ statement_timeout_ms contains terms.statement_timeout_ms if some terms in found
 
 max_bytes contains terms.max_bytes if some terms in found
 
-# What data says about the relations that the text names: about the name, or else about "*".
 found contains terms if {
 	count(said) > 0 # mostly nothing is
+	some terms in matching
+}
+
+# What data says about the relations that the text names: about the name, or else about "*".
+matching contains terms if {
 	some statement in input.statement.statements
 	some relation in statement.relations
 	some schema in names.schemas(relation)
@@ -42,8 +41,7 @@ found contains terms if {
 }
 
 # A partition, or what inherits, keeps to what its parent does, unless something is said about it by its own name.
-found contains terms if {
-	count(said) > 0
+matching contains terms if {
 	some statement in input.statement.statements
 	some relation in statement.relations
 	some ancestor in relation.ancestors
@@ -52,7 +50,7 @@ found contains terms if {
 }
 
 # And who reads the parent reads its parts.
-found contains terms if {
+matching contains terms if {
 	some schema, named in said
 	some name, terms in named
 	name != "*"

@@ -264,10 +264,11 @@ func (p *Pool) hand(j *job) {
 	}
 }
 
+// finish ends a job. One that is not pending any more is done.
 func (p *Pool) finish(j *job, sheet *Sheet, err error) {
 	p.mu.Lock()
-	delete(p.pending, j.text)
-	p.mu.Unlock()
+	defer p.mu.Unlock()
 	j.sheet, j.err = sheet, err
 	close(j.done)
+	delete(p.pending, j.text)
 }

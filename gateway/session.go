@@ -94,8 +94,9 @@ func (s *session) run(ctx context.Context) {
 		return
 	}
 	s.server.background.Go(func() {
-		s.relays(r)
+		unfollow := s.relays(r)
 		cause, moved := r.run(ctx)
+		unfollow()
 		s.relayed(ctx, c, cause, moved)
 	})
 }
@@ -230,13 +231,15 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	return r
 }
 
-// relays notes that the session has come to its last phase.
-func (s *session) relays(r *relay) {
+// relays notes that the session has come to its last phase, and has it hear what becomes of its identity until unfollow is called.
+func (s *session) relays(r *relay) (unfollow func()) {
+	unfollow = r.follow(s.identity.Standing)
 	s.live.Store(r)
 	if s.server.isDraining() {
 		r.drain()
 	}
 	s.config.Metrics.SessionsActive.Inc()
+	return unfollow
 }
 
 // relayed notes that it is over, stops the clock, and ends the session.

@@ -87,39 +87,47 @@ func TestEndedWhenNothingRuns(t *testing.T) {
 	defer execute(t, admin, "DROP TABLE "+table)
 	g := ownGateway(t, nil)
 	o := onCall(t, g)
-	for name, scene := range lastScenes(table) {
-		t.Run(name, func(t *testing.T) {
-			application := "settle " + name
-			conn := login{gateway: g, account: stack.DBA, application: application}.connect(t)
-			frontend := conn.PgConn().Frontend()
-			say(t, conn, scene)
-			id, role := o.listedBy(t, application, "active")
-			waitForBackend(t, admin, role)
-			var ending sync.WaitGroup
-			ending.Go(func() { o.must(t, "end", id, "--reason", "the test is over") })
-			heard, fatal, err := heardUntilFatal(frontend)
-			if err != nil {
-				t.Fatalf("after %s: %v", heard, err)
-			}
-			if n := runningOf(t, admin, role); n != "0" {
-				t.Errorf("%s statements run when the client is told", n)
-			}
-			if fatal.Code != "57P01" || fatal.Detail != "" {
-				t.Errorf("the client hears %+v", fatal)
-			}
-			if scene.heard != "" && scene.heard != heard {
-				t.Errorf("the client hears %s, want %s", heard, scene.heard)
-			}
-			if strings.Contains(heard, "ERROR") {
-				t.Errorf("the client hears %s", heard)
-			}
-			ending.Wait()
-			if n := value(t, admin, "SELECT count(*)::text FROM "+table); n != "0" {
-				t.Errorf("%s rows are there", n)
-			}
-			wantOutcomes(t, g, application, scene.want, "killed")
-		})
+	t.Run("sessions", func(t *testing.T) {
+		for name, scene := range lastScenes(table) {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				endScene(t, g, o, table, "settle "+name, scene)
+			})
+		}
+	})
+}
+
+// endScene has a session do what the scene has, ends it, and looks at what comes of it.
+func endScene(t *testing.T, g *stack.Gateway, o operator, table, application string, scene lastScene) {
+	admin := superuser(t, stack.App)
+	conn := login{gateway: g, account: stack.DBA, application: application}.connect(t)
+	frontend := conn.PgConn().Frontend()
+	say(t, conn, scene)
+	id, role := o.listedBy(t, application, "active")
+	waitForBackend(t, admin, role)
+	var ending sync.WaitGroup
+	ending.Go(func() { o.must(t, "end", id, "--reason", "the test is over") })
+	heard, fatal, err := heardUntilFatal(frontend)
+	if err != nil {
+		t.Fatalf("after %s: %v", heard, err)
 	}
+	if n := runningOf(t, admin, role); n != "0" {
+		t.Errorf("%s statements run when the client is told", n)
+	}
+	if fatal.Code != "57P01" || fatal.Detail != "" {
+		t.Errorf("the client hears %+v", fatal)
+	}
+	if scene.heard != "" && scene.heard != heard {
+		t.Errorf("the client hears %s, want %s", heard, scene.heard)
+	}
+	if strings.Contains(heard, "ERROR") {
+		t.Errorf("the client hears %s", heard)
+	}
+	ending.Wait()
+	if n := value(t, admin, "SELECT count(*)::text FROM "+table); n != "0" {
+		t.Errorf("%s rows are there", n)
+	}
+	wantOutcomes(t, g, application, scene.want, "killed")
 }
 
 // say sends what a scene has, and reads nothing of the answer.

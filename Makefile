@@ -49,7 +49,7 @@ bin/oauth: $(NODE_MODULES)
 .PHONY: test
 test: bin/vaultdev bin/vaultpki bin/otlpdev $(NODE_MODULES)
 	@.ci/require cc postgresql psql python java curl oauth rsyslog nats
-	$(GO) test -race -shuffle=on -timeout 25m ./...
+	$(GO) test -race -shuffle=on -timeout 20m ./...
 	@# What is to allocate nothing is counted without the race detector, which allocates itself.
 	$(GO) test -run Allocat ./authz/... ./gateway ./gateway/audit/... ./gateway/wire
 

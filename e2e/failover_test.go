@@ -14,6 +14,7 @@ import (
 // TestFailover: the primary dies, the standby is promoted, and new sessions find it without anybody telling the gateway; those that were at
 // the standby go on.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	r := replicate(t, nil, provisioningLost)
 	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
 	writes, reads := engineer.connect(t), atStandby(t, analyst)
@@ -72,6 +73,7 @@ func TestFailover(t *testing.T) {
 // TestFailoverWithVault: Vault makes the roles, at whichever host is the primary. A session at a standby that does not know its role yet is
 // opened at the primary; after a failover Vault goes on at the new primary, and drops there the role of a session that died with the old one.
 func TestFailoverWithVault(t *testing.T) {
+	t.Parallel()
 	r := replicating(t, stack.Config{})
 	if err := r.services.Vault.FollowPrimary(t.Context(), r.primary, r.standby); err != nil {
 		t.Fatal(err)

@@ -150,6 +150,7 @@ func atStandby(t *testing.T, l login) (conn *pgx.Conn) {
 // TestRoutesByPolicy: policy sends readers to the standby and the others to the primary, by the same name; each with a role that was made a
 // moment before, on the primary.
 func TestRoutesByPolicy(t *testing.T) {
+	t.Parallel()
 	r := replicate(t, nil)
 	engineer, analyst := r.login(t, stack.Engineer), r.login(t, stack.Analyst)
 	for range 5 {
@@ -192,6 +193,7 @@ func TestRoutesByPolicy(t *testing.T) {
 
 // TestReplicaLag: a standby that is behind does not know a new session's role. It is waited for, a little, and then the primary serves.
 func TestReplicaLag(t *testing.T) {
+	t.Parallel()
 	r := replicate(t, nil)
 	analyst := r.login(t, stack.Analyst)
 	standby, err := pgx.Connect(t.Context(), r.standby.DSN("postgres"))

@@ -118,6 +118,7 @@ func TestMintedLeavesObjects(t *testing.T) {
 
 // TestMintedRenewal: a role's end moves while its session lives.
 func TestMintedRenewal(t *testing.T) {
+	t.Parallel()
 	g := minting(t, func(c *stack.GatewayConfig) { c.Databases[stack.App].Minted.TTL = "5s" })
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	role, admin := backendRole(t, conn), superuser(t, stack.App)

@@ -120,6 +120,7 @@ func hears(t *testing.T, conn *pgx.Conn, within time.Duration) string {
 // TestRecheck: what the provider takes away during a session ends it: groups at the next statement, by policy; the token at once. Who keeps
 // both goes on, until the provider gives no answer for too long.
 func TestRecheck(t *testing.T) {
+	t.Parallel()
 	const silent = "token issuer does not answer"
 	p, stop := ownProvider(t)
 	g := rechecking(t, p, nil, silent)

@@ -146,6 +146,7 @@ func wantRecorded(t *testing.T, audit, mark string, answered int64) {
 
 // TestRotatesByItself: while statements run the gateway begins new files, and all of them together are proved.
 func TestRotatesByItself(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	public := signing(t, dir)
 	g := ownGateway(t, func(c *stack.GatewayConfig) {

@@ -4,8 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,29 +58,65 @@ type event struct {
 	State        string
 }
 
+// followed are the audit logs that were read before, by path: that of the shared gateway grows to some hundred megabytes.
+var followed sync.Map
+
+// log is what was read of an audit log so far.
+type log struct {
+	mu     sync.Mutex
+	file   os.FileInfo
+	read   int64 // bytes
+	events []event
+	texts  map[string]string // by digest: the log has each once
+}
+
 // events reads the whole audit log of a gateway. A torn line is an error.
 func events(t *testing.T, g *stack.Gateway) []event {
 	t.Helper()
-	data, err := os.ReadFile(g.Audit)
+	l, _ := followed.LoadOrStore(g.Audit, new(log))
+	out, err := l.(*log).follow(g.Audit)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return out
+}
+
+// follow reads on where it ended, or from the start where the file is another.
+func (l *log) follow(path string) ([]event, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !os.SameFile(info, l.file) || info.Size() < l.read {
+		l.read, l.events, l.texts = 0, nil, make(map[string]string)
+	}
+	l.file = info
+	data, err := io.ReadAll(io.NewSectionReader(file, l.read, math.MaxInt64-l.read))
+	if err != nil {
+		return nil, err
+	}
 	// The last line may be being written.
 	data = data[:bytes.LastIndexByte(data, '\n')+1]
-	var out []event
-	texts := make(map[string]string) // by digest: the log has each once
 	for line := range bytes.Lines(data) {
 		var e event
 		if err := json.Unmarshal(line, &e); err != nil {
-			t.Fatalf("audit line %q: %v", line, err)
+			return nil, fmt.Errorf("audit line %q: %w", line, err)
 		}
 		if e.Text != "" {
-			texts[e.TextDigest] = e.Text
+			l.texts[e.TextDigest] = e.Text
 		}
-		e.Text = texts[e.TextDigest]
-		out = append(out, e)
+		e.Text = l.texts[e.TextDigest]
+		l.events = append(l.events, e)
 	}
-	return out
+	l.read += int64(len(data))
+	return slices.Clip(l.events), nil
 }
 
 // ended waits for the end of the one session with this application_name and

@@ -13,10 +13,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-const (
-	startTimeout = 10 * time.Second // a worker that is not ready by then is given up; it takes 50 ms on an idle machine
-	stopTimeout  = time.Second      // what a worker has to end by itself after its input has ended; it holds nothing worth waiting for
-)
+// startTimeout is when a worker that is not ready is given up; it takes 50 ms on an idle machine.
+const startTimeout = 10 * time.Second
 
 // process is a worker process and the pool's ends of its pipes.
 type process struct {
@@ -58,7 +56,7 @@ func startProcess(ctx context.Context, command []string, memory int64) (*process
 	giveUp := context.AfterFunc(ctx, p.kill)
 	defer giveUp()
 	if err := p.setup(memory); err != nil {
-		p.stop(0)
+		p.stop()
 		return nil, fmt.Errorf("set up statement worker: %w", err)
 	}
 	return p, nil
@@ -160,17 +158,8 @@ func decode[T error](body []byte, refusal T) error {
 	return refusal
 }
 
-// stop ends the worker: its input first, then, if it is still there after the grace, the process. It returns when the process is gone.
-func (p *process) stop(grace time.Duration) {
-	_ = p.in.Close()
-	if grace > 0 {
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-p.done:
-		case <-timer.C:
-		}
-	}
+// stop ends the worker at once, since it holds nothing that is worth waiting for. It returns when the process is gone.
+func (p *process) stop() {
 	p.kill()
 	<-p.done
 	p.closePipes()

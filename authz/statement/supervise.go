@@ -53,12 +53,10 @@ func (p *Pool) runWorker(ctx context.Context) bool {
 	p.started.Do(func() { close(p.ready) })
 	err = p.serve(ctx, process)
 	p.live.Add(-1)
-	if err == nil || errors.Is(err, errReplace) {
-		process.stop(stopTimeout)
-		return true
+	process.stop()
+	if err != nil && !errors.Is(err, errReplace) {
+		p.config.Logger.Warn("statement worker replaced", "error", err)
 	}
-	process.stop(0)
-	p.config.Logger.Warn("statement worker replaced", "error", err)
 	return true
 }
 

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/authz/statement"
 )
 
 // fresh asks for what has committed by now.
@@ -62,6 +65,29 @@ func TestFreshIsBounded(t *testing.T) {
 	looks, most := c.Status().Unchanged-before.Unchanged, uint64(time.Since(began)/askRest)+2
 	if looks > most || looks < 10 {
 		t.Errorf("500 asked for %d looks, want 10 to %d", looks, most)
+	}
+}
+
+// TestFreshAfterAReading: that it took long to read what has changed holds up nobody who asks after it.
+func TestFreshAfterAReading(t *testing.T) {
+	s := onServer(t)
+	database := s.database(t, "CREATE TABLE t (id int)")
+	analyze := startPool(t).Analyze
+	slow := func(ctx context.Context, text string) (*statement.Sheet, error) {
+		if strings.Contains(text, "'slow'") {
+			time.Sleep(time.Second)
+		}
+		return analyze(ctx, text)
+	}
+	c := start(t, s, database, Config{Poll: time.Hour, MaxAge: 3 * time.Hour, Analyze: slow})
+	current(t, c)
+	s.exec(t, database, "CREATE VIEW v AS SELECT 'slow' AS how FROM t")
+	if !has(fresh(t, c), "v") {
+		t.Error("v is not there")
+	}
+	began := time.Now()
+	if fresh(t, c); time.Since(began) > 2*time.Second {
+		t.Errorf("it took %s, as if the reading were to be made up for", time.Since(began))
 	}
 }
 

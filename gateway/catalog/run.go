@@ -20,7 +20,8 @@ const (
 	// ageShare is the part of MaxAge that a rest may take all the same: there have to be polls to spare.
 	ageShare = 4
 	// askShare and askRest bound what Fresh costs: between two looks that it asks for there is thrice the time of the first, and some
-	// milliseconds even when next to nothing had to be done.
+	// milliseconds even when next to nothing had to be done. A reading is not counted: something has changed then, which is not due to those
+	// who ask, and they would wait for longer than a decision may take.
 	askShare = 3
 	askRest  = 5 * time.Millisecond
 	// An attempt that failed is repeated after firstRetry, twice as long each time up to lastRetry: twice within DefaultMaxAge at the least.
@@ -90,8 +91,11 @@ func (w *watch) run(ctx context.Context, failures *int) error {
 	}
 	for {
 		began := time.Now()
-		err := w.refresh(ctx)
-		next := signals{rest: w.rest(time.Since(began)), poke: w.poke, asked: w.asked, askedRest: max(askRest, askShare*time.Since(began))}
+		read, err := w.refresh(ctx)
+		next := signals{rest: w.rest(time.Since(began)), poke: w.poke, asked: w.asked, askedRest: askRest}
+		if !read {
+			next.askedRest = max(askRest, askShare*time.Since(began))
+		}
 		switch {
 		case err == nil:
 			*failures = 0
@@ -117,19 +121,19 @@ func (c *connection) recovers(ctx context.Context) bool {
 	return !c.pg.IsClosed() && c.run(ctx, "ROLLBACK") == nil
 }
 
-// refresh makes sure that the current snapshot is what the database has now.
-func (w *watch) refresh(ctx context.Context) error {
+// refresh makes sure that the current snapshot is what the database has now, and says whether it had to be read for that.
+func (w *watch) refresh(ctx context.Context) (read bool, err error) {
 	drain(w.asked) // before asks is read: who comes later fills it again
 	began, upTo, now := time.Now(), state{changes: w.changes.Load(), asks: w.asks.Load()}, w.current.Load()
 	if w.last.text != "" && !now.unsettled {
 		before := w.last
 		if err := w.poll(ctx); err != nil {
-			return err
+			return false, err
 		}
 		if w.last.text == before.text {
 			upTo.confirmed = began
 			w.confirm(upTo, now)
-			return nil
+			return false, nil
 		}
 	}
 	known := make(definitions)
@@ -140,11 +144,11 @@ func (w *watch) refresh(ctx context.Context) error {
 	r, next, err := w.conn.read(ctx, w.config.Load().Analyze, known, w.seed)
 	if err != nil {
 		w.learned = r.texts
-		return err
+		return true, err
 	}
 	w.last, w.learned = next, nil
 	w.publish(r, upTo, now)
-	return nil
+	return true, nil
 }
 
 func (w *watch) poll(ctx context.Context) (err error) {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -165,14 +166,11 @@ func forgetLogin(a *admitted, o *opened) {
 func (s *session) phase(server context.Context, limit time.Duration, f func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(server, limit)
 	defer cancel()
-	unblocked := make(chan struct{})
-	unblock := context.AfterFunc(ctx, func() { defer close(unblocked); _ = s.conn.SetDeadline(past) })
+	passed := s.unblockAfter(ctx)
+	defer passed() // after a panic, too
 	err := f(ctx)
-	if !unblock() {
-		<-unblocked // or it would come over the deadline that the farewell sets
-		if err == nil {
-			err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
-		}
+	if passed() && err == nil {
+		err = fail(ReasonClientGone, ctx.Err()) // the deadline passed at the very end: the connection's own is set
 	}
 	switch {
 	case err == nil || ctx.Err() == nil || asSessionError(err).reason != ReasonClientGone:
@@ -183,6 +181,25 @@ func (s *session) phase(server context.Context, limit time.Duration, f func(ctx 
 		return fail(ReasonDeadline, err)
 	}
 	return err
+}
+
+// unblockAfter ends what waits for the client when ctx ends. What is being said to it may take a moment more: behind a part of a record TLS
+// can say nothing, not why the session ends either. passed ends that, and says whether ctx has ended before: then all is done to the
+// connection that will be, or it would undo the deadline that the farewell sets.
+func (s *session) unblockAfter(ctx context.Context) (passed func() bool) {
+	unblocked := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(unblocked)
+		_ = s.conn.SetReadDeadline(past)
+		_ = s.conn.SetWriteDeadline(time.Now().Add(farewellTime))
+	})
+	return sync.OnceValue(func() bool {
+		if stop() {
+			return false
+		}
+		<-unblocked
+		return true
+	})
 }
 
 func timedOut(err error) bool {

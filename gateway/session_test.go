@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"io"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -21,7 +24,7 @@ type slowDeadline struct {
 	set   atomic.Int32  // how often one was set
 }
 
-func (c *slowDeadline) SetDeadline(time.Time) error {
+func (c *slowDeadline) SetReadDeadline(time.Time) error {
 	close(c.begun)
 	time.Sleep(time.Second) // of the bubble: who does not wait is gone by then
 	c.set.Add(1)
@@ -59,21 +62,61 @@ func TestPanicBeforeTheRelay(t *testing.T) {
 	until(t, "the end is on record", func() bool { return r.audited(`"session_end"`, `"reason":"internal"`) })
 }
 
-// TestPhaseSetsNoDeadlineAfterwards: what a phase that ran out of time does to the connection is done when it is over. Otherwise it would
-// undo the deadline of the next, in which the client is told why.
+// TestPhaseSetsNoDeadlineAfterwards: what a phase that ran out of time does to the connection is done when it is over, by a panic too.
+// Otherwise it would undo the deadline of the next, in which the client is told why.
 func TestPhaseSetsNoDeadlineAfterwards(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		near, far := net.Pipe()
-		defer func() { _, _ = near.Close(), far.Close() }()
-		conn := &slowDeadline{Conn: near, begun: make(chan struct{})}
-		s := newSession(nil, &Config{Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New(Labels()...)}, conn)
-		err := s.phase(t.Context(), time.Second, func(ctx context.Context) error {
-			<-conn.begun // a phase that is over before that has no deadline set at all
-			return fail(ReasonTooManyConnections, ctx.Err())
+	for name, last := range map[string]func(){"it fails": func() {}, "it panics": func() { panic("of a phase") }} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				near, far := net.Pipe()
+				defer func() { _, _ = near.Close(), far.Close() }()
+				conn := &slowDeadline{Conn: near, begun: make(chan struct{})}
+				s := phasing(conn)
+				err := guard(s.logger, func() error {
+					return s.phase(t.Context(), time.Second, func(ctx context.Context) error {
+						<-conn.begun // a phase that is over before that has no deadline set at all
+						last()
+						return fail(ReasonTooManyConnections, ctx.Err())
+					})
+				})
+				if set := conn.set.Load(); set != 1 {
+					t.Errorf("%d deadlines were set when the phase was over, want 1", set)
+				}
+				if want := map[string]Reason{"it fails": ReasonTooManyConnections, "it panics": ReasonInternal}[name]; asSessionError(err).reason != want {
+					t.Errorf("got %v, want %v", err, want)
+				}
+			})
 		})
-		if set := conn.set.Load(); set != 1 {
-			t.Errorf("%d deadlines were set when the phase was over, want 1", set)
+	}
+}
+
+// phasing is a session of a connection that has phases and nothing else.
+func phasing(conn net.Conn) *session {
+	return newSession(nil, &Config{Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New(Labels()...)}, conn)
+}
+
+// TestPhaseEndsBetweenMessages: a phase that is ended reads nothing more, and what it is saying it says to the end: TLS could say nothing more
+// behind a part of it, and the client would not hear why.
+func TestPhaseEndsBetweenMessages(t *testing.T) {
+	near, far := net.Pipe()
+	defer func() { _, _ = near.Close(), far.Close() }()
+	s := phasing(near)
+	ctx, end := context.WithCancel(t.Context())
+	heard := make(chan error, 1)
+	err := s.phase(ctx, time.Minute, func(context.Context) error {
+		end()
+		if _, err := s.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read: %v", err)
 		}
-		checkReason(t, err, ReasonTooManyConnections)
+		go func() {
+			_, err := io.ReadFull(far, make([]byte, 5))
+			heard <- err
+		}()
+		_, err := s.conn.Write([]byte("hello"))
+		return err
 	})
+	checkReason(t, err, ReasonClientGone) // which the session's end says better
+	if err := <-heard; err != nil {
+		t.Errorf("the client heard %v", err)
+	}
 }

@@ -40,7 +40,7 @@ type Socket struct {
 	writeSome func(fd uintptr) bool // the method, bound once
 	corked    *[]byte               // borrowed: Writes are gathered in corked[:held]
 	held      int
-	broken    error // what was gathered could not be written: nothing can be any more
+	broken    error // something could not be written: nothing can be behind the hole that this leaves
 
 	serving atomic.Int32 // callbacks may be running: Close would wait for them
 	armed   atomic.Bool  // sweep will run
@@ -197,7 +197,8 @@ func (s *Socket) lookForEnd() {
 
 var past = time.Unix(1, 0)
 
-// Write returns when all is written, or nothing more can be: half a record would be the end of TLS.
+// Write returns when all is written, or nothing more can be: a record that is missing or cut would be the end of TLS, whose goodbye behind
+// it the other side would take for a forgery.
 func (s *Socket) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -238,7 +239,7 @@ func (s *Socket) uncork() error {
 // writeHeld is final when it fails, as it is for TLS, which believes it written.
 func (s *Socket) writeHeld() error {
 	if s.broken == nil {
-		_, s.broken = s.write((*s.corked)[:s.held])
+		_, _ = s.write((*s.corked)[:s.held])
 	}
 	s.held = 0
 	return s.broken
@@ -251,7 +252,7 @@ func (s *Socket) write(p []byte) (int, error) {
 		err = s.writeErr
 	}
 	n := len(p) - len(s.rest)
-	s.rest = nil
+	s.rest, s.broken = nil, err
 	return n, err
 }
 

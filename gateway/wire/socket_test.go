@@ -322,3 +322,21 @@ func TestSocketGathersRecords(t *testing.T) {
 		t.Errorf("Write() = %v after something was lost, want that error again", err)
 	}
 }
+
+// TestSocketEndsWithAFailedWrite: what could not be written leaves a hole. Nothing comes behind it, not even the end that TLS announces: to
+// the other side that would be a forgery.
+func TestSocketEndsWithAFailedWrite(t *testing.T) {
+	far, near := tcpPair(t)
+	_ = near.SetWriteDeadline(past)
+	if _, err := near.Write([]byte("lost")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Write() = %v, want the deadline", err)
+	}
+	_ = near.SetWriteDeadline(time.Now().Add(10 * time.Second))
+	if _, err := near.Write([]byte("more")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("Write() = %v after something was lost, want that error again", err)
+	}
+	_ = near.Close()
+	if got, err := io.ReadAll(far); len(got) > 0 || err != nil {
+		t.Errorf("%q came, %v", got, err)
+	}
+}

@@ -136,7 +136,7 @@ type Function struct {
 // type: a cast from or to it, the check of a domain, what a range type is made with.
 type Coercion struct {
 	Function *Function
-	Column   string // of a relation
+	Column   string // of a relation; * for its whole row
 	Written  bool   // only by a cast that is written: ::, CAST
 	Built    bool   // only when a value is built that the text names no type of, e.g. an array of a domain
 }

@@ -46,6 +46,12 @@
     FROM typed t
     JOIN runs r ON r.type OPERATOR(pg_catalog.=) t.type
     UNION ALL
+    -- The row of a relation is a value where the text says so.
+    SELECT 'relation', 'pg_catalog.pg_class'::pg_catalog.regclass, r.oid, '*', c.function, c.explicit, true
+    FROM casts c
+    JOIN pg_catalog.pg_class r ON r.reltype OPERATOR(pg_catalog.=) c.type
+    WHERE r.relkind OPERATOR(pg_catalog.<>) 'c'
+    UNION ALL
     -- What a function is made of as far as PostgreSQL knows it: defaults of arguments, the parts of an aggregate.
     SELECT 'function', c.classid, c.objid, '', c.function, false, false
     FROM called c

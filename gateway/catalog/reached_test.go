@@ -1,0 +1,114 @@
+package catalog
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/sallyport/sallyport/authz/statement"
+)
+
+// reachedScript has functions that say so when they run, where no text names them. PostgreSQL does not record all of these.
+const reachedScript = `
+CREATE TABLE customers (id int, name text, tags text[]);
+INSERT INTO customers VALUES (1, 'a', '{x}');
+CREATE VIEW seen AS SELECT id FROM customers;
+CREATE FUNCTION row_text(customers) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row_text ran'; RETURN 'x'; END $$;
+CREATE CAST (customers AS text) WITH FUNCTION row_text(customers);
+CREATE FUNCTION row_bool(customers) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row_bool ran'; RETURN true; END $$;
+CREATE CAST (customers AS bool) WITH FUNCTION row_bool(customers) AS ASSIGNMENT;
+CREATE FUNCTION row_int(customers) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'row_int ran'; RETURN 1; END $$;
+CREATE CAST (customers AS int) WITH FUNCTION row_int(customers) AS IMPLICIT;
+CREATE FUNCTION view_text(seen) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'view_text ran'; RETURN 'x'; END $$;
+CREATE CAST (seen AS text) WITH FUNCTION view_text(seen);
+`
+
+// reached are texts with the functions that PostgreSQL runs with them.
+var reached = []struct{ text, functions string }{
+	{"SELECT c::text FROM customers c", "row_text"},
+	{"SELECT customers::text FROM customers", "row_text"},
+	{"SELECT (c.*)::text FROM customers c", "row_text"},
+	{"SELECT (SELECT c)::text FROM customers c", "row_text"},
+	{"SELECT x::text FROM (SELECT c AS x FROM customers c) q", "row_text"},
+	{"SELECT ARRAY[c]::text[] FROM customers c", "row_text"},
+	{"SELECT array_agg(c)::text[] FROM customers c", "row_text"},
+	{"SELECT ('(1,a,{})'::customers)::text", "row_text"},
+	{"SELECT s::text FROM seen s", "view_text"},
+	{"SELECT 1 FROM customers c WHERE c", "row_bool"},
+	{"SELECT abs(c) FROM customers c", "row_int"},
+	{"SELECT c + 1 FROM customers c", "row_int"},
+	{"SELECT (ARRAY[1,2])[c] FROM customers c", "row_int"},
+	{"UPDATE customers c SET id = c RETURNING c::text", "row_int row_text"},
+}
+
+// TestReached: what PostgreSQL runs is among the facts.
+func TestReached(t *testing.T) {
+	pool := startPool(t)
+	onServers(t, func(t *testing.T, s *server) {
+		database := s.database(t, reachedScript)
+		snapshot := s.snapshot(t, database, pool.Analyze)
+		for _, c := range reached {
+			if got := strings.Join(s.runs(t, database, c.text), " "); got != c.functions {
+				t.Errorf("%s: PostgreSQL runs %q, want %q", c.text, got, c.functions)
+			}
+			known := called(snapshot.Resolve(analyzed(t, pool, c.text), []string{"public"}))
+			for _, f := range strings.Fields(c.functions) {
+				if !slices.Contains(known, f) {
+					t.Errorf("%s: %s is not among the facts", c.text, f)
+				}
+			}
+		}
+		for _, text := range []string{
+			"SELECT * FROM customers", "SELECT c.* FROM customers c", "SELECT id::text, c.name FROM customers c", "SELECT id FROM seen",
+			"INSERT INTO customers (id) VALUES (1)", "SELECT count(*) FROM customers",
+		} {
+			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text"} {
+				if slices.Contains(called(snapshot.Resolve(analyzed(t, pool, text), []string{"public"})), f) {
+					t.Errorf("%s: the facts have %s, which is not run", text, f)
+				}
+			}
+		}
+	})
+}
+
+func called(sheet *statement.Sheet) []string {
+	var names []string
+	for i := range sheet.Statements {
+		for _, f := range sheet.Statements[i].Functions {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+var ranNotice = regexp.MustCompile(`(\w+) ran`)
+
+// runs runs a text, without effect, and returns the functions that say that they ran, in order of their names.
+func (s *server) runs(t *testing.T, database, text string) []string {
+	t.Helper()
+	config, err := pgx.ParseConfig(s.dsn("postgres", database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ran []string
+	config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if match := ranNotice.FindStringSubmatch(n.Message); match != nil {
+			ran = append(ran, match[1])
+		}
+	}
+	conn, err := pgx.ConnectConfig(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.PgConn().Exec(t.Context(), "BEGIN; "+text+"; ROLLBACK").ReadAll(); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	slices.Sort(ran)
+	return slices.Compact(ran)
+}

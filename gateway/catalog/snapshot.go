@@ -43,7 +43,7 @@ type Snapshot struct {
 	// those, the relation's.
 	TypeNames map[uint32]statement.Name
 
-	// Coercions are those between types that PostgreSQL came with: any statement may use them.
+	// Coercions are those between types that PostgreSQL came with, and what its own operators are turned into: any statement may use them.
 	Coercions []Coercion
 
 	// Builtin and BuiltinOperators are the names of the functions and operators that PostgreSQL came with.
@@ -133,7 +133,7 @@ type Function struct {
 }
 
 // Coercion is a function, none of PostgreSQL's own nor of the extension that the type comes from, that may run when there is a value of a
-// type: a cast from or to it, the check of a domain, what a range type is made with.
+// type: a cast from or to it, the check of a domain, what a range type is made with. What the planner puts in an operator's place is one too.
 type Coercion struct {
 	Function *Function
 	Column   string // of a relation; * for its whole row

@@ -71,4 +71,11 @@ SELECT 'any', 0, '', c.castfunc, c.castcontext OPERATOR(pg_catalog.=) 'e', false
 FROM pg_catalog.pg_cast c
 WHERE c.castfunc OPERATOR(pg_catalog.>=) 16384
     AND c.castsource OPERATOR(pg_catalog.<) 16384 AND c.casttarget OPERATOR(pg_catalog.<) 16384
+UNION ALL
+-- What the planner puts in the place of an operator of initdb's, turned around or under a NOT. Whoever makes an operator can say that it is
+-- that of any other that has none.
+SELECT 'any', 0, '', o.oprcode::pg_catalog.oid, false, false
+FROM pg_catalog.pg_operator i
+JOIN pg_catalog.pg_operator o ON o.oid OPERATOR(pg_catalog.=) i.oprnegate OR o.oid OPERATOR(pg_catalog.=) i.oprcom
+WHERE i.oid OPERATOR(pg_catalog.<) 16384 AND o.oid OPERATOR(pg_catalog.>=) 16384 AND o.oprcode::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384
 LIMIT $1

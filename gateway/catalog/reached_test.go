@@ -26,6 +26,8 @@ CREATE FUNCTION row_int(customers) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAIS
 CREATE CAST (customers AS int) WITH FUNCTION row_int(customers) AS IMPLICIT;
 CREATE FUNCTION view_text(seen) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'view_text ran'; RETURN 'x'; END $$;
 CREATE CAST (seen AS text) WITH FUNCTION view_text(seen);
+CREATE FUNCTION to_bool(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'to_bool ran'; RETURN true; END $$;
+CREATE CAST (text AS bool) WITH FUNCTION to_bool(text) AS ASSIGNMENT;
 CREATE FUNCTION lacks(anyarray, anyarray) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'lacks ran'; RETURN true; END $$;
 CREATE OPERATOR !@> (LEFTARG = anyarray, RIGHTARG = anyarray, FUNCTION = lacks, NEGATOR = OPERATOR(pg_catalog.@>));
 `
@@ -46,6 +48,9 @@ var reached = []struct{ text, functions string }{
 	{"SELECT c + 1 FROM customers c", "row_int"},
 	{"SELECT (ARRAY[1,2])[c] FROM customers c", "row_int"},
 	{"UPDATE customers c SET id = c RETURNING c::text", "row_int row_text"},
+	{"DECLARE c CURSOR FOR SELECT 1 WHERE 'abc'::text", "to_bool"},
+	{"EXPLAIN DECLARE c CURSOR FOR SELECT 1 WHERE 'abc'::text", "to_bool"},
+	{"PREPARE p (bool) AS SELECT $1; EXECUTE p ('abc'::text)", "to_bool"},
 	{"SELECT id FROM customers WHERE NOT (tags @> '{x}')", "lacks"},
 }
 

@@ -107,7 +107,7 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 		r.typeNumbered(oid)
 	}
 	r.fields(s)
-	if s.Class != statement.ClassTransaction && s.Class != statement.ClassSession || len(s.Relations)+len(s.Functions) > 0 {
+	if hasExpressions(s) {
 		r.coerced(r.snapshot.Coercions, nil)
 	}
 	out.Relations, out.Functions, out.Operators, out.Types = orEmpty(r.relations), orEmpty(r.functions), orEmpty(r.operators), orEmpty(r.types)
@@ -121,6 +121,14 @@ func (r *resolver) statement(s *statement.Statement) statement.Statement {
 		}
 	}
 	return out
+}
+
+// hasExpressions says whether there may be values in a statement. In those that move the transaction, settings and names there are none, but
+// for what DECLARE and PREPARE hold and what EXECUTE passes.
+func hasExpressions(s *statement.Statement) bool {
+	return s.Class != statement.ClassTransaction && s.Class != statement.ClassSession || slices.ContainsFunc(s.Commands, func(command string) bool {
+		return command == "DECLARE" || command == "PREPARE" || command == "EXECUTE"
+	})
 }
 
 // lookup finds the relations a name may mean, the likeliest first.

@@ -30,6 +30,17 @@ CREATE FUNCTION to_bool(text) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$ BEGI
 CREATE CAST (text AS bool) WITH FUNCTION to_bool(text) AS ASSIGNMENT;
 CREATE FUNCTION lacks(anyarray, anyarray) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'lacks ran'; RETURN true; END $$;
 CREATE OPERATOR !@> (LEFTARG = anyarray, RIGHTARG = anyarray, FUNCTION = lacks, NEGATOR = OPERATOR(pg_catalog.@>));
+CREATE TYPE grade AS ENUM ('1', '2');
+CREATE FUNCTION points(grade) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'points ran'; RETURN $1::text::int; END $$;
+CREATE CAST (grade AS int) WITH FUNCTION points(grade) AS IMPLICIT;
+CREATE TABLE scales (id int PRIMARY KEY, name text);
+CREATE TABLE graded (g grade REFERENCES scales ON DELETE CASCADE);
+CREATE TABLE marks (id int PRIMARY KEY, name text);
+CREATE TABLE marked (g grade REFERENCES marks);
+INSERT INTO scales VALUES (1), (2);
+INSERT INTO marks VALUES (1), (2);
+INSERT INTO graded VALUES ('1');
+INSERT INTO marked VALUES ('1');
 `
 
 // reached are texts with the functions that PostgreSQL runs with them.
@@ -52,6 +63,10 @@ var reached = []struct{ text, functions string }{
 	{"EXPLAIN DECLARE c CURSOR FOR SELECT 1 WHERE 'abc'::text", "to_bool"},
 	{"PREPARE p (bool) AS SELECT $1; EXECUTE p ('abc'::text)", "to_bool"},
 	{"SELECT id FROM customers WHERE NOT (tags @> '{x}')", "lacks"},
+	{"INSERT INTO marked VALUES ('2')", "points"},
+	{"DELETE FROM scales WHERE id = 1", "points"},
+	{"DELETE FROM marks WHERE id = 2", "points"},
+	{"UPDATE marks SET id = 3 WHERE id = 2", "points"},
 }
 
 // TestReached: what PostgreSQL runs is among the facts.
@@ -73,9 +88,9 @@ func TestReached(t *testing.T) {
 		}
 		for _, text := range []string{
 			"SELECT * FROM customers", "SELECT c.* FROM customers c", "SELECT id::text, c.name FROM customers c", "SELECT id FROM seen",
-			"INSERT INTO customers (id) VALUES (1)", "SELECT count(*) FROM customers",
+			"INSERT INTO customers (id) VALUES (1)", "SELECT count(*) FROM customers", "UPDATE marks SET name = 'x' WHERE id = 2", "SELECT * FROM marks",
 		} {
-			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text"} {
+			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text", "points"} {
 				if slices.Contains(called(snapshot.Resolve(analyzed(t, pool, text), []string{"public"})), f) {
 					t.Errorf("%s: the facts have %s, which is not run", text, f)
 				}

@@ -223,20 +223,24 @@ func (c *Cascade) does(other *Cascade) bool {
 		slices.Equal(c.To, other.To) && slices.Equal(c.Key, other.Key)
 }
 
-// cascade adds what a foreign key changes when a relation it refers to is changed.
+// cascade adds what a foreign key changes when a relation it refers to is changed, and the casts by which its rows are looked for.
 func (r *resolver) cascade(c *Cascade, fact statement.Relation, through []statement.Name) {
 	change := func(verb string) {
+		r.coercedBy(c.Relation, statement.Relation{Columns: c.Key}, append(slices.Clone(through), c.Relation.Name))
+		if verb == "" {
+			return
+		}
 		written := c.Key
 		if verb == "delete" {
 			written = nil
 		}
 		r.use(c.Relation, statement.Relation{Access: []string{verb}, Columns: c.Key, Written: orEmpty(written)}, through)
 	}
-	if c.OnDelete != "" && slices.Contains(fact.Access, "delete") {
+	if slices.Contains(fact.Access, "delete") {
 		change(c.OnDelete)
 	}
 	moved := slices.Contains(fact.Written, "*") || slices.ContainsFunc(c.To, func(column string) bool { return slices.Contains(fact.Written, column) })
-	if c.OnUpdate != "" && moved && slices.Contains(fact.Access, "update") {
+	if moved && slices.Contains(fact.Access, "update") {
 		change(c.OnUpdate)
 	}
 }

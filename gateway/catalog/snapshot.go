@@ -103,7 +103,7 @@ func (r *Relation) familyNames() (ancestors, descendants []statement.Name) {
 	return r.family.ancestors, r.family.descendants
 }
 
-// Cascade is a foreign key that changes the relation that has it.
+// Cascade is a foreign key that changes the relation that has it, or has columns of types that PostgreSQL did not come with.
 type Cascade struct {
 	Relation *Relation // that has the key
 	Key      []string  // its columns

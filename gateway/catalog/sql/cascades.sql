@@ -1,5 +1,6 @@
 -- What foreign keys do to the relations that have them when the relation they refer to is changed: the one referred to, the one with the
--- key; what a DELETE and an UPDATE do (c, n, d as in pg_constraint; a and r do nothing); the key, and what it refers to.
+-- key; what a DELETE and an UPDATE do (c, n, d as in pg_constraint; a and r do nothing); the key, and what it refers to. Keys of a type that
+-- initdb did not make may be compared by a cast, also where nothing is done.
 SELECT k.confrelid, k.conrelid, k.confdeltype, k.confupdtype, c.names, f.names
 FROM pg_catalog.pg_constraint k
 CROSS JOIN LATERAL (
@@ -14,5 +15,9 @@ CROSS JOIN LATERAL (
 ) f (names)
 WHERE k.contype OPERATOR(pg_catalog.=) 'f'
     AND (k.confdeltype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[])
-        OR k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[]))
+        OR k.confupdtype OPERATOR(pg_catalog.=) ANY ('{c,n,d}'::pg_catalog."char"[])
+        OR EXISTS (
+            SELECT FROM pg_catalog.pg_attribute a
+            WHERE a.attrelid OPERATOR(pg_catalog.=) k.conrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)
+                AND a.atttypid OPERATOR(pg_catalog.>=) 16384))
 LIMIT $1

@@ -167,6 +167,7 @@ func TestDigestOfCoercions(t *testing.T) {
 			"ALTER TABLE open ENABLE ROW LEVEL SECURITY",
 			"DROP POLICY two ON guarded",
 			"ALTER DOMAIN work_email ADD CHECK (good(VALUE))",
+			"CREATE STATISTICS s ON id, e FROM t",
 		} {
 			s.exec(t, database, change)
 			next, err := c.digest(t.Context(), "0", digest{})

@@ -41,6 +41,26 @@ INSERT INTO scales VALUES (1), (2);
 INSERT INTO marks VALUES (1), (2);
 INSERT INTO graded VALUES ('1');
 INSERT INTO marked VALUES ('1');
+CREATE FUNCTION salt() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'salt ran'; RETURN 'x'; END $$;
+CREATE FUNCTION hash(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'hash ran'; RETURN 'x'; END $$;
+CREATE FUNCTION join(text, text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE NOTICE 'join ran'; RETURN 'x'; END $$;
+CREATE OPERATOR ||| (LEFTARG = text, RIGHTARG = text, FUNCTION = join);
+CREATE TABLE indexed (id int, name text);
+CREATE INDEX ON indexed (hash(name || salt()));
+CREATE TABLE partly (id int, name text);
+CREATE INDEX ON partly (name) WHERE name <> hash(lower('A'));
+CREATE TABLE by_operator (id int, name text);
+CREATE INDEX ON by_operator ((name || ('a' ||| 'b')));
+CREATE TABLE measured (id int, name text);
+CREATE STATISTICS measured_s ON (name || salt()), id FROM measured;
+CREATE TABLE parted (id int, name text) PARTITION BY RANGE ((name || salt()));
+CREATE TABLE part PARTITION OF parted DEFAULT;
+CREATE TABLE parent (id int, name text);
+CREATE TABLE child (CHECK (name <> salt())) INHERITS (parent);
+CREATE TABLE alone (id int, name text CHECK (name <> salt()));
+CREATE TABLE quiet (id int, name text);
+CREATE INDEX ON quiet (hash(name || 'a{}'));
+CREATE INDEX ON quiet (('a' || hash(name)));
 `
 
 // reached are texts with the functions that PostgreSQL runs with them.
@@ -67,6 +87,13 @@ var reached = []struct{ text, functions string }{
 	{"DELETE FROM scales WHERE id = 1", "points"},
 	{"DELETE FROM marks WHERE id = 2", "points"},
 	{"UPDATE marks SET id = 3 WHERE id = 2", "points"},
+	{"SELECT count(*) FROM indexed", "salt"},
+	{"SELECT id FROM partly", "hash"},
+	{"SELECT id FROM by_operator", "join"},
+	{"SELECT id FROM measured", "salt"},
+	{"DELETE FROM measured WHERE id = 1", "salt"},
+	{"SELECT id FROM parted", "salt"},
+	{"SELECT id FROM parent WHERE name = 'x'", "salt"},
 }
 
 // TestReached: what PostgreSQL runs is among the facts.
@@ -89,14 +116,41 @@ func TestReached(t *testing.T) {
 		for _, text := range []string{
 			"SELECT * FROM customers", "SELECT c.* FROM customers c", "SELECT id::text, c.name FROM customers c", "SELECT id FROM seen",
 			"INSERT INTO customers (id) VALUES (1)", "SELECT count(*) FROM customers", "UPDATE marks SET name = 'x' WHERE id = 2", "SELECT * FROM marks",
+			"SELECT id FROM quiet", "SELECT id FROM alone WHERE name = 'x'",
 		} {
-			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text", "points"} {
+			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text", "points", "salt", "hash"} {
 				if slices.Contains(called(snapshot.Resolve(analyzed(t, pool, text), []string{"public"})), f) {
 					t.Errorf("%s: the facts have %s, which is not run", text, f)
 				}
 			}
 		}
 	})
+}
+
+func TestCallsWithConstants(t *testing.T) {
+	const (
+		column   = "{VAR :varno 1 :varattno 2 :vartype 25}"
+		constant = "{CONST :consttype 25 :constvalue 5 [ 20 0 0 0 97 ]}"
+	)
+	for tree, want := range map[string]bool{
+		"": false,
+		"{FUNCEXPR :funcid 7 :funcresulttype 25 :args <> :location -1}":                                       true,
+		"{FUNCEXPR :funcid 77 :funcresulttype 7 :args <>}":                                                    false,
+		"({FUNCEXPR :funcid 7 :args (" + constant + ")})":                                                     true,
+		"({FUNCEXPR :funcid 7 :args (" + column + ")})":                                                       false,
+		"({FUNCEXPR :funcid 7 :args (" + constant + " {RELABELTYPE :arg " + column + "})})":                   false,
+		"({FUNCEXPR :funcid 8 :args (" + column + " {FUNCEXPR :funcid 7 :args (" + constant + ")})})":         true,
+		"({FUNCEXPR :funcid 7 :args (" + column + " {FUNCEXPR :funcid 8 :args (" + constant + ")})})":         false,
+		"({OPEXPR :opno 9 :opfuncid 8 :args (" + constant + " {FUNCEXPR :funcid 7 :args (" + column + ")})})": false,
+		"({OPEXPR :opno 9 :opfuncid 7 :opresulttype 16 :args (" + constant + " " + constant + ")})":           true,
+		"({SCALARARRAYOPEXPR :opno 9 :opfuncid 7 :useOr true :args (" + column + " " + constant + ")})":       false,
+		`({COERCE :name \{FUNCEXPR\ :funcid\ 7\ \} :arg {FUNCEXPR :funcid 7 :args (` + column + `)}})`:        false,
+		"}": true, // no such expression
+	} {
+		if got := callsWithConstants(tree, 7); got != want {
+			t.Errorf("%s: %v", tree, got)
+		}
+	}
 }
 
 func called(sheet *statement.Sheet) []string {

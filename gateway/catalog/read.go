@@ -69,7 +69,7 @@ func (c *connection) read(ctx context.Context, analyze Analyze, known definition
 	d, err = c.digest(ctx, seed, digest{})
 	for _, part := range []func(context.Context) error{
 		r.readVersion, r.readRelations, r.readColumns, r.readInheritance, r.readFunctions, r.readBuiltins, r.readOperators, r.readTypes,
-		r.readRowTypes, r.readUnseen, r.readCoercions, r.readConverting, r.readConsulted, r.readCascades, r.readViews,
+		r.readRowTypes, r.readUnseen, r.readPlanned, r.readCoercions, r.readConverting, r.readConsulted, r.readCascades, r.readViews,
 	} {
 		if err == nil {
 			err = part(ctx)

@@ -107,6 +107,7 @@ func (r *reading) settle() {
 		slices.SortFunc(relation.Descendants, byName)
 		slices.SortFunc(relation.OnRead, compareFunctions)
 		slices.SortFunc(relation.OnWrite, compareFunctions)
+		slices.SortFunc(relation.Planned, compareFunctions)
 		slices.SortFunc(relation.Coercions, compareCoercions)
 		slices.SortFunc(relation.Consulted, byName)
 		slices.SortFunc(relation.Cascades, func(a, b Cascade) int {

@@ -277,8 +277,13 @@ func isSystemColumn(name string) bool {
 
 // hooks adds the functions that run unseen.
 func (r *resolver) hooks(relation *Relation, fact statement.Relation, through []statement.Name) {
-	for _, f := range relation.OnRead {
+	for _, f := range slices.Concat(relation.OnRead, relation.Planned) {
 		r.addCall(f, nil, through)
+	}
+	for _, part := range relation.Descendants {
+		for _, f := range part.Planned {
+			r.addCall(f, nil, append(slices.Clone(through), part.Name))
+		}
 	}
 	if !writes(fact.Access) && !computes(fact.Access) {
 		return

@@ -78,6 +78,10 @@ type Relation struct {
 	// duplicates.
 	OnRead, OnWrite []*Function
 
+	// Planned are functions, none of PostgreSQL's own, that the planner runs before anything is read or written, since they are called with
+	// constants in the expression of an index, a partition key, a statistics object or, where it has a parent, a check.
+	Planned []*Function
+
 	// Coercions of values of its columns, beside those in the queries of views.
 	Coercions []Coercion
 

@@ -14,6 +14,7 @@ func TestQueriesNameSchemas(t *testing.T) {
 	for name, query := range map[string]string{
 		"digest": digestSQL, "relations": relationsSQL, "columns": columnsSQL, "inheritance": inheritanceSQL, "functions": functionsSQL,
 		"builtins": builtinsSQL, "operators": operatorsSQL, "types": typesSQL, "unseen": checkedSQL + unseenSQL,
+		"planned":   checkedSQL + plannedSQL,
 		"coercions": checkedSQL + coercionsSQL, "converting": convertingSQL, "consulted": consultedSQL, "cascades": cascadesSQL, "views": viewsSQL,
 	} {
 		t.Run(name, func(t *testing.T) {

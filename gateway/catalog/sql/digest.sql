@@ -79,6 +79,10 @@ SELECT CASE WHEN s.seen OPERATOR(pg_catalog.=) $2 THEN $3 ELSE (
         SELECT 16, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (a.aggfnoid, a.xmin), $1))
         FROM pg_catalog.pg_aggregate a
         WHERE a.aggfnoid::pg_catalog.oid OPERATOR(pg_catalog.>=) 16384
+        UNION ALL
+        SELECT 17, pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW (s.oid, s.xmin), $1))
+        FROM pg_catalog.pg_statistic_ext s
+        WHERE NOT s.stxrelid OPERATOR(pg_catalog.=) ANY (SELECT p.oid FROM passing p)
     )
     SELECT pg_catalog.string_agg(pg_catalog.concat(d.number, ':', d.hash), ' ' ORDER BY d.part) FROM parts d
 ) END, s.seen

@@ -16,7 +16,7 @@ func (w *walker) command(at place, t *messageType, message proto.Message) {
 		if !selectPlaces[at] {
 			return
 		}
-		if n.GetIntoClause() != nil {
+		if selectsInto(n) {
 			w.facts.runs("SELECT INTO")
 		}
 	}
@@ -51,7 +51,7 @@ var selectPlaces = map[place]bool{
 
 // outerCommand is the command a statement is: SELECT INTO is one of its own.
 func outerCommand(n *pg.Node) string {
-	if n.GetSelectStmt().GetIntoClause() != nil {
+	if selectsInto(n.GetSelectStmt()) {
 		return "SELECT INTO"
 	}
 	message := inner(n)
@@ -59,6 +59,14 @@ func outerCommand(n *pg.Node) string {
 		return ""
 	}
 	return typeOf(message).commandTag(message)
+}
+
+// selectsInto says whether a query makes a table. In UNION and its kin the first SELECT says so.
+func selectsInto(n *pg.SelectStmt) bool {
+	for n.GetLarg() != nil {
+		n = n.GetLarg()
+	}
+	return n.GetIntoClause() != nil
 }
 
 // inner is the message in a Node; nil when there is none.
@@ -75,7 +83,7 @@ func class(n *pg.Node, commands []string) Class {
 	switch s := inner(n).(type) {
 	case *pg.SelectStmt:
 		switch {
-		case s.GetIntoClause() != nil:
+		case selectsInto(s):
 			return ClassDefinition
 		case slices.ContainsFunc(commands, isWrite):
 			return ClassWrite

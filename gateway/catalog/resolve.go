@@ -236,12 +236,14 @@ func (r *resolver) cascade(c *Cascade, fact statement.Relation, through []statem
 		}
 		r.use(c.Relation, statement.Relation{Access: []string{verb}, Columns: c.Key, Written: orEmpty(written)}, through)
 	}
-	if slices.Contains(fact.Access, "delete") {
-		change(c.OnDelete)
-	}
 	moved := slices.Contains(fact.Written, "*") || slices.ContainsFunc(c.To, func(column string) bool { return slices.Contains(fact.Written, column) })
-	if moved && slices.Contains(fact.Access, "update") {
+	moved = moved && slices.Contains(fact.Access, "update")
+	if moved {
 		change(c.OnUpdate)
+	}
+	// Before 15 a row that an UPDATE moves to another partition is deleted where it was, and what a DELETE does is done.
+	if slices.Contains(fact.Access, "delete") || moved && r.snapshot.Version < 150000 {
+		change(c.OnDelete)
 	}
 }
 

@@ -47,6 +47,11 @@ CREATE TYPE hidden_pair AS (a integer, b text);
 CREATE FUNCTION hidden_cast(hidden_pair) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets';
 CREATE CAST (hidden_pair AS text) WITH FUNCTION hidden_cast(hidden_pair);
 CREATE TABLE hidden_rows (d hidden_domain, n integer);
+CREATE FUNCTION hidden_row(hidden_rows) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets';
+CREATE CAST (hidden_rows AS text) WITH FUNCTION hidden_row(hidden_rows);
+CREATE TABLE hidden_indexed (id integer, note text);
+CREATE FUNCTION hidden_salt() RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN ''x''; END';
+CREATE INDEX ON hidden_indexed ((note || hidden_salt()));
 `
 
 const unhide = `
@@ -57,7 +62,10 @@ DROP OPERATOR app.=== (integer, text);
 DROP OPERATOR app.= (integer, text);
 DROP FUNCTION app.hidden_leak, app.hidden_total, app.hidden_compare, app.hidden_touch;
 DROP FUNCTION app.lower(integer);
-DROP TABLE app.hidden_rows;
+DROP CAST (app.hidden_rows AS text);
+DROP FUNCTION app.hidden_row;
+DROP TABLE app.hidden_rows, app.hidden_indexed;
+DROP FUNCTION app.hidden_salt;
 DROP CAST (app.hidden_pair AS text);
 DROP FUNCTION app.hidden_cast;
 DROP TYPE app.hidden_pair;
@@ -106,6 +114,8 @@ func TestBehindNames(t *testing.T) {
 			`SELECT CASE 1 WHEN 'x'::text THEN 1 END`,
 			`SELECT 'x'::hidden_domain`,
 			`SELECT '(1,x)'::hidden_pair::text`,
+			`SELECT h::text FROM hidden_rows h`,
+			`SELECT id FROM hidden_indexed`,
 			`SELECT coalesce(h, '(x,1)') FROM hidden_rows h`,
 			`SELECT coalesce(h.*, '(x,1)') FROM hidden_rows h`,
 			`SELECT h FROM hidden_rows h UNION ALL SELECT '(x,1)'`,

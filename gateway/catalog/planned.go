@@ -11,16 +11,37 @@ import (
 //go:embed sql/planned.sql
 var plannedSQL string
 
+//go:embed sql/keys.sql
+var keysSQL string
+
 // readPlanned finds the functions that run when a statement with a relation is planned. It comes after readRelations and readFunctions.
 func (r *reading) readPlanned(ctx context.Context) error {
-	return r.rows(ctx, query{checkedSQL + plannedSQL, maxUnseen, "expressions that the planner evaluates"}, func(row *row) {
+	found := false
+	err := r.rows(ctx, query{checkedSQL + plannedSQL, maxUnseen, "expressions that the planner evaluates"}, func(row *row) {
 		relation, f := r.relations[row.oid(0)], r.functions[row.oid(1)]
 		if relation == nil || f == nil || f.Volatility != "immutable" || slices.Contains(relation.Planned, f) {
 			return
 		}
 		if callsWithConstants(row.text(2), f.OID) {
 			relation.Planned = append(relation.Planned, f)
+			found = true
 		}
+	})
+	if err != nil || !found {
+		return err
+	}
+	return r.readPlannedByKeys(ctx)
+}
+
+// readPlannedByKeys adds what runs when a foreign key is checked: a query of the other relation is planned then, whichever is written.
+func (r *reading) readPlannedByKeys(ctx context.Context) error {
+	return r.rows(ctx, query{keysSQL, maxInherits, "foreign keys"}, func(row *row) {
+		has, referred := r.relations[row.oid(0)], r.relations[row.oid(1)]
+		if has == nil || referred == nil {
+			return
+		}
+		has.OnWrite = withAll(has.OnWrite, referred.Planned)
+		referred.OnWrite = withAll(referred.OnWrite, has.Planned)
 	})
 }
 
@@ -51,4 +72,14 @@ func callsWithConstants(tree string, function uint32) bool {
 		}
 	}
 	return false
+}
+
+// withAll adds to a list what it does not have.
+func withAll(list, more []*Function) []*Function {
+	for _, f := range more {
+		if !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
 }

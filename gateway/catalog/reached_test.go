@@ -58,6 +58,14 @@ CREATE TABLE part PARTITION OF parted DEFAULT;
 CREATE TABLE parent (id int, name text);
 CREATE TABLE child (CHECK (name <> salt())) INHERITS (parent);
 CREATE TABLE alone (id int, name text CHECK (name <> salt()));
+CREATE TABLE referred (id int PRIMARY KEY, name text);
+CREATE TABLE referring (x int REFERENCES referred, name text);
+CREATE TABLE main (id int PRIMARY KEY, name text);
+CREATE TABLE minor (x int REFERENCES main, name text);
+CREATE INDEX ON referred ((name || salt()));
+CREATE INDEX ON minor ((name || salt()));
+INSERT INTO referred VALUES (1);
+INSERT INTO main VALUES (1);
 CREATE TABLE quiet (id int, name text);
 CREATE INDEX ON quiet (hash(name || 'a{}'));
 CREATE INDEX ON quiet (('a' || hash(name)));
@@ -93,6 +101,8 @@ var reached = []struct{ text, functions string }{
 	{"SELECT id FROM measured", "salt"},
 	{"DELETE FROM measured WHERE id = 1", "salt"},
 	{"SELECT id FROM parted", "salt"},
+	{"INSERT INTO referring VALUES (1)", "salt"},
+	{"DELETE FROM main WHERE id = 1", "salt"},
 	{"SELECT id FROM parent WHERE name = 'x'", "salt"},
 }
 
@@ -116,7 +126,7 @@ func TestReached(t *testing.T) {
 		for _, text := range []string{
 			"SELECT * FROM customers", "SELECT c.* FROM customers c", "SELECT id::text, c.name FROM customers c", "SELECT id FROM seen",
 			"INSERT INTO customers (id) VALUES (1)", "SELECT count(*) FROM customers", "UPDATE marks SET name = 'x' WHERE id = 2", "SELECT * FROM marks",
-			"SELECT id FROM quiet", "SELECT id FROM alone WHERE name = 'x'",
+			"SELECT id FROM quiet", "SELECT x FROM referring", "SELECT id FROM main", "SELECT id FROM alone WHERE name = 'x'",
 		} {
 			for _, f := range []string{"row_text", "row_bool", "row_int", "view_text", "points", "salt", "hash"} {
 				if slices.Contains(called(snapshot.Resolve(analyzed(t, pool, text), []string{"public"})), f) {

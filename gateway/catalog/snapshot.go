@@ -74,8 +74,8 @@ type Relation struct {
 
 	// OnRead and OnWrite are the functions, none of PostgreSQL's own, that run unseen when the relation is read (row security policies; what a
 	// view's query calls and its Definition does not name: casts, the operators of USING) or written (triggers, defaults, generated columns,
-	// checks, indexes, row security policies; when a materialized view is refreshed, its query), or one of its descendants. Sorted by name, no
-	// duplicates.
+	// checks, indexes, row security policies; when a materialized view is refreshed, its query; Planned of what foreign keys connect it with), or
+	// one of its descendants. Sorted by name, no duplicates.
 	OnRead, OnWrite []*Function
 
 	// Planned are functions, none of PostgreSQL's own, that the planner runs before anything is read or written, since they are called with

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"time"
 
 	"github.com/sallyport/sallyport/gateway/backend"
 )
@@ -27,7 +28,7 @@ func (r *reporter) cancelHead(failed *sessionError) {
 	}()
 }
 
-// awaitInterrupt waits until a cancel of our own has been delivered; that takes cancelTime at most.
+// awaitInterrupt waits until a cancel of our own has been delivered; that takes cancelTime at most, and less when the session is to end.
 func (r *reporter) awaitInterrupt() {
 	if r.interrupt != nil {
 		<-r.interrupt
@@ -75,11 +76,32 @@ func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwa
 	if busy, _ := r.queue.busy(); !busy || r.over {
 		return false, nil
 	}
+	ctx, stop := r.untilLastCancel(ctx)
+	defer stop()
 	if err = r.cancel(ctx); stageOf(err) == backend.StageCancel {
 		r.inDoubt.Store(true)
 		r.end(inDoubt)
 	}
 	return true, err
+}
+
+// untilLastCancel bounds a cancel: the end of a session that is ended meanwhile does not wait for it any longer than for the backend's answer.
+func (r *relay) untilLastCancel(ctx context.Context) (context.Context, context.CancelFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.lastCancel.IsZero() {
+		return context.WithDeadline(ctx, r.lastCancel)
+	}
+	ctx, r.giveUpCancel = context.WithCancel(ctx)
+	return ctx, r.giveUpCancel
+}
+
+// boundCancels sets that bound, once the end is decided. One that is on its way has begun before. The lock is held.
+func (r *relay) boundCancels(limit time.Time) {
+	if r.lastCancel.IsZero() && r.giveUpCancel != nil {
+		time.AfterFunc(time.Until(limit), r.giveUpCancel)
+	}
+	r.lastCancel = limit
 }
 
 // endCancels waits for a cancel request that is on its way, and has no other follow it: the backend session must still be there when one

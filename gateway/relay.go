@@ -94,6 +94,9 @@ type relay struct {
 	draining *sessionError // why it must end when it is idle
 	posted   atomic.Bool   // one of them is set: to be asked for every message
 
+	lastCancel   time.Time          // when a cancel is given up, by whomever, as the session ends; zero: it does not; under mu
+	giveUpCancel context.CancelFunc // of the last that was begun before; nil: there was none; under mu
+
 	cancelMu   sync.Mutex // held while a cancel request is on its way
 	cancelling atomic.Bool
 	inDoubt    atomic.Bool // one may still come to the backend: nothing may be forwarded any more
@@ -232,6 +235,9 @@ func (r *relay) end(cause *sessionError) {
 	r.mu.Lock()
 	if r.ending == nil {
 		r.ending = cause
+	}
+	if r.lastCancel.IsZero() {
+		r.boundCancels(time.Now().Add(settleTime))
 	}
 	r.posted.Store(true)
 	r.mu.Unlock()

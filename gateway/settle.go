@@ -58,6 +58,9 @@ func (r *reporter) settle(own bool) {
 		return
 	}
 	limit := time.Now().Add(settleTime)
+	r.mu.Lock()
+	r.boundCancels(limit)
+	r.mu.Unlock()
 	stop := r.cancelUntil(limit)
 	defer stop()
 	if !r.gone {

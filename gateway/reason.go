@@ -33,7 +33,8 @@ const (
 	ReasonRefused        // an operator lets the identity in no more
 	ReasonGrantWithdrawn // the policy changed, and no longer grants the session
 	ReasonCredentials
-	ReasonDatabaseFull // as many sessions as its database may have, for too long
+	ReasonDatabaseRemoved // its database, or its route, is no longer configured
+	ReasonDatabaseFull    // as many sessions as its database may have, for too long
 	ReasonBackendUnavailable
 	ReasonBackendRefused
 	ReasonBackendGone
@@ -116,6 +117,7 @@ var endings = [...]ending{
 	ReasonGrantWithdrawn:     {"grant_withdrawn", faultPolicy, "57P01", "terminating connection because policy no longer permits it"},
 	ReasonCredentials:        {"credentials", faultVault, "57P03", "no credential could be issued for this session"},
 	ReasonDatabaseFull:       {"database_full", faultGateway, "53300", "the database has as many sessions as it may have, try again later"},
+	ReasonDatabaseRemoved:    {"database_removed", faultNone, "57P01", "terminating connection because its database is no longer configured"},
 	ReasonBackendUnavailable: {"backend_unavailable", faultBackend, "57P03", "the database cannot be reached"},
 	ReasonBackendRefused:     {"backend_refused", faultBackend, "08004", "the database refused the session"},
 	ReasonBackendGone:        {"backend_gone", faultBackend, "08006", "the database closed the connection unexpectedly"},

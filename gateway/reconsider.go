@@ -9,7 +9,7 @@ import (
 )
 
 // Reconsider ends the sessions of those who could not log in any more as they did: no rule lets them in by that method, the userlist has no
-// password of theirs, nobody vouches for their certificates. It is for whoever has changed what a Config looks in; Reload does it by itself.
+// password of theirs, nobody vouches for their certificates, their database is no longer there. It is for whoever has changed what a Config looks in; Reload does it by itself.
 // A password that was changed ends nothing: it is changed before its programs have the new one, and their sessions are not a thief's. What
 // tokens say is their issuers' to take back (authn.Standing).
 func (s *Server) Reconsider() {
@@ -28,6 +28,9 @@ func (s *Server) Reconsider() {
 // whoever changes the configuration at this moment is in time either for the question or to end the session.
 func (s *session) accepted() error {
 	cfg := s.server.config()
+	if !s.servedBy(cfg) {
+		return fail(ReasonDatabaseRemoved, nil)
+	}
 	if err := s.acceptedBy(cfg); err != nil {
 		return &sessionError{
 			reason: ReasonIdentityExpired, err: err,
@@ -35,6 +38,23 @@ func (s *session) accepted() error {
 		}
 	}
 	return nil
+}
+
+// servedBy says whether a configuration still has the session's database, and the route that policy gave, which is known once it relays. Of
+// what its own did not have, policy says whether the client may hear so.
+func (s *session) servedBy(cfg *Config) bool {
+	name := s.admitted.startup.database
+	before, was := s.config.Databases[name]
+	now, is := cfg.Databases[name]
+	if was && !is {
+		return false
+	}
+	if info := s.info.Load(); info != nil && info.Route != "" {
+		_, was = before.Routes[info.Route]
+		_, is = now.Routes[info.Route]
+		return is || !was
+	}
+	return true
 }
 
 func (s *session) acceptedBy(cfg *Config) error {

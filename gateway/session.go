@@ -248,10 +248,16 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 	return r
 }
 
-// relays notes that the session has come to its last phase, and has it hear what becomes of its identity until unfollow is called.
+// relays notes that the session has come to its last phase, and has it hear what becomes of its identity until unfollow is called. Reconsider
+// has not known its route before.
 func (s *session) relays(r *relay) (unfollow func()) {
 	unfollow = r.follow(s.identity.Standing)
 	s.live.Store(r)
+	if s.server.config() != s.config {
+		if err := s.accepted(); err != nil {
+			s.stop(err)
+		}
+	}
 	if s.server.isDraining() {
 		r.drain()
 	}

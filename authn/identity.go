@@ -42,7 +42,14 @@ type Identity struct {
 	Groups      []string  // from the token; may be nil
 	Certificate string    // the name in the client certificate, if one was part of the proof; "" if none was
 	Expires     time.Time // the identity's own end; zero: none
+	Token       Token     // what else the token said that its being accepted rests on
 	Standing    Standing  // nil: nothing is heard of the identity after its proof
+}
+
+// Token says whom a token is for, and whom it was issued to: who takes tokens may come to take others.
+type Token struct {
+	Audiences []string // aud
+	Parties   []string // azp and client_id, as far as they are named
 }
 
 // Standing is where to hear what becomes of an identity after its proof.

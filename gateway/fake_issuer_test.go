@@ -52,10 +52,13 @@ func (i *fakeIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"issuer": i.url, "jwks_uri": i.url + "/keys"})
 }
 
-// verifier accepts the issuer's tokens; sub is the account.
-func (i *fakeIssuer) verifier(t testing.TB) *oidc.Verifier {
+// verifier accepts the issuer's tokens; sub is the account. They are for sallyport, and so is it unless it is told otherwise.
+func (i *fakeIssuer) verifier(t testing.TB, audiences ...string) *oidc.Verifier {
 	t.Helper()
-	v, err := oidc.New(oidc.Config{Issuer: i.url, Audiences: []string{"sallyport"}, CAFile: i.caFile})
+	if len(audiences) == 0 {
+		audiences = []string{"sallyport"}
+	}
+	v, err := oidc.New(oidc.Config{Issuer: i.url, Audiences: audiences, CAFile: i.caFile})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,9 +9,9 @@ import (
 )
 
 // Reconsider ends the sessions of those who could not log in any more as they did: no rule lets them in by that method, the userlist has no
-// password of theirs, nobody vouches for their certificates, their database is no longer there. It is for whoever has changed what a Config looks in; Reload does it by itself.
-// A password that was changed ends nothing: it is changed before its programs have the new one, and their sessions are not a thief's. What
-// tokens say is their issuers' to take back (authn.Standing).
+// password of theirs, nobody vouches for their certificates, tokens like theirs are not taken, their database is no longer there. It is for
+// whoever has changed what a Config looks in; Reload does it by itself. A password that was changed ends nothing: it is changed before its
+// programs have the new one, and their sessions are not a thief's. What tokens say is their issuers' to take back (authn.Standing).
 func (s *Server) Reconsider() {
 	s.mu.Lock()
 	sessions := s.live()
@@ -71,10 +71,10 @@ func (s *session) acceptedBy(cfg *Config) error {
 		known = cfg.MD5 != nil && cfg.MD5.Knows(user)
 	case authn.MethodOIDC, authn.MethodOAUTHBEARER:
 		verifier := cfg.Issuers[rule.Issuer]
-		known = verifier != nil && verifier.Issuer() == s.identity.Issuer
+		known = verifier != nil && verifier.Takes(s.identity)
 	}
 	if !known {
-		return errors.New("the account, or the issuer of its token, is no longer known")
+		return errors.New("the account is no longer known, or tokens like its own are no longer taken")
 	}
 	if rule.Certificate || rule.Method == authn.MethodCertificate {
 		return s.certificateAccepted(cfg, user)

@@ -81,6 +81,11 @@ func TestReconsider(t *testing.T) {
 	otherIssuer := func(t *testing.T, _ *surroundings, c *Config) {
 		c.Issuers = map[string]*oidc.Verifier{"id": startIssuer(t).verifier(t)}
 	}
+	audiences := func(names ...string) func(*testing.T, *surroundings, *Config) {
+		return func(t *testing.T, s *surroundings, c *Config) {
+			c.Issuers = map[string]*oidc.Verifier{"id": s.issuer.verifier(t, names...)}
+		}
+	}
 	const bob = `"bob" "secret"`
 	for name, test := range map[string]struct {
 		rule   authn.Rule
@@ -99,6 +104,8 @@ func TestReconsider(t *testing.T) {
 		"token, no password ever":       {byToken, list(bob), false},
 		"token, issuer gone":            {byToken, issuerGone, true},
 		"token, another issuer":         {byToken, otherIssuer, true},
+		"token, another audience":       {byToken, audiences("another"), true},
+		"token, one more audience":      {byToken, audiences("another", "sallyport"), false},
 		"certificate":                   {byCertificate, rules(byCertificate), false},
 		"certificate, other authority":  {byCertificate, otherAuthority, true},
 		"certificate, no authority":     {byCertificate, func(_ *testing.T, _ *surroundings, c *Config) { c.Mapper = nil }, true},

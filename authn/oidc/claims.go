@@ -45,22 +45,34 @@ func (c claims) audience(ours []string) (string, bool) {
 // checkParty holds a token to the client it was issued to (OpenID Connect Core section 3.1.3.7, RFC 9068 section 2.2): a token
 // for several audiences can be replayed by each of them.
 func (c claims) checkParty(parties []string) Reason {
-	named := false
+	named, ok := c.parties()
+	if !ok || !allIn(named, parties) {
+		return ReasonParty
+	}
+	if list, _ := c.audiences(); len(list) > 1 && len(named) == 0 {
+		return ReasonParty
+	}
+	return ""
+}
+
+// parties reads azp and client_id.
+func (c claims) parties() (named []string, ok bool) {
 	for _, name := range []string{"azp", "client_id"} {
 		raw, present := c[name]
 		if !present {
 			continue
 		}
 		party, ok := text(raw)
-		if !ok || !slices.Contains(parties, party) {
-			return ReasonParty
+		if !ok {
+			return nil, false
 		}
-		named = true
+		named = append(named, party)
 	}
-	if list, _ := c.audiences(); len(list) > 1 && !named {
-		return ReasonParty
-	}
-	return ""
+	return named, true
+}
+
+func allIn(names, permitted []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool { return !slices.Contains(permitted, name) })
 }
 
 // checkTimes checks iat, nbf and exp and returns exp. iat is required: without it a token has no age. Skew does not lengthen a

@@ -11,6 +11,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	gooidc "github.com/coreos/go-oidc/v3/oidc"
@@ -87,6 +88,13 @@ func New(cfg Config) (*Verifier, error) {
 
 // Issuer is the iss of the tokens that it takes.
 func (v *Verifier) Issuer() string { return v.cfg.Issuer }
+
+// Takes says whether a token that an identity was proved with, to this Verifier or to one before it, is still one of those that it takes:
+// of its issuer, for one of its audiences, and issued to one of the parties.
+func (v *Verifier) Takes(id authn.Identity) bool {
+	ours := slices.ContainsFunc(id.Token.Audiences, func(audience string) bool { return slices.Contains(v.cfg.Audiences, audience) })
+	return ours && id.Issuer == v.cfg.Issuer && allIn(id.Token.Parties, v.cfg.AuthorizedParties)
+}
 
 // Verify checks that token is good and that its user claim is exactly user, and returns who it is. With Config.Recheck the issuer is asked
 // too, the groups are what it says, and the identity has a Standing. The error is an ErrRejected, an ErrUnavailable, or ctx's.
@@ -181,8 +189,11 @@ func (v *Verifier) judge(c claims, isUser func(named string, ok bool) bool, now 
 	if reason != "" {
 		return authn.Identity{}, reason
 	}
+	var about authn.Token
+	about.Audiences, _ = c.audiences() // they were read before, and the parties too
+	about.Parties, _ = c.parties()
 	return authn.Identity{
 		User: named, Method: authn.MethodOIDC, Issuer: v.cfg.Issuer, Subject: subject,
-		Name: c.displayName(v.cfg.NameClaim), Groups: groups, Expires: expires,
+		Name: c.displayName(v.cfg.NameClaim), Groups: groups, Expires: expires, Token: about,
 	}, ""
 }

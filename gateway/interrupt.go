@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/sallyport/sallyport/gateway/backend"
@@ -67,8 +68,17 @@ func (j *judge) awaitBounded() error {
 // cancelRunning asks the backend to cancel what it is doing, if it is doing anything. Until that is over the judge forwards nothing:
 // the cancel must not hit a statement that the client sends after it. The backend ends the connection of a cancel when it has sent the
 // signal. When that end does not come, the request may still arrive at any time: then nothing is forwarded any more, and the session ends
-// by inDoubt.
+// by inDoubt. ctx has a deadline. When it ends before that, a request is not begun, but one that is on its way is not broken off.
 func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwarded bool, err error) {
+	if busy, _ := r.queue.busy(); !busy {
+		return false, nil
+	}
+	if r.crowd != nil { // before the judge is held up
+		if err := r.crowd.Enter(ctx); err != nil {
+			return false, fmt.Errorf("too many cancels are on their way to the host: %w", err)
+		}
+		defer r.crowd.Leave()
+	}
 	r.cancelMu.Lock()
 	defer r.cancelMu.Unlock()
 	r.cancelling.Store(true)
@@ -87,13 +97,18 @@ func (r *relay) cancelRunning(ctx context.Context, inDoubt *sessionError) (forwa
 
 // untilLastCancel bounds a cancel: the end of a session that is ended meanwhile does not wait for it any longer than for the backend's answer.
 func (r *relay) untilLastCancel(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit, ok := ctx.Deadline()
+	if !ok {
+		limit = time.Now().Add(cancelTime)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.lastCancel.IsZero() {
-		return context.WithDeadline(ctx, r.lastCancel)
+	if !r.lastCancel.IsZero() && r.lastCancel.Before(limit) {
+		limit = r.lastCancel
 	}
-	ctx, r.giveUpCancel = context.WithCancel(ctx)
-	return ctx, r.giveUpCancel
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), limit)
+	r.giveUpCancel = cancel
+	return ctx, cancel
 }
 
 // boundCancels sets that bound, once the end is decided. One that is on its way has begun before. The lock is held.

@@ -20,6 +20,7 @@ type opened struct {
 	session *backend.Session
 	config  backend.Config // of the host that was chosen, with the address that was reached
 	pins    pins
+	cancels *hosts.Places // one of which a cancel takes
 }
 
 // connect is what is left to do for a client that is proved: policy is asked, the session joins its identity's others, a backend session
@@ -105,7 +106,7 @@ func (s *session) openBackend(ctx context.Context, g grant, opening hosts.Openin
 		return nil, err
 	}
 	s.config.Metrics.BackendConnectDuration.Observe(time.Since(began).Seconds())
-	s.opened = opened{session: at.Session, config: at.Config, pins: pinned(at.Parameters)}
+	s.opened = opened{session: at.Session, config: at.Config, pins: pinned(at.Parameters), cancels: at.Cancels}
 	s.backend = &s.opened
 	return s.backend, nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/authz"
 	"github.com/sallyport/sallyport/authz/statement"
 	"github.com/sallyport/sallyport/gateway/audit"
+	"github.com/sallyport/sallyport/gateway/backend/hosts"
 	"github.com/sallyport/sallyport/gateway/wire"
 )
 
@@ -71,6 +72,7 @@ type relay struct {
 	metrics  *sessionMetrics
 	logger   *slog.Logger
 	cancel   func(ctx context.Context) error // asks the backend to cancel what runs
+	crowd    *hosts.Places                   // all who may do so at its host: one of them is taken for it; nil: there is no bound
 
 	groups atomic.Pointer[[]string] // the identity's; nil: those that it logged in with
 

@@ -235,7 +235,7 @@ func (s *session) newRelay(a *admitted, id authn.Identity, g grant, o *opened) *
 		id: s.id, client: a.conn, backend: o.session.Conn, grant: g, limits: &s.config.Limits, timeouts: &s.config.Timeouts,
 		input: input, identity: auditIdentity(id), pins: o.pins, clientPID: s.key.pid, backendPID: o.session.PID,
 		analyzer: s.config.Statements, policy: s.config.Policy, shadow: g.shadow, log: &recorder{auditLog: s.config.Audit}, metrics: s.server.sessionMetrics,
-		logger: s.logger, cancel: o.cancel, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
+		logger: s.logger, cancel: o.cancel, crowd: o.cancels, hour: g.hour, pace: g.pace, valueKey: s.server.valueKey, queue: newQueue(), names: &names{},
 		catalog: g.database.catalog(), lost: o.lease.OnLost,
 	}
 	r.whose = audit.Statements{

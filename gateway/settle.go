@@ -115,20 +115,17 @@ func (r *reporter) askForRest() {
 
 // cancelUntil has the backend cancel what it does, again and again until the result is called, which waits for a cancel that is on its way.
 func (r *reporter) cancelUntil(limit time.Time) (stop func()) {
-	over, done := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithDeadline(context.Background(), limit)
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		ctx, cancel := context.WithDeadline(context.Background(), limit)
-		defer cancel()
 		again := time.NewTicker(cancelAgain)
 		defer again.Stop()
 		for {
-			if _, err := r.cancelRunning(ctx, cancelInDoubt()); err != nil {
+			if _, err := r.cancelRunning(ctx, cancelInDoubt()); err != nil && !errors.Is(err, context.Canceled) {
 				r.logger.Warn("statement of an ended session could not be cancelled", "error", err)
 			}
 			select {
-			case <-over:
-				return
 			case <-ctx.Done():
 				return
 			case <-again.C:
@@ -136,7 +133,7 @@ func (r *reporter) cancelUntil(limit time.Time) (stop func()) {
 			}
 		}
 	}()
-	return func() { close(over); <-done }
+	return func() { cancel(); <-done }
 }
 
 // hearOut passes on what the backend says until it owes nothing more, or the limit passes.

@@ -86,9 +86,6 @@ func New(cfg Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Issuer is the iss of the tokens that it takes.
-func (v *Verifier) Issuer() string { return v.cfg.Issuer }
-
 // Takes says whether a token that an identity was proved with, to this Verifier or to one before it, is still one of those that it takes:
 // of its issuer, for one of its audiences, and issued to one of the parties.
 func (v *Verifier) Takes(id authn.Identity) bool {

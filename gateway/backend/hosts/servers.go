@@ -20,6 +20,9 @@ const (
 	// PostgreSQL takes a second or two, a machine that is gone costs one login its connect timeout that often.
 	firstBreak = time.Second
 	lastBreak  = 30 * time.Second
+	// maxCancels bounds the cancel requests that a host is sent at a time: each is a connection with TLS and a process for it, and a thousand
+	// sessions may end at once.
+	maxCancels = 16
 )
 
 // Servers is what is known of hosts, of all databases that have them together: each is one server to all of them. The zero value knows
@@ -42,6 +45,8 @@ type server struct {
 	cause    string    // of the last failure
 
 	opened, failed uint64 // sessions
+
+	cancels *Places // of those who cancel there
 }
 
 // ServerStatus is a host as operators see it.
@@ -84,9 +89,16 @@ func (s *Servers) of(host *backend.Config) *server {
 		s.known = make(map[string]*server)
 	}
 	if s.known[name] == nil {
-		s.known[name] = &server{}
+		s.known[name] = &server{cancels: &Places{most: maxCancels}}
 	}
 	return s.known[name]
+}
+
+// cancels are the places of those who cancel at a host.
+func (s *Servers) cancels(host *backend.Config) *Places {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of(host).cancels
 }
 
 // rank is where a host stands among those that are to be tried.

@@ -124,6 +124,7 @@ type Opened struct {
 	*backend.Session
 	Config  backend.Config // of its host, with the address that was reached: for a cancel, which must reach this very server
 	Standby bool           // it was one when the session began
+	Cancels *Places        // one of which is to be taken for a cancel: the host's other sessions have them too
 }
 
 // Error is why no host had a session to give.
@@ -229,7 +230,7 @@ func (s *Set) try(ctx context.Context, host *backend.Config, want Target, o *Ope
 		return nil, err
 	}
 	cfg.Address = session.Address
-	opened := &Opened{Session: session, Config: cfg}
+	opened := &Opened{Session: session, Config: cfg, Cancels: s.cfg.Servers.cancels(host)}
 	n, err := want.check(ctx, session, o.readOnly())
 	s.cfg.Servers.learned(host, n, s.now())
 	opened.Standby = n.standby == yes

@@ -389,6 +389,25 @@ func TestSharing(t *testing.T) {
 	}
 }
 
+// TestCancelsAreAHosts: whoever has a session at a host shares the places for cancels there with all others.
+func TestCancelsAreAHosts(t *testing.T) {
+	w := newWorld(t)
+	first, second := w.host(t, manner{}), w.host(t, manner{})
+	var servers Servers
+	open := func(hosts ...*fakeServer) *Places {
+		opened, err := set(t, Any, hosts...).Sharing(&servers).Open(t.Context(), Opening{User: "v-app-1", Credential: backend.Password("")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		opened.discard()
+		return opened.Cancels
+	}
+	one, again, other := open(first), open(first, second), open(second)
+	if one != again || one == other || one.Status().Most != maxCancels {
+		t.Errorf("places %p, %p, and %p at another host", one, again, other)
+	}
+}
+
 // TestForOneHost: of a single host nothing is asked.
 func TestForOneHost(t *testing.T) {
 	w := newWorld(t)

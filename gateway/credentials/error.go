@@ -63,6 +63,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // Explain is one sentence for a client: what is wrong, and whose fault it is. Nothing is quoted in it.
 func (e *Error) Explain() string {
 	switch {
+	case errors.Is(e, errJournal):
+		return "The gateway cannot write its journal of leases."
 	case e.Source == SourceMinted && e.Kind == Refused:
 		return "The backend is refusing to let the gateway's provisioning role in, or to let it make a role."
 	case e.Source == SourceMinted:
@@ -104,6 +106,7 @@ var (
 	errNotLoggedIn = errors.New("not logged in")
 	errTokenLost   = errors.New("the gateway's token has ended")
 	errMalformed   = errors.New("malformed answer")
+	errJournal     = errors.New("the lease is not in the journal")
 )
 
 // classify turns the library's error into ours. The library's text is not kept as it is: of an answer that is not Vault's JSON it

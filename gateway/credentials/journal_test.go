@@ -277,8 +277,13 @@ func TestJournalFails(t *testing.T) {
 		if err := v.ledger.journal.close(); err != nil { // as a disk that is gone
 			t.Fatal(err)
 		}
-		if _, err := v.Issue(t.Context(), "app"); kindOfError(t, err) != Unavailable {
+		_, err := v.Issue(t.Context(), "app")
+		if kindOfError(t, err) != Unavailable {
 			t.Errorf("Issue: %v", err)
+		}
+		var failure *Error
+		if errors.As(err, &failure); failure.Explain() != "The gateway cannot write its journal of leases." {
+			t.Errorf("the client is told: %s", failure.Explain())
 		}
 		settle()
 		if fake.held() != 0 {

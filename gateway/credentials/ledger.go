@@ -1,6 +1,7 @@
 package credentials
 
 import (
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -24,7 +25,11 @@ func (l *ledger) remember(role string, lease Lease, issued time.Time) error {
 	if l.journal == nil {
 		return nil
 	}
-	return l.journal.opened(Entry{ID: lease.ID, Role: role, Username: lease.Username, Issued: issued.UTC(), Expires: lease.Expires.UTC()})
+	err := l.journal.opened(Entry{ID: lease.ID, Role: role, Username: lease.Username, Issued: issued.UTC(), Expires: lease.Expires.UTC()})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errJournal, err)
+	}
+	return nil
 }
 
 // settled is told by the Revoker. A journal that cannot be written makes the next gateway revoke once more, which does no harm; what is

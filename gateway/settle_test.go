@@ -327,16 +327,25 @@ func TestSettleOfAClientThatDoesNotRead(t *testing.T) {
 	}
 }
 
-// deafClient is a client that has gone without a word.
-type deafClient struct{ net.Conn }
+// deafClient is a client that has gone without a word, which is found out once released is closed.
+type deafClient struct {
+	net.Conn
+	released <-chan struct{}
+}
 
-func (deafClient) Write([]byte) (int, error) { return 0, net.ErrClosed }
+func (c deafClient) Write([]byte) (int, error) {
+	<-c.released
+	return 0, net.ErrClosed
+}
 
 // TestSettleOfADenialThatNobodyHears: the backend discards what comes behind it all the same, and owes nothing.
 func TestSettleOfADenialThatNobodyHears(t *testing.T) {
-	b := start(t, func(r *relay) { r.client = deafClient{r.client} })
+	judged := make(chan struct{})
+	b := start(t, func(r *relay) { r.client = deafClient{r.client, judged} })
 	began := time.Now()
 	b.send(parse("", "forbidden"), parse("", "insert"), bind("", ""), execute(""), &pgproto3.Flush{})
+	until(t, "both are on record", func() bool { return len(b.log.lines()) == 2 })
+	close(judged)
 	if cause := b.cause(); cause.reason != ReasonClientGone {
 		t.Errorf("ended by %v", cause)
 	}

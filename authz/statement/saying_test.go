@@ -53,9 +53,10 @@ func TestCalled(t *testing.T) {
 	}
 }
 
-// TestAnalyzeAhead: the facts come before the names, to whoever is first to ask for a text, and for a text alone that was not known.
+// TestAnalyzeAhead: the facts come before the names, to whoever is first to ask for a text, and for a text alone that was not known. Who is
+// late to look finds all of it done, and nothing is ahead: not each time.
 func TestAnalyzeAhead(t *testing.T) {
-	pool := startPool(t, Config{})
+	pool, came := startPool(t, Config{}), 0
 	for _, test := range []struct {
 		name, text string
 		ahead      bool
@@ -70,11 +71,11 @@ func TestAnalyzeAhead(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			var facts *Sheet
 			sheet, err := pool.AnalyzeAhead(t.Context(), test.text, func(f *Sheet) { facts = f })
-			if (facts != nil) != test.ahead {
-				t.Fatalf("facts came ahead: %t, want %t", facts != nil, test.ahead)
-			}
 			if facts == nil {
 				return
+			}
+			if came++; !test.ahead {
+				t.Error("facts came ahead")
 			}
 			if err != nil || facts.Fingerprint != "" || facts.Normalized != "" || sheet.Normalized != test.text && sheet.Fingerprint == "" {
 				t.Errorf("got %+v, then %+v, %v", facts, sheet, err)
@@ -83,6 +84,9 @@ func TestAnalyzeAhead(t *testing.T) {
 				t.Error("what was said ahead is not what was said")
 			}
 		})
+	}
+	if came == 0 {
+		t.Error("no facts came ahead")
 	}
 }
 

@@ -13,8 +13,10 @@ func appendTime(dst []byte, t time.Time) []byte {
 // several goroutines.
 type clock struct {
 	second int64
-	stamp  [len("0000-00-00T00:00:00.")]byte // of that second; zeros: it has written none yet
+	stamp  [len(zeroStamp)]byte // of that second; zeros: it has written none yet
 }
+
+const zeroStamp = "0000-00-00T00:00:00.000000Z"
 
 // append is appendTime.
 func (c *clock) append(dst []byte, t time.Time) []byte {
@@ -33,7 +35,7 @@ func (c *clock) append(dst []byte, t time.Time) []byte {
 		c.second = second
 	}
 	micros := t.Nanosecond() / 1000
-	dst = append(append(dst, c.stamp[:]...), "000000Z"...)
+	dst = append(dst, c.stamp[:]...)
 	fraction := dst[len(dst)-len("000000Z"):]
 	setPair(fraction[0:], micros/10_000)
 	setPair(fraction[2:], micros/100%100)
@@ -45,7 +47,7 @@ func (c *clock) append(dst []byte, t time.Time) []byte {
 func (c *clock) set(t time.Time) {
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	copy(c.stamp[:], "0000-00-00T00:00:00.")
+	copy(c.stamp[:], zeroStamp)
 	setPair(c.stamp[0:], year/100)
 	setPair(c.stamp[2:], year%100)
 	setPair(c.stamp[5:], int(month))

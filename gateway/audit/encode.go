@@ -2,6 +2,7 @@ package audit
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -72,7 +73,7 @@ func (o *object) optional(key, value string) {
 
 func (o *object) uint(key string, value uint64) {
 	o.key(key)
-	o.buf = strconv.AppendUint(o.buf, value, 10)
+	o.buf = appendNumber(o.buf, value)
 }
 
 func (o *object) micros(key string, value time.Duration) {
@@ -81,8 +82,30 @@ func (o *object) micros(key string, value time.Duration) {
 }
 
 func appendMicros(dst []byte, d time.Duration) []byte {
-	return strconv.AppendInt(dst, d.Microseconds(), 10)
+	if d < 0 {
+		return strconv.AppendInt(dst, d.Microseconds(), 10)
+	}
+	return appendNumber(dst, uint64(d.Microseconds())) // #nosec G115 -- not negative
 }
+
+// appendNumber is strconv.AppendUint for less, without a loop: the two lines of a statement have five numbers, short ones of any length.
+func appendNumber(dst []byte, value uint64) []byte {
+	const most = 99_999_999 // eight digits
+	if value > most {
+		return strconv.AppendUint(dst, value, 10)
+	}
+	x := value/10_000 | value%10_000<<32               // the first digits in the lower half
+	hundreds := x * 10_486 >> 20 & 0x0000007f_0000007f // that is x/100 in either
+	x = hundreds | (x-100*hundreds)<<16
+	tens := x * 103 >> 10 & 0x000f_000f_000f_000f // and x/10 in all four
+	x = tens | (x-10*tens)<<8
+	zeros := bits.TrailingZeros64(x|1<<56) / 8 // before the first digit that is none, or the last
+	dst = binary.LittleEndian.AppendUint64(dst, (x|'0'*ones)>>(8*zeros))
+	return dst[:len(dst)-zeros]
+}
+
+// ones has a 1 in every byte.
+const ones = 0x0101010101010101
 
 func (o *object) bool(key string, value bool) {
 	o.key(key)
@@ -145,7 +168,7 @@ func (o *object) beginID() {
 }
 
 func (o *object) endID(number uint64) {
-	o.buf = strconv.AppendUint(o.buf, number, 10)
+	o.buf = appendNumber(o.buf, number)
 	o.buf = append(o.buf, '"')
 }
 
@@ -193,7 +216,6 @@ func (o *object) digest(key string, d *digest) {
 
 // appendDigest appends a digest in hex, four bytes at once: two digests of every statement take their part of its line.
 func appendDigest(dst []byte, d *digest) []byte {
-	const ones = 0x0101010101010101
 	for i := 0; i < len(d); i += 4 {
 		x := uint64(binary.BigEndian.Uint32(d[i:]))
 		x = (x | x<<16) & 0x0000ffff0000ffff
@@ -286,7 +308,7 @@ func plain(value string) int {
 // special says whether one of eight bytes is no ASCII, below a space, a quote or a backslash: its high bit stays. What a borrow sets
 // besides is behind one of those.
 func special(word uint64) bool {
-	const ones, highs = 0x0101010101010101, 0x8080808080808080 // in every byte
+	const highs = 0x80 * ones
 	return (word|(word-' '*ones)|((word^'"'*ones)-ones)|((word^'\\'*ones)-ones))&highs != 0
 }
 

@@ -3,6 +3,8 @@ package audit
 import (
 	"bytes"
 	"encoding/json"
+	"math"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -191,4 +193,24 @@ func TestBounds(t *testing.T) {
 	if n := len(got.Relations); n != maxListEntries+1 || got.Relations[n-1] != "+7 more" {
 		t.Errorf("a long list has %d entries, the last one %q", n, got.Relations[n-1])
 	}
+}
+
+func TestAppendNumber(t *testing.T) {
+	check := func(value uint64) {
+		t.Helper()
+		if got, want := string(appendNumber([]byte("x"), value)), "x"+strconv.FormatUint(value, 10); got != want {
+			t.Fatalf("got %s, want %s", got, want)
+		}
+	}
+	for value := range uint64(20_000) { // all that half of the eight digits can be, and what is on both sides of it
+		check(value)
+		check(value * 10_000)
+		check(99_999_999 - value)
+	}
+	for bound := uint64(1); bound <= math.MaxUint64/10; bound *= 10 {
+		check(bound - 1)
+		check(bound)
+		check(bound*10 - 1)
+	}
+	check(math.MaxUint64)
 }

@@ -193,10 +193,11 @@ func (j *journal) addEvent(l *line, known *written, statement *Statement, omit o
 	if statement != nil && !omit.all {
 		known.add(statement)
 	}
-	j.store(j.head, head)
-	j.store(j.head+uint64(len(head)), rest)
+	j.store(j.store(int(j.head%room), head), rest) // #nosec G115 -- a place in the ring
 	j.head += size
-	j.fresh = append(j.fresh, journaled{j.head, l.leaf})
+	j.fresh = append(j.fresh, journaled{})
+	last := &j.fresh[len(j.fresh)-1] // made in its place: to copy one that was just made waits for all that was stored before
+	last.end, last.leaf = j.head, l.leaf
 	atomic.StoreUint64(j.word(atHead), j.head)
 	call := j.asleep || used < room/2 && used+size >= room/2
 	j.asleep = false
@@ -207,10 +208,13 @@ func (j *journal) addEvent(l *line, known *written, statement *Statement, omit o
 	return addDone
 }
 
-// store stores a piece of a line in its place in the ring.
-func (j *journal) store(at uint64, piece []byte) {
-	n := copy(j.ring[at%uint64(len(j.ring)):], piece)
-	copy(j.ring, piece[n:])
+// store stores a piece of a line at a place in the ring, and returns the next one.
+func (j *journal) store(at int, piece []byte) (next int) {
+	n := copy(j.ring[at:], piece)
+	if n < len(piece) {
+		return copy(j.ring, piece[n:])
+	}
+	return at + n
 }
 
 // take takes in what was accepted by now.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"crypto/sha256"
 	"os"
 	"path/filepath"
 	"sync"
@@ -51,6 +52,32 @@ func BenchmarkStatementAndOutcome(b *testing.B) {
 			b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
 		})
 	}
+}
+
+// BenchmarkBareHashesAndWrites is what crypto/sha256 and write(2) take of the journal's case: the blocks that the two leaves and the two
+// nodes above them are, and the write of their bytes with those that a checkpoint has for them, so many at once as one is for.
+// Encoding them, and keeping them where a killed process does not lose them, is not in it.
+func BenchmarkBareHashesAndWrites(b *testing.B) {
+	const pair, inCheckpoint, hashed = 1022, 2 * 43, 4 * 2 * sha256.BlockSize
+	file, err := os.OpenFile(filepath.Join(b.TempDir(), "audit.log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = file.Close() })
+	digest, lines := sha256.New(), make([]byte, maxUnsealed/2*(pair+inCheckpoint))
+	began := cpuTime()
+	for n := 1; b.Loop(); n++ {
+		for block := 0; block < hashed; block += 2 * sha256.BlockSize { // as many as one hash is of
+			_, _ = digest.Write(lines[block : block+2*sha256.BlockSize])
+		}
+		if n%(maxUnsealed/2) != 0 {
+			continue
+		}
+		if _, err := file.Write(lines); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(cpuTime()-began)/float64(b.N), "cpu-ns/op")
 }
 
 // hotPairs are the hot events as a session has them one after the other: with numbers, durations and times of their own. The times are given,

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/x509"
 	"errors"
 
 	"github.com/sallyport/sallyport/authn"
@@ -92,16 +91,7 @@ func (s *session) certificateAccepted(cfg *Config, user string) error {
 	if cfg == s.config && cfg.Serving() == s.serving {
 		return nil // as the handshake was, and the login
 	}
-	options := x509.VerifyOptions{
-		Roots: cfg.Serving().Config.ClientCAs, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	}
-	if options.Roots == nil { // those of the machine would be taken instead
-		return certificate.ErrNone
-	}
-	for _, intermediate := range shown[1:] {
-		options.Intermediates.AddCert(intermediate)
-	}
-	chains, err := shown[0].Verify(options)
+	chains, err := cfg.Serving().Chains(shown)
 	if err != nil {
 		return err
 	}

@@ -193,6 +193,9 @@ func (r *Reloader) load() (*Serving, error) {
 	return serving, nil
 }
 
+// ErrNoAuthorities: clients are not asked for certificates, or this one has shown none.
+var ErrNoAuthorities = errors.New("no client certificate, or no authority that it could be verified by")
+
 // askClients makes a server ask for a certificate. A client need not have one, for whether it must is known only once the client has
 // said who it is; but one that it shows must be good, or the handshake fails.
 func askClients(config *tls.Config, authorities []byte) error {
@@ -202,6 +205,21 @@ func askClients(config *tls.Config, authorities []byte) error {
 	}
 	config.ClientAuth = tls.VerifyClientCertIfGiven
 	return nil
+}
+
+// Chains verifies what a client has shown in its handshake by the authorities of now: its time may be over since, or its authority another.
+// Without authorities there are none (ErrNoAuthorities).
+func (s *Serving) Chains(shown []*x509.Certificate) ([][]*x509.Certificate, error) {
+	options := x509.VerifyOptions{
+		Roots: s.Config.ClientCAs, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	if options.Roots == nil || len(shown) == 0 { // those of the machine would be taken instead
+		return nil, ErrNoAuthorities
+	}
+	for _, intermediate := range shown[1:] {
+		options.Intermediates.AddCert(intermediate)
+	}
+	return shown[0].Verify(options)
 }
 
 func readPEM(path string) ([]byte, error) {

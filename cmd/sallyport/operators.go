@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"time"
@@ -19,8 +20,15 @@ func (p *process) setAdmin(c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	var chains func([]*x509.Certificate) ([][]*x509.Certificate, error)
+	if reloader := p.adminCertificate; reloader != nil {
+		chains = func(shown []*x509.Certificate) ([][]*x509.Certificate, error) {
+			return reloader.Serving().Chains(shown)
+		}
+	}
 	handler := admin.New(admin.Config{
 		Operators: authority,
+		Chains:    chains,
 		Gateway:   controlled{p.server, p.refusals},
 		Record:    p.operated,
 		Ready:     p.ready,

@@ -353,6 +353,14 @@ func TestChangesAreRecorded(t *testing.T) {
 // operator makes a request of the control API as somebody with a certificate.
 func (p *process) operator(t *testing.T, name, method, path, body string) *httptest.ResponseRecorder {
 	t.Helper()
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return p.requests(r, p.vouched(t, name))
+}
+
+// vouched makes a certificate, whose authority is admin.tls.client_ca from then on.
+func (p *process) vouched(t *testing.T, name string) *x509.Certificate {
+	t.Helper()
 	authority, err := certs.New("Operators")
 	if err != nil {
 		t.Fatal(err)
@@ -365,9 +373,16 @@ func (p *process) operator(t *testing.T, name, method, path, body string) *httpt
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	r.TLS = &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{pair.Leaf}}} // as after the handshake
+	write(t, "ca.crt", string(authority.CertPEM()))
+	if err := p.adminCertificate.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	return pair.Leaf
+}
+
+// requests makes a request over a connection on which a certificate was shown.
+func (p *process) requests(r *http.Request, shown *x509.Certificate) *httptest.ResponseRecorder {
+	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{shown}}
 	w := httptest.NewRecorder()
 	(*p.admin.Load()).ServeHTTP(w, r)
 	return w
@@ -376,6 +391,25 @@ func (p *process) operator(t *testing.T, name, method, path, body string) *httpt
 // operated is a configuration with operators.
 var operated = strings.Replace(configuration, "token_file: admin.token}",
 	"token_file: admin.token, refusals_file: refusals, tls: {certificate: server.crt, key: server.key, client_ca: ca.crt}, operators: [{kind: cn, name: boss}]}", 1)
+
+// TestOperatorOfAnotherAuthority: a connection outlives the authority of the certificate that was shown on it. Who shows it is nobody then.
+func TestOperatorOfAnotherAuthority(t *testing.T) {
+	deploy(t)
+	write(t, "sallyport.yaml", operated)
+	p, _ := newProcess(t)
+	defer func() { _ = p.close() }()
+	asks := func(shown *x509.Certificate) int {
+		return p.requests(httptest.NewRequest("GET", "/refusals", nil), shown).Code
+	}
+	before := p.vouched(t, "boss")
+	if got := asks(before); got != http.StatusOK {
+		t.Fatalf("status %d", got)
+	}
+	after := p.vouched(t, "boss")
+	if got := []int{asks(before), asks(after)}; !slices.Equal(got, []int{http.StatusUnauthorized, http.StatusOK}) {
+		t.Errorf("status %d", got)
+	}
+}
 
 // TestOperatorsAreRecorded: what is done, before and after, and what is not, because it cannot be.
 func TestOperatorsAreRecorded(t *testing.T) {

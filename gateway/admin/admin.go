@@ -21,6 +21,7 @@ package admin
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,11 +83,16 @@ type SessionInfo struct {
 type Config struct {
 	Operators *operators.Authority // who may use the control API; nil: nobody
 	Gateway   Gateway              // what operators act on
-	Record    func(Action) error   // writes to the audit log
-	Ready     func() []Check       // called for every /readyz
-	Metrics   http.Handler         // answers /metrics
-	Profiles  bool                 // answers /debug/pprof/, see profile.go
-	Logger    *slog.Logger         // nil is silence
+
+	// Chains verifies a client certificate anew for every request, as tlsutil.Serving does: a connection may be older than its authority's end.
+	// nil: there is no TLS, and no operator has a certificate.
+	Chains func(shown []*x509.Certificate) ([][]*x509.Certificate, error)
+
+	Record   func(Action) error // writes to the audit log
+	Ready    func() []Check     // called for every /readyz
+	Metrics  http.Handler       // answers /metrics
+	Profiles bool               // answers /debug/pprof/, see profile.go
+	Logger   *slog.Logger       // nil is silence
 }
 
 type handler struct {

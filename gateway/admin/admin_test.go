@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -63,6 +65,9 @@ type setup struct {
 	handler   http.Handler
 }
 
+// outdated is in the name of who has shown a certificate that was good.
+const outdated = "outdated"
+
 // newSetup makes a handler whose operators are by certificates: "boss" acts, "clerk" reads, as the holders of the token do.
 func newSetup(t *testing.T, token string) *setup {
 	t.Helper()
@@ -75,9 +80,15 @@ func newSetup(t *testing.T, token string) *setup {
 	s := &setup{checks: []Check{{Name: "vault", OK: true}, {Name: "audit", OK: true}}, recordErr: func(Action) error { return nil }}
 	s.handler = New(Config{
 		Operators: authority,
-		Gateway:   &s.gateway,
-		Ready:     func() []Check { return s.checks },
-		Metrics:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) }),
+		Chains: func(shown []*x509.Certificate) ([][]*x509.Certificate, error) {
+			if len(shown) == 0 || shown[0].Subject.CommonName == outdated {
+				return nil, errors.New("its authority is another")
+			}
+			return [][]*x509.Certificate{shown}, nil
+		},
+		Gateway: &s.gateway,
+		Ready:   func() []Check { return s.checks },
+		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("metrics")) }),
 		Record: func(a Action) error {
 			s.actions = append(s.actions, a)
 			return s.recordErr(a)

@@ -32,7 +32,7 @@ func shown(t *testing.T, name string) *tls.ConnectionState {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &tls.ConnectionState{VerifiedChains: [][]*x509.Certificate{{pair.Leaf}}}
+	return &tls.ConnectionState{PeerCertificates: []*x509.Certificate{pair.Leaf}}
 }
 
 // post is a request of an operator, with what the API wants.
@@ -124,6 +124,7 @@ func TestDoesNothing(t *testing.T) {
 		"a certificate and worse": {"/refusals", good, header("Authorization", "Bearer wrong"), 401},
 		"two tokens":              {"/refusals", good, func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer " + token, "Bearer " + token} }, 401},
 		"nobody's certificate":    {"/refusals", good, func(r *http.Request) { r.TLS = &tls.ConnectionState{} }, 401},
+		"a certificate of before": {"/refusals", good, func(r *http.Request) { r.TLS = shown(t, outdated) }, 401},
 		"no TLS":                  {"/refusals", good, func(r *http.Request) { r.TLS = nil }, 401},
 	}
 	for name, test := range tests {

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -86,8 +87,12 @@ func (h *handler) identify(r *http.Request) (operators.Operator, error) {
 		ctx, cancel := context.WithTimeout(r.Context(), identifyTime)
 		defer cancel()
 		return h.cfg.Operators.ByToken(ctx, token)
-	case r.TLS != nil:
-		return h.cfg.Operators.ByCertificate(r.TLS.VerifiedChains)
+	case r.TLS != nil && h.cfg.Chains != nil:
+		chains, err := h.cfg.Chains(r.TLS.PeerCertificates)
+		if err != nil {
+			return operators.Operator{}, fmt.Errorf("%w: %w", operators.ErrUnknown, err)
+		}
+		return h.cfg.Operators.ByCertificate(chains)
 	}
 	return operators.Operator{}, operators.ErrUnknown
 }

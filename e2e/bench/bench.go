@@ -45,7 +45,7 @@ func compare(ctx context.Context, p plan, o options, out, progress io.Writer) (e
 	}
 	if b.profiler != nil {
 		fmt.Fprintf(progress, "The gateway's profile is in %s.\n", o.profile)
-		return b.profiler.merge(ctx, o.profile) // a gateway that is profiled is slower: its numbers are not kept
+		return b.profiler.merge(o.profile) // a gateway that is profiled is slower: its numbers are not kept
 	}
 	var idle []idleness
 	if p.Idle > 0 {

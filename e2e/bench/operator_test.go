@@ -66,9 +66,3 @@ func TestOperator(t *testing.T) {
 		t.Error("a refusal passes for an answer")
 	}
 }
-
-func TestMergeNothing(t *testing.T) {
-	if err := (&profiler{}).merge(t.Context(), filepath.Join(t.TempDir(), "p")); err == nil {
-		t.Error("no profiles are a profile")
-	}
-}

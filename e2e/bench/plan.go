@@ -70,7 +70,7 @@ func planNamed(name string, repeat int, duration time.Duration) (plan, error) {
 		p.Duration, p.Workloads = quickDuration, logins()
 	case "profile":
 		p.Rounds, p.Duration = 1, profileDuration
-		p.Workloads = []workload{selectOnly("prepared", 16), selectOnly("extended", 16), literals(), tpcb("prepared"), pipeline(), result200()}
+		p.Workloads = typical()
 	default:
 		return plan{}, fmt.Errorf("there is no plan %q", name)
 	}

@@ -23,6 +23,14 @@ func everything() []workload {
 	return append(all, listening(), result200(), smallRows(), copyOut(), copyIn())
 }
 
+// typical is what the program is optimised for: the rows with goals, and with them each way that messages take through the gateway.
+func typical() []workload {
+	return []workload{
+		selectOnly("prepared", 16), selectOnly("prepared", 64), selectOnly("simple", 16), selectOnly("extended", 16), literals(),
+		tpcb("prepared"), pipeline(), result200(), smallRows(), copyIn(),
+	}
+}
+
 // selectOnly is pgbench -S: one row by primary key.
 func selectOnly(protocol string, clients int) workload {
 	w := workload{

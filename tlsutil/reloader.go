@@ -193,7 +193,7 @@ func (r *Reloader) load() (*Serving, error) {
 	return serving, nil
 }
 
-// ErrNoAuthorities: clients are not asked for certificates, or this one has shown none.
+// ErrNoAuthorities says that clients are not asked for certificates, or that this one has shown none.
 var ErrNoAuthorities = errors.New("no client certificate, or no authority that it could be verified by")
 
 // askClients makes a server ask for a certificate. A client need not have one, for whether it must is known only once the client has

@@ -81,11 +81,28 @@ func everywhere(t *testing.T, statements string) {
 	}
 }
 
+// hide makes what leads to what is withheld. unhidden takes it away, and waits until the shared gateway knows: an operator that it takes to be
+// there still would have it deny what the next test does.
+func hide(t *testing.T) (unhidden func()) {
+	t.Helper()
+	everywhere(t, hidden)
+	return func() {
+		everywhere(t, unhide)
+		analyst := login{account: stack.Analyst}.connect(t)
+		eventually(t, catalogBound, func() error {
+			if got := failure(analyst, pgx.QueryExecModeSimpleProtocol, "SELECT value FROM hidden_view"); got != "42P01" {
+				return fmt.Errorf("the gateway knows of it still: %q", got)
+			}
+			return nil
+		})
+	}
+}
+
 // TestBehindNames: none of the ways from a granted name to what is withheld leads there, by Query and by a prepared statement;
 // and each of them is open in PostgreSQL, so that it is the gateway that closes it.
 func TestBehindNames(t *testing.T) {
-	everywhere(t, hidden)
-	t.Cleanup(func() { everywhere(t, unhide) })
+	unhidden := hide(t)
+	defer unhidden()
 	ways := map[string][]string{
 		stack.Analyst: {
 			`SELECT value FROM hidden_view`,
@@ -202,8 +219,8 @@ func failure(conn *pgx.Conn, mode pgx.QueryExecMode, statement string) string {
 
 // TestBehindNumbers: a parameter's type that Parse gives by its number leads to no more than its name does.
 func TestBehindNumbers(t *testing.T) {
-	everywhere(t, hidden)
-	t.Cleanup(func() { everywhere(t, unhide) })
+	unhidden := hide(t)
+	defer unhidden()
 	conn, open := login{account: stack.Analyst}.connect(t), asRole(t, stack.Analyst)
 	tests := map[string]struct{ text, value, want string }{
 		"hidden_domain": {"SELECT $1", "x", "42501"}, "hidden_domain[]": {"SELECT $1", "{x}", "42501"},

@@ -113,6 +113,7 @@ type PolicyConfig struct {
 // VaultConfig is where credentials come from.
 type VaultConfig struct {
 	Address     string    `yaml:"address"`
+	Namespace   string    `yaml:"namespace,omitempty"`
 	CAFile      string    `yaml:"ca_file,omitempty"`
 	Auth        VaultAuth `yaml:"auth"`
 	Mount       string    `yaml:"mount"`

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -21,7 +22,7 @@ const (
 // VaultConfig says where Vault is and who we are to it. Exactly one of Token, TokenFile, AppRole, JWT and Certificate is set.
 type VaultConfig struct {
 	Address    string // https://host:port
-	Namespace  string // "": none
+	Namespace  string // team or team/sub; "": none, which is the root
 	CAFile     string // PEM; "": the system's
 	ServerName string // in Vault's certificate; "": the address's host
 	Mount      string // of the database secrets engine; "": database
@@ -51,6 +52,9 @@ func (c VaultConfig) withDefaults() VaultConfig {
 	}
 	if c.Timeout <= 0 {
 		c.Timeout = defaultTimeout
+	}
+	if c.Namespace != "" { // as Vault's own client sends it
+		c.Namespace = strings.Trim(c.Namespace, "/") + "/"
 	}
 	return c
 }
@@ -83,7 +87,22 @@ func (c VaultConfig) validate() error {
 			errs = append(errs, fmt.Errorf("the mount %q is no path of letters, digits, '.', '_' and '-'", mount))
 		}
 	}
+	if c.Namespace != "" && !validNamespace(c.Namespace) {
+		errs = append(errs, fmt.Errorf("the namespace %q is no path of names without spaces", c.Namespace))
+	}
 	return errors.Join(append(errs, c.validateAddress())...)
+}
+
+// validNamespace takes what Vault may have called a namespace, which is more than what engines are called
+// (https://developer.hashicorp.com/vault/docs/enterprise/namespaces#namespace-naming-restrictions), and nothing that is no header.
+func validNamespace(path string) bool {
+	for name := range strings.SplitSeq(strings.TrimSuffix(path, "/"), "/") {
+		odd := func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }
+		if name == "" || name == "." || name == ".." || strings.ContainsFunc(name, odd) {
+			return false
+		}
+	}
+	return true
 }
 
 func (c VaultConfig) validateAddress() error {

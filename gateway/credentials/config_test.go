@@ -46,6 +46,12 @@ func TestVaultConfig(t *testing.T) {
 		"a mount that climbs":      {VaultConfig{Address: address, Token: token, Mount: "database/../sys"}, "the mount"},
 		"a mount with a slash":     {VaultConfig{Address: address, Token: token, Mount: "/database"}, "the mount"},
 		"an AppRole mount":         {VaultConfig{Address: address, Token: token, AppRole: AppRole{Mount: "a?b"}}, "the mount"},
+		"a namespace":              {VaultConfig{Address: address, Token: token, Namespace: "/team-a/sub/"}, ""},
+		"a namespace of two words": {VaultConfig{Address: address, Token: token, Namespace: "team a"}, "the namespace"},
+		"a namespace's line":       {VaultConfig{Address: address, Token: token, Namespace: "team-a\nX-Vault-Token: x"}, "the namespace"},
+		"a namespace with a gap":   {VaultConfig{Address: address, Token: token, Namespace: "team-a//sub"}, "the namespace"},
+		"a namespace that climbs":  {VaultConfig{Address: address, Token: token, Namespace: "team-a/.."}, "the namespace"},
+		"no namespace's name":      {VaultConfig{Address: address, Token: token, Namespace: "/"}, "the namespace"},
 		"no CA file":               {VaultConfig{Address: address, Token: token, CAFile: "/nonexistent"}, "read CA file"},
 		"a CA file without any":    {VaultConfig{Address: address, Token: token, CAFile: os.Args[0]}, "no certificate"},
 	} {
@@ -76,7 +82,7 @@ func TestRequestIgnoresEnvironment(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	cfg := VaultConfig{Address: server.URL, Token: rootToken, Namespace: "team", CAFile: authorityFile(t, server)}
+	cfg := VaultConfig{Address: server.URL, Token: rootToken, Namespace: "/team", CAFile: authorityFile(t, server)}
 	v, err := NewVault(cfg, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +91,7 @@ func TestRequestIgnoresEnvironment(t *testing.T) {
 	if _, err := v.logIn(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"X-Vault-Token": rootToken, "X-Vault-Namespace": "team", "X-Environment": "", "X-Vault-Request": "true"}
+	want := map[string]string{"X-Vault-Token": rootToken, "X-Vault-Namespace": "team/", "X-Environment": "", "X-Vault-Request": "true"}
 	for name, value := range want {
 		if got.Header.Get(name) != value {
 			t.Errorf("%s = %q, want %q", name, got.Header.Get(name), value)

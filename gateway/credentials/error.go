@@ -82,7 +82,7 @@ func (e *Error) symptom() string {
 	var network net.Error
 	switch {
 	case e.Status == http.StatusServiceUnavailable:
-		return "it is sealed, or nobody is active"
+		return "it is sealed, nobody is active, or its namespace is locked"
 	case e.Status == http.StatusTooManyRequests:
 		return "it says that it is asked too often"
 	case e.Status == http.StatusInternalServerError:

@@ -144,7 +144,7 @@ func TestTokenLostByMany(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	for want, err := range map[string]*Error{
-		"Vault is unavailable to the gateway: it is sealed, or nobody is active.":                           {Kind: Unavailable, Status: 503},
+		"Vault is unavailable to the gateway: it is sealed, nobody is active, or its namespace is locked.":  {Kind: Unavailable, Status: 503},
 		"Vault is unavailable to the gateway: it says that it is asked too often.":                          {Kind: Unavailable, Status: 429},
 		"Vault is unavailable to the gateway: it has failed, or the database that it makes credentials in.": {Kind: Unavailable, Status: 500},
 		"Vault is unavailable to the gateway: it answered with an error.":                                   {Kind: Unavailable, Status: 502},

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -59,8 +60,9 @@ type Report struct {
 	Unseen   []Unseen  `json:"unseen"`
 }
 
-// About is what the gateway's configuration says of a database.
+// About is what the gateway's configuration says of a database, and when.
 type About struct {
+	Day      time.Time      // by which the support of releases has ended or not; zero: today
 	Gateways []netip.Prefix // where gateways connect from; empty: where this session comes from
 	Groups   []string       // whose members the roles of sessions are; those of the sessions that are there need not be named
 	Logins   []string       // roles that are meant to log in: the provisioning role, static accounts, Vault's own, monitoring
@@ -82,6 +84,9 @@ type inspection struct {
 
 // Inspect looks at the database of a session. The caller closes it. An error is that the session was lost.
 func Inspect(ctx context.Context, pg *pgconn.PgConn, about About) (Report, error) {
+	if about.Day.IsZero() {
+		about.Day = time.Now()
+	}
 	i := &inspection{pg: pg, about: about, report: Report{Findings: []Finding{}, Unseen: []Unseen{}}}
 	if err := i.begin(ctx); err != nil {
 		return Report{}, err

@@ -1,49 +1,25 @@
 package credentials
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"sync"
 	"syscall"
-	"time"
 )
 
-const (
-	// maxJournalLine is many times what a lease needs.
-	maxJournalLine = 16 << 10
-	// compactAt is how long the journal grows before it is written anew: some ten thousand sessions.
-	compactAt = 4 << 20
-)
-
-// Entry is a lease that is open as far as the journal knows.
-type Entry struct {
-	ID       string    `json:"id"` // Vault's; it shows no secret, but who has it and may revoke can end the session
-	Role     string    `json:"role"`
-	Username string    `json:"username"`
-	Issued   time.Time `json:"issued"`
-	Expires  time.Time `json:"expires"` // as issued: it may have been renewed since
-}
-
-// Hash names the lease as [Lease.IDHash] does.
-func (e Entry) Hash() string { return Lease{ID: e.ID}.IDHash() }
-
-// line is one line of the journal: exactly one of its fields is there.
-type line struct {
-	Opened *Entry `json:"opened,omitempty"`
-	Ended  string `json:"ended,omitempty"` // its hash
-}
+// compactAt is how long the journal grows before it is written anew: some ten thousand sessions.
+const compactAt = 4 << 20
 
 // journal is a file that knows which leases are open, also when the gateway is killed: the next one revokes them. A lease is on the disk
 // before its credential is used. Its end is not waited for: to revoke a lease twice does no harm.
 type journal struct {
 	path string
+	torn int64 // bytes at its end that were no line when it was opened
 
 	mu      sync.Mutex
 	file    *os.File
@@ -74,8 +50,8 @@ func openJournal(path string) (_ *journal, left []Entry, err error) {
 		return nil, nil, err
 	}
 	j := &journal{path: path, file: file}
-	if j.open, err = entries(file); err != nil {
-		return nil, nil, err
+	if j.open, j.torn, err = entries(file); err != nil {
+		return nil, nil, advised(err, path)
 	}
 	left = slices.SortedFunc(maps.Values(j.open), func(a, b Entry) int { return a.Issued.Compare(b.Issued) })
 	return j, left, j.compact()
@@ -106,44 +82,6 @@ func inPlace(file *os.File, path string) error {
 		return errors.New("it is no regular file")
 	}
 	return nil
-}
-
-// ReadJournal returns the leases that are open, the oldest first, also while a gateway uses the file.
-func ReadJournal(path string) ([]Entry, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read lease journal: %w", err)
-	}
-	defer func() { _ = file.Close() }()
-	open, err := entries(file)
-	if err != nil {
-		return nil, fmt.Errorf("read lease journal %s: %w", path, err)
-	}
-	return slices.SortedFunc(maps.Values(open), func(a, b Entry) int { return a.Issued.Compare(b.Issued) }), nil
-}
-
-// entries reads what is open. The last line may be torn: its lease was not used.
-func entries(r io.Reader) (map[string]Entry, error) {
-	open := make(map[string]Entry)
-	lines := bufio.NewReaderSize(r, maxJournalLine)
-	for n := 1; ; n++ {
-		text, err := lines.ReadSlice('\n')
-		switch {
-		case errors.Is(err, io.EOF):
-			return open, nil
-		case err != nil:
-			return nil, fmt.Errorf("line %d: %w", n, err)
-		}
-		var l line
-		if err := json.Unmarshal(text, &l); err != nil || (l.Opened == nil) == (l.Ended == "") {
-			return nil, fmt.Errorf("line %d is not a journal's: move the file away, and look for roles that were left behind", n)
-		}
-		if l.Opened == nil {
-			delete(open, l.Ended)
-			continue
-		}
-		open[l.Opened.Hash()] = *l.Opened
-	}
 }
 
 // opened returns when the lease is on the disk. When it cannot be, the credential must not be used.

@@ -60,63 +60,6 @@ func TestJournalRemembers(t *testing.T) {
 	}
 }
 
-// TestJournalTorn: a gateway that is killed while it writes a line has not used that lease.
-func TestJournalTorn(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "leases")
-	j, _ := opens(t, path)
-	if err := errors.Join(j.opened(entry(0)), j.opened(entry(1)), j.close()); err != nil {
-		t.Fatal(err)
-	}
-	whole, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first := strings.Index(string(whole), "\n") + 1
-	for cut := first; cut < len(whole); cut++ {
-		if err := os.WriteFile(path, whole[:cut], 0o600); err != nil {
-			t.Fatal(err)
-		}
-		j, left, err := openJournal(path)
-		if err != nil || len(left) != 1 || left[0].ID != entry(0).ID {
-			t.Fatalf("cut at %d: %v, %v", cut, left, err)
-		}
-		if err := errors.Join(j.opened(entry(2)), j.close()); err != nil {
-			t.Fatal(err)
-		}
-		if read, err := ReadJournal(path); err != nil || len(read) != 2 {
-			t.Fatalf("cut at %d, and written on: %v, %v", cut, read, err)
-		}
-	}
-}
-
-func TestJournalIsRefused(t *testing.T) {
-	dir := t.TempDir()
-	for name, content := range map[string]string{
-		"text":     "hello\n",
-		"nothing":  "{}\n",
-		"both":     `{"opened":{"id":"x"},"ended":"y"}` + "\n",
-		"too long": `{"ended":"` + strings.Repeat("x", maxJournalLine) + `"}` + "\n",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := openJournal(path); err == nil || !strings.Contains(err.Error(), "line 1") {
-			t.Errorf("%s: %v", name, err)
-		}
-		if kept, err := os.ReadFile(path); err != nil || string(kept) != content {
-			t.Errorf("%s: the file was changed", name)
-		}
-	}
-	link := filepath.Join(dir, "link")
-	if err := os.Symlink(filepath.Join(dir, "elsewhere"), link); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := openJournal(link); err == nil {
-		t.Error("a symbolic link was followed")
-	}
-}
-
 func TestJournalOfAnother(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "leases")
 	j, _ := opens(t, path)

@@ -14,8 +14,11 @@ type ledger struct {
 }
 
 func (l *ledger) openJournal(path string) (err error) {
-	if path != "" {
-		l.journal, l.left, err = openJournal(path)
+	if path == "" {
+		return nil
+	}
+	if l.journal, l.left, err = openJournal(path); err == nil && l.journal.torn > 0 {
+		l.log.Warn("lease journal ended in a line that was not finished", "file", path, "bytes", l.journal.torn)
 	}
 	return err
 }

@@ -242,11 +242,11 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// TestAuditFails: when nothing can be recorded, nothing runs. What ran before that was known is in the log when there is room again.
-func TestAuditFails(t *testing.T) {
-	// A small file system that the test can fill.
-	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+// smallDisk is a file system that a test can fill.
+func smallDisk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
 		t.Fatalf("mount a file system that can be filled (this test needs root): %v", err)
 	}
 	t.Cleanup(func() {
@@ -254,6 +254,27 @@ func TestAuditFails(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return dir
+}
+
+// fill takes all the room that is left. empty gives it back.
+func fill(t *testing.T, dir string) (empty func()) {
+	t.Helper()
+	filler, err := os.Create(filepath.Join(dir, "filler"))
+	must(t, err)
+	for block := make([]byte, 4096); err == nil; {
+		_, err = filler.Write(block)
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	must(t, filler.Close())
+	return func() { must(t, os.Remove(filler.Name())) }
+}
+
+// TestAuditFails: when nothing can be recorded, nothing runs. What ran before that was known is in the log when there is room again.
+func TestAuditFails(t *testing.T) {
+	dir := smallDisk(t, "256k")
 	audit := filepath.Join(dir, "audit.log")
 	g, err := shared.services.StartGateway(t.Context(), stack.GatewayOptions{
 		Dir: t.TempDir(), Binary: shared.binary, Edit: func(c *stack.GatewayConfig) { c.Audit.File = audit },
@@ -264,19 +285,10 @@ func TestAuditFails(t *testing.T) {
 	t.Cleanup(func() { _ = g.Stop() })
 	conn := login{gateway: g, account: stack.Analyst}.connect(t)
 	execute(t, conn, "SELECT 1")
-	filler, err := os.Create(filepath.Join(dir, "filler"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for block := make([]byte, 4096); err == nil; {
-		_, err = filler.Write(block)
-	}
-	if !errors.Is(err, syscall.ENOSPC) {
-		t.Fatal(err)
-	}
+	empty := fill(t, dir)
 	// The page that the log ends in takes a few more lines, and the journal what comes until a write has failed.
 	ran := int64(0)
-	for ; err != nil && ran < 100; ran++ {
+	for ; ran < 100; ran++ {
 		if _, err := conn.Exec(t.Context(), fmt.Sprintf("SELECT 'full-0-%d.'", ran), pgx.QueryExecModeSimpleProtocol); err != nil {
 			break
 		}
@@ -293,9 +305,7 @@ func TestAuditFails(t *testing.T) {
 	if _, err := (login{gateway: g, account: stack.Analyst}).open(t); err == nil {
 		t.Error("a session may begin that cannot be recorded")
 	}
-	if err := errors.Join(filler.Close(), os.Remove(filler.Name())); err != nil {
-		t.Fatal(err)
-	}
+	empty()
 	eventually(t, 10*time.Second, func() error {
 		if status, body := ask(t, g, http.MethodGet, "/readyz", ""); status != http.StatusOK {
 			return fmt.Errorf("/readyz: %d %s", status, body)

@@ -26,6 +26,7 @@ type journal struct {
 	size    int64
 	open    map[string]Entry // by hash
 	written uint64           // leases so far
+	behind  bool             // the file has leases as open that have ended: nothing could be written
 
 	syncing sync.Mutex
 	synced  uint64
@@ -112,8 +113,11 @@ func (j *journal) sync(mine uint64) error {
 		return j.renew()
 	}
 	j.mu.Lock()
-	file, upTo := j.file, j.written
+	file, upTo, behind := j.file, j.written, j.behind
 	j.mu.Unlock()
+	if behind && j.renew() == nil { // otherwise there is room for a line and not for all of them: what has ended is revoked once more
+		return nil
+	}
 	if err := file.Sync(); err != nil {
 		j.doubted = true
 		return fmt.Errorf("sync lease journal: %w", err)
@@ -140,6 +144,7 @@ func (j *journal) ended(hash string) error {
 	var err error
 	if known {
 		err = j.append(line{Ended: hash})
+		j.behind = j.behind || err != nil
 	}
 	long := j.size > compactAt
 	j.mu.Unlock()
@@ -190,7 +195,7 @@ func (j *journal) compact() error {
 		j.doubted = true // a crash may bring the old file back
 		return err
 	}
-	j.synced, j.doubted = j.written, false
+	j.synced, j.doubted, j.behind = j.written, false, false
 	return nil
 }
 

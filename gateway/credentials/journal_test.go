@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -133,6 +134,44 @@ func TestJournalDoubted(t *testing.T) {
 	_ = j.close()
 	if _, left := opens(t, path); cmp.Diff(want, left) != "" {
 		t.Errorf("a restart finds %v", left)
+	}
+}
+
+// TestJournalFull: a lease that has ended while nothing could be written is open no more in a journal that is written again, though there may
+// not be room enough to write it anew at first.
+func TestJournalFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "leases")
+	j, _ := opens(t, path)
+	for n := range 3 {
+		if err := j.opened(entry(n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = full.Close() }()
+	disk := j.file
+	j.file = full
+	if err := j.ended(entry(0).Hash()); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("ended: %v", err)
+	}
+	if err := j.opened(entry(3)); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("opened: %v", err)
+	}
+	j.file, j.path = disk, filepath.Join(path, "nowhere")
+	if err := j.opened(entry(4)); err != nil {
+		t.Fatal(err)
+	}
+	j.path = path
+	if err := j.opened(entry(5)); err != nil {
+		t.Fatal(err)
+	}
+	want := []Entry{entry(1), entry(2), entry(4), entry(5)}
+	read, err := ReadJournal(path)
+	if diff := cmp.Diff(want, read); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
 	}
 }
 

@@ -52,12 +52,14 @@ type Config struct {
 	// convert identifiers differently from how the gateway read them: name one only if identifiers are ASCII.
 	ServerEncodings []string
 
-	ConnectTimeout time.Duration // for all of Open or Cancel; 0: ten seconds
+	ConnectTimeout time.Duration // for all of Open, at each address of the host, or Cancel; 0: ten seconds
 	UserTimeout    time.Duration // TCP_USER_TIMEOUT of the default dialer; 0: five minutes
 
 	// Dial replaces the default dialer, which sets keepalive and UserTimeout. The connection it returns is what Session.Conn's
 	// NetConn gives back, one of TCP as a wire.Socket.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	resolver *net.Resolver // of Host; nil: the system's
 }
 
 func (c *Config) validate() error {
@@ -94,11 +96,14 @@ func (c *Config) address() string {
 	if c.Address != "" {
 		return c.Address
 	}
-	port := c.Port
-	if port == 0 {
-		port = 5432
+	return net.JoinHostPort(c.Host, strconv.Itoa(c.port()))
+}
+
+func (c *Config) port() int {
+	if c.Port == 0 {
+		return 5432
 	}
-	return net.JoinHostPort(c.Host, strconv.Itoa(port))
+	return c.Port
 }
 
 func (c *Config) connectTimeout() time.Duration {

@@ -34,7 +34,8 @@ func (c *Config) dial(ctx context.Context) (net.Conn, error) {
 			Interval: keepAliveInterval,
 			Count:    keepAliveCount,
 		},
-		Control: userTimeout(timeout),
+		Control:  userTimeout(timeout),
+		Resolver: c.resolver,
 	}
 	return dialer.DialContext(ctx, "tcp", c.address())
 }

@@ -39,6 +39,8 @@ type Error struct {
 	SQLSTATE string // five characters, or ""
 	Message  string // printable, at most 512 bytes
 	Err      error  // nil if the backend said why
+
+	silent string // the address that took the connection and did not answer in time
 }
 
 // Error is one line for the log.

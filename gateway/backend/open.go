@@ -43,11 +43,23 @@ func Open(ctx context.Context, cfg Config, user string, credential Credential, p
 	if err != nil {
 		return nil, &Error{Stage: StageConfig, Err: err}
 	}
+	session, err := attempt(ctx, &cfg, user, credential, startup)
+	for _, address := range cfg.elsewhere(ctx, err) {
+		if !unanswered(err) || ctx.Err() != nil {
+			break
+		}
+		cfg.Address = address
+		session, err = attempt(ctx, &cfg, user, credential, startup)
+	}
+	return session, err
+}
+
+// attempt is Open at one address.
+func attempt(ctx context.Context, cfg *Config, user string, credential Credential, startup []byte) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.connectTimeout())
 	defer cancel()
-
 	var session *Session
-	err = secured(ctx, &cfg, func(conn *tls.Conn) error {
+	err := secured(ctx, cfg, func(conn *tls.Conn) error {
 		if err := write(conn, "StartupMessage", startup); err != nil {
 			return failed(ctx, StageStartup, err)
 		}
@@ -56,7 +68,7 @@ func Open(ctx context.Context, cfg Config, user string, credential Credential, p
 		}
 		g, err := readGreeting(conn)
 		if err == nil {
-			err = g.check(&cfg, user)
+			err = g.check(cfg, user)
 		}
 		if err != nil {
 			return failed(ctx, StageParameters, err)
@@ -98,7 +110,7 @@ func secured(ctx context.Context, cfg *Config, use func(*tls.Conn) error) error 
 		}
 		secured, err := begin(ctx, conn, cfg.tlsConfig())
 		if err != nil {
-			return failed(ctx, StageTLS, err)
+			return unheard(failed(ctx, StageTLS, err), conn)
 		}
 		return use(secured)
 	}()
@@ -112,7 +124,7 @@ func secured(ctx context.Context, cfg *Config, use func(*tls.Conn) error) error 
 }
 
 // failed gives an error its stage, and tells what ended the wait: our caller, our patience, or the connection.
-func failed(ctx context.Context, stage Stage, err error) error {
+func failed(ctx context.Context, stage Stage, err error) *Error {
 	if failure, ok := errors.AsType[*Error](err); ok {
 		return failure
 	}
@@ -123,6 +135,14 @@ func failed(ctx context.Context, stage Stage, err error) error {
 		err = fmt.Errorf("%w: %w", errGone, err)
 	}
 	return &Error{Stage: stage, Err: err}
+}
+
+// unheard notes whom there was no answer from when the time was up.
+func unheard(failure *Error, conn net.Conn) error {
+	if errors.Is(failure, context.DeadlineExceeded) {
+		failure.silent = conn.RemoteAddr().String()
+	}
+	return failure
 }
 
 func isGone(err error) bool {

@@ -46,6 +46,7 @@ CREATE DOMAIN hidden_domain AS text CHECK (hidden_check(VALUE));
 CREATE TYPE hidden_pair AS (a integer, b text);
 CREATE FUNCTION hidden_cast(hidden_pair) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets';
 CREATE CAST (hidden_pair AS text) WITH FUNCTION hidden_cast(hidden_pair);
+CREATE TABLE hidden_pairs (p hidden_pair);
 CREATE TABLE hidden_rows (d hidden_domain, n integer);
 CREATE FUNCTION hidden_row(hidden_rows) RETURNS text LANGUAGE sql SECURITY DEFINER SET search_path = app AS 'SELECT max(value) FROM secrets';
 CREATE CAST (hidden_rows AS text) WITH FUNCTION hidden_row(hidden_rows);
@@ -64,7 +65,7 @@ DROP FUNCTION app.hidden_leak, app.hidden_total, app.hidden_compare, app.hidden_
 DROP FUNCTION app.lower(integer);
 DROP CAST (app.hidden_rows AS text);
 DROP FUNCTION app.hidden_row;
-DROP TABLE app.hidden_rows, app.hidden_indexed;
+DROP TABLE app.hidden_rows, app.hidden_indexed, app.hidden_pairs;
 DROP FUNCTION app.hidden_salt;
 DROP CAST (app.hidden_pair AS text);
 DROP FUNCTION app.hidden_cast;
@@ -132,6 +133,8 @@ func TestBehindNames(t *testing.T) {
 			`SELECT 'x'::hidden_domain`,
 			`SELECT '(1,x)'::hidden_pair::text`,
 			`SELECT h::text FROM hidden_rows h`,
+			`SELECT 'x' || p FROM hidden_pairs`,
+			`SELECT quote_literal(p) FROM hidden_pairs`,
 			`SELECT id FROM hidden_indexed`,
 			`SELECT coalesce(h, '(x,1)') FROM hidden_rows h`,
 			`SELECT coalesce(h.*, '(x,1)') FROM hidden_rows h`,

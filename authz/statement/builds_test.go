@@ -34,7 +34,7 @@ func TestBuilds(t *testing.T) {
 	}
 }
 
-// TestConverts: where values may be made JSON.
+// TestConverts: where values may be made JSON, or text.
 func TestConverts(t *testing.T) {
 	for text, want := range map[string]bool{
 		"SELECT to_json(a) FROM t":                           true,
@@ -49,6 +49,13 @@ func TestConverts(t *testing.T) {
 		"SELECT JSON_OBJECT('a': a) FROM t":                  true,
 		"SELECT JSON_ARRAYAGG(a) FROM t":                     true,
 		"SELECT JSON_VALUE(a, '$' PASSING b AS x) FROM t":    true,
+		"SELECT quote_literal(a) FROM t":                     true,
+		"SELECT t.quote_nullable FROM t":                     true,
+		"SELECT 'x' || a FROM t":                             true,
+		"SELECT 'x' OPERATOR(pg_catalog.||) a FROM t":        true,
+		"SELECT a FROM t WHERE a || 'x' LIKE ANY (b)":        true,
+		"SELECT 'x' OPERATOR(app.||) a FROM t":               false,
+		"SELECT a | b, quote_ident(a) FROM t":                false,
 		"SELECT a FROM t WHERE a IS JSON":                    false,
 		"SELECT json_typeof(a), jsonb_set(a, b, c) FROM t":   false,
 		"SELECT array_agg(a), build_it(a), agg(a) FROM t":    false,

@@ -158,9 +158,13 @@ func isSystemColumn(name string) bool {
 }
 
 // operator records an operator written with a schema, other than the one that operators without come from. Which operators those without
-// mean, the catalog knows.
+// mean, the catalog knows. One of PostgreSQL's own makes text of a value of any type that stands beside a text: 'a' || x is textanycat('a', x).
 func (w *walker) operator(name []*pg.Node) {
-	switch n := nameOf(name); {
+	n := nameOf(name)
+	if n.Name == "||" && (n.Schema == "" || n.Schema == "pg_catalog") {
+		w.facts.converts = true
+	}
+	switch {
 	case n.Schema == "" && n.Name != "":
 		w.facts.word(hintOperators, n.Name)
 	case n.Schema != "" && n.Schema != "pg_catalog":

@@ -135,9 +135,12 @@ func buildsValues(function string) bool {
 }
 
 // convertsValues says whether a function of PostgreSQL's own, or what is syntax by now, makes JSON of values of any type: of one that has a
-// cast to json by that cast (json_categorize_type in jsonfuncs.c).
+// cast to json by that cast (json_categorize_type in jsonfuncs.c). Or text: those that are written in SQL have the value's type to look for a
+// cast when they are run, $1::text (pg_proc.dat).
 func convertsValues(function string) bool {
 	switch function {
+	case "quote_literal", "quote_nullable", "textanycat", "anytextcat":
+		return true
 	case "to_json", "to_jsonb", "row_to_json", "array_to_json", "json",
 		"json_array", "json_exists", "json_object", "json_query", "json_scalar", "json_serialize", "json_table", "json_value":
 		return true

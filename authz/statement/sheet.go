@@ -65,7 +65,7 @@ type Hints struct {
 	Fields    []string `json:"fields,omitempty"`    // the name in x.name, where x is a relation: nearly always a column of x
 	Casts     bool     `json:"casts,omitempty"`     // a type is named: there may be a cast
 	Builds    bool     `json:"builds,omitempty"`    // an array or a record is built of values, so that there is one of a type that is not named
-	Converts  bool     `json:"converts,omitempty"`  // values are made JSON, by the casts of their types where there are any
+	Converts  bool     `json:"converts,omitempty"`  // values are made JSON or text, by the casts of their types where there are any
 	Literals  bool     `json:"literals,omitempty"`  // the facts depend on the value of a literal
 	Coerces   bool     `json:"coerces,omitempty"`   // values run functions that PostgreSQL did not come with; only a catalog knows
 }

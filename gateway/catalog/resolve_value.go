@@ -9,7 +9,7 @@ import (
 
 // coerced adds the functions that values of something run, but for those that this statement cannot make them run.
 func (r *resolver) coerced(list []Coercion, through []statement.Name) {
-	if len(through) > maxThrough {
+	if len(list) > 0 && len(through) > maxThrough {
 		r.tooMuch = true
 		return
 	}
@@ -27,17 +27,20 @@ func (r *resolver) coercedIn(relation *Relation, fact statement.Relation) {
 }
 
 func (r *resolver) coercedBy(relation *Relation, fact statement.Relation, through []statement.Name) {
-	if len(relation.Coercions) == 0 {
-		return
-	}
-	used := func(c Coercion) bool {
-		return fact.AllUnsure || slices.Contains(fact.Columns, "*") || slices.Contains(fact.Columns, c.Column)
-	}
-	list := slices.DeleteFunc(slices.Clone(relation.Coercions), func(c Coercion) bool { return !used(c) })
-	r.coerced(list, through)
+	r.coerced(relation.used(fact), through)
 }
 
-// converted adds the casts that a view's query has values made JSON by. Of all that run with a view PostgreSQL finds only these when it
+// used are the coercions of the columns that a fact names.
+func (relation *Relation) used(fact statement.Relation) []Coercion {
+	if len(relation.Coercions) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(relation.Coercions), func(c Coercion) bool {
+		return !fact.AllUnsure && !slices.Contains(fact.Columns, wholeRow) && !slices.Contains(fact.Columns, c.Column)
+	})
+}
+
+// converted adds the casts that a view's query has values made JSON or text by. Of all that run with a view PostgreSQL finds only these when it
 // runs it, so that the view does not depend on them.
 func (r *resolver) converted(s *statement.Statement, through []statement.Name) {
 	if !s.Hints.Converts {
@@ -48,7 +51,7 @@ func (r *resolver) converted(s *statement.Statement, through []statement.Name) {
 	for _, fact := range s.Relations {
 		name := statement.Name{Schema: fact.Schema, Name: fact.Name}
 		if relation := r.snapshot.Relations[name]; relation != nil {
-			r.coercedBy(relation, fact, append(slices.Clone(through), name))
+			r.coerced(rowsMade(relation.used(fact)), append(slices.Clone(through), name))
 		}
 	}
 	for _, f := range s.Functions {
@@ -58,6 +61,14 @@ func (r *resolver) converted(s *statement.Statement, through []statement.Name) {
 			}
 		}
 	}
+}
+
+// rowsMade are coercions where the row of a relation is a value.
+func rowsMade(list []Coercion) []Coercion {
+	for i := range list {
+		list[i].Built = list[i].Built && list[i].Column != wholeRow
+	}
+	return list
 }
 
 // coercedTo adds those of the types that a name may mean. Where a type is named, a value of it is made.

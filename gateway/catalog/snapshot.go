@@ -140,10 +140,13 @@ type Function struct {
 // type: a cast from or to it, the check of a domain, what a range type is made with. What the planner puts in an operator's place is one too.
 type Coercion struct {
 	Function *Function
-	Column   string // of a relation; * for its whole row
+	Column   string // of a relation; wholeRow for its row
 	Written  bool   // only by a cast that is written: ::, CAST
 	Built    bool   // only when a value is built that the text names no type of, e.g. an array of a domain
 }
+
+// wholeRow stands for all columns, and for a row as a value.
+const wholeRow = "*"
 
 // Operator is an operator.
 type Operator struct {

@@ -57,7 +57,7 @@ func (r *reading) readCoercions(ctx context.Context) error {
 	})
 }
 
-// readConverting finds the casts that run unseen where a relation's own expressions make JSON of its values. It comes after readCoercions.
+// readConverting finds the casts that run unseen where a relation's own expressions make JSON or text of its values. It comes after readCoercions.
 func (r *reading) readConverting(ctx context.Context) error {
 	return r.rows(ctx, query{convertingSQL, maxUnseen, "relations that make JSON"}, func(row *row) {
 		relation := r.relations[row.oid(0)]
@@ -65,7 +65,7 @@ func (r *reading) readConverting(ctx context.Context) error {
 			return
 		}
 		for _, c := range relation.Coercions {
-			if c.Built {
+			if c.Built && c.Column != wholeRow { // a domain's check, no cast
 				continue
 			}
 			relation.OnWrite = append(relation.OnWrite, c.Function)

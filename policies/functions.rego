@@ -39,8 +39,11 @@ permitted(function, _) if {
 	object.get(function, "language", "") == ""
 }
 
-# All of an extension's.
-permitted(function, _) if function.extension in access.database.extensions
+# All of an extension's, but for what runs any text: in a view too, unless that is granted by its name.
+permitted(function, _) if {
+	function.extension in access.database.extensions
+	not builtins.runs_text(function.name)
+}
 
 permitted(function, _) if function.name in builtins.elsewhere[function.schema]
 

@@ -196,3 +196,23 @@ test_of_extensions if {
 		with data.access.roles.readonly.databases.app.extensions as ["pg_trgm"]
 	count(permitted) == 0
 }
+
+# In a view it is the view's, if that is granted by its name.
+test_of_extensions_that_run_text if {
+	every name in ["crosstab", "crosstab4", "connectby", "dblink", "dblink_exec", "xpath_table"] {
+		function := described({"schema": "public", "name": name, "language": "c", "extension": "text"})
+		every extensions in [[], ["text"]] {
+			denied := called(function) with data.access.roles.readonly.databases.app.extensions as extensions
+			count(denied) == 1
+		}
+		in_view := called(object.union(function, {"through": [{"schema": "app", "name": "crossed"}]}))
+			with data.access.roles.readonly.databases.app.extensions as ["text"]
+		count(in_view) == 1
+	}
+}
+
+test_of_extensions_that_run_text_in_a_granted_view if {
+	function := described({"schema": "public", "name": "crosstab", "language": "c", "extension": "text", "through": [{"schema": "app", "name": "crossed"}]})
+	permitted := called(function) with data.access.roles.readonly.databases.app.schemas.app.relations.crossed as ["select"]
+	count(permitted) == 0
+}

@@ -196,11 +196,15 @@ func (w *walker) xmlFunction(name string, args callArgs) {
 			w.opaque(name)
 		}
 	default:
-		if runsText[name] || strings.HasPrefix(name, "dblink") {
+		if RunsText(name) {
 			w.opaque(name)
 		}
 	}
 }
+
+// RunsText says whether a function of PostgreSQL's own, or of one of its extensions, runs SQL that it is given as text. The text tells for
+// calls without a schema and for pg_catalog's; extensions are in any schema, and only a catalog knows theirs.
+func RunsText(name string) bool { return runsText[name] || strings.HasPrefix(name, "dblink") }
 
 // runsText are functions that run SQL given as text, or read whole schemas: PostgreSQL's own, and those of its extensions.
 var runsText = wordSet(`

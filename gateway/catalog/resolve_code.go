@@ -201,6 +201,9 @@ func (r *resolver) addCall(f *Function, constants []string, through []statement.
 		return
 	}
 	r.addFunction(fact)
+	if f.Extension != "" && len(through) == 0 && statement.RunsText(f.Name.Name) {
+		r.hidden("FUNCTION " + f.Name.Name) // what stands in a view is the view's
+	}
 	if !slices.Contains(r.inside, f) {
 		r.inside = append(r.inside, f)
 		r.coerced(f.Coercions, append(slices.Clone(through), f.Name))

@@ -66,6 +66,7 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	toNumber := addUnseen(s, table, function)
 
 	equal := function("public", "citext_eq", Function{Minimum: 2, Maximum: 2, Language: "c", Volatility: "immutable", Extension: "citext"})
+	function("public", "crosstab", Function{Minimum: 1, Maximum: 1, Language: "c", Volatility: "stable", Extension: "tablefunc"})
 	s.Operators["="] = []*Operator{{Name: statement.Name{Schema: "public", Name: "="}, Function: equal, Extension: "citext"}}
 	s.Operators["<="] = []*Operator{{Name: statement.Name{Schema: "hidden", Name: "<="}}}
 	s.Types["citext"] = []*Type{{Name: statement.Name{Schema: "public", Name: "citext"}, Extension: "citext"}}
@@ -86,6 +87,7 @@ func database(t *testing.T, pool *statement.Pool) *Snapshot {
 	copied := s.Relations[statement.Name{Schema: "app", Name: "copied"}]
 	copied.Kind, copied.OnWrite = KindMaterializedView, []*Function{toNumber}
 	view("xml", "SELECT query_to_xml('select 1', true, false, '') AS x", "x")
+	view("crossed", "SELECT c.a FROM public.crosstab('SELECT 1') c(a)", "a")
 	view("blind", "", "id")
 	kept := table("app", "kept", "id")
 	kept.Kind, kept.Definition = KindMaterializedView, analyzed(t, pool, "SELECT secrets.id FROM app.secrets")

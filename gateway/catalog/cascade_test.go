@@ -19,6 +19,8 @@ CREATE TABLE of_one (x int REFERENCES one ON DELETE SET NULL);
 CREATE TABLE base (id int);
 CREATE TABLE heir (PRIMARY KEY (id)) INHERITS (base);
 CREATE TABLE of_heir (x int REFERENCES heir ON DELETE CASCADE ON UPDATE CASCADE);
+CREATE TABLE computed (id int, half int, twice int GENERATED ALWAYS AS (half * 2) STORED UNIQUE);
+CREATE TABLE of_computed (x int REFERENCES computed (twice) ON UPDATE CASCADE ON DELETE SET NULL);
 `
 
 // TestCascadesOfParts: a key that refers to a partition or an heir alone is followed when the parent is changed, and one that refers to the
@@ -34,6 +36,10 @@ func TestCascadesOfParts(t *testing.T) {
 		"UPDATE whole SET note = '' WHERE id = 1": nil,
 		"INSERT INTO whole VALUES (1)":            nil,
 		"SELECT id FROM base":                     nil,
+		"UPDATE computed SET half = 2":            {"of_computed update through computed"},
+		"UPDATE computed SET id = 2":              {"of_computed update through computed"}, // what it is computed of is not looked at
+		"INSERT INTO computed VALUES (1)":         nil,
+		"SELECT id FROM computed FOR UPDATE":      nil,
 	}
 	onServers(t, func(t *testing.T, s *server) {
 		snapshot := s.snapshot(t, s.database(t, partsScript), pool.Analyze)

@@ -223,6 +223,11 @@ func (c *Cascade) does(other *Cascade) bool {
 		slices.Equal(c.To, other.To) && slices.Equal(c.Key, other.Key)
 }
 
+// movedBy says whether what the key refers to may be another when these columns are assigned.
+func (c *Cascade) movedBy(written []string) bool {
+	return c.Computed || slices.Contains(written, wholeRow) || slices.ContainsFunc(c.To, func(column string) bool { return slices.Contains(written, column) })
+}
+
 // cascade adds what a foreign key changes when a relation it refers to is changed, and the casts by which its rows are looked for.
 func (r *resolver) cascade(c *Cascade, fact statement.Relation, through []statement.Name) {
 	change := func(verb string) {
@@ -236,8 +241,7 @@ func (r *resolver) cascade(c *Cascade, fact statement.Relation, through []statem
 		}
 		r.use(c.Relation, statement.Relation{Access: []string{verb}, Columns: c.Key, Written: orEmpty(written)}, through)
 	}
-	moved := slices.Contains(fact.Written, "*") || slices.ContainsFunc(c.To, func(column string) bool { return slices.Contains(fact.Written, column) })
-	moved = moved && slices.Contains(fact.Access, "update")
+	moved := slices.Contains(fact.Access, "update") && c.movedBy(fact.Written)
 	if moved {
 		change(c.OnUpdate)
 	}

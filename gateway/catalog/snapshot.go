@@ -114,6 +114,7 @@ type Cascade struct {
 	To       []string  // the columns that they refer to
 	OnDelete string    // what a DELETE does to Relation: "delete", "update", "" for nothing
 	OnUpdate string    // and what an UPDATE of To does
+	Computed bool      // one of To is a generated column, which changes when others do
 }
 
 // Function is a function, procedure or aggregate.

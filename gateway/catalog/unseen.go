@@ -123,7 +123,7 @@ func (r *reading) readCascades(ctx context.Context) error {
 		}
 		to.Cascades = append(to.Cascades, Cascade{
 			Relation: relation, Key: row.texts(4), To: row.texts(5),
-			OnDelete: consequences[row.text(2)][0], OnUpdate: consequences[row.text(3)][1],
+			OnDelete: consequences[row.text(2)][0], OnUpdate: consequences[row.text(3)][1], Computed: row.flag(6),
 		})
 	})
 }

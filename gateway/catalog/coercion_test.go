@@ -147,6 +147,30 @@ func TestReadKeysAndPolicies(t *testing.T) {
 	})
 }
 
+// TestCoercionsOfOneType: each function that takes a value of a type may run each of the casts of the type, and each of these is such a
+// function. Nobody could follow all of their paths, and the longer ones say nothing new.
+func TestCoercionsOfOneType(t *testing.T) {
+	pool := startPool(t)
+	snapshot := database(t, pool)
+	moods := &Relation{Name: statement.Name{Schema: "app", Name: "moods"}, Kind: KindTable, Columns: []string{"m"}}
+	snapshot.Relations[moods.Name] = moods
+	const casts = 40
+	functions := make([]*Function, casts)
+	for i := range functions {
+		functions[i] = &Function{Name: statement.Name{Schema: "app", Name: fmt.Sprintf("as_%d", i)}, Minimum: 1, Maximum: 1, Language: "sql"}
+		moods.Coercions = append(moods.Coercions, Coercion{Function: functions[i], Column: "m", Written: true})
+	}
+	for _, f := range functions {
+		for _, other := range functions {
+			f.Coercions = append(f.Coercions, Coercion{Function: other, Written: true})
+		}
+	}
+	sheet := snapshot.Resolve(analyzed(t, pool, "SELECT m::text FROM moods"), []string{"app"})
+	if got := len(sheet.Statements[0].Functions); got != casts || !sheet.Complete {
+		t.Errorf("%d functions, complete: %v", got, sheet.Complete)
+	}
+}
+
 // TestDigestOfCoercions: what is unseen in a text is not unseen when it changes.
 func TestDigestOfCoercions(t *testing.T) {
 	pool := startPool(t)

@@ -78,13 +78,19 @@ type resolver struct {
 	unnumbered bool // a parameter's type is not known
 	left       *int // of maxNames, for all statements of the text
 
-	inside         []*Function // whose coercions are being added
-	written, built bool        // which coercions there may be: see Coercion
-	coerces        bool        // there are some
+	followed       map[coercing][][]statement.Name // whose coercions are added, and through what the function was reached
+	written, built bool                            // which coercions there may be: see Coercion
+	coerces        bool                            // there are some
+}
+
+// coercing is a function with the coercions that there may be of its values.
+type coercing struct {
+	function       *Function
+	written, built bool
 }
 
 func (r *resolver) statement(s *statement.Statement) statement.Statement {
-	r.known, r.called = map[string]int{}, map[string]bool{}
+	r.known, r.called, r.followed = map[string]int{}, map[string]bool{}, map[coercing][][]statement.Name{}
 	r.opaque = slices.Clone(s.Opaque)
 	r.written = s.Hints.Casts || s.Hints.Converts
 	r.built = s.Hints.Builds || slices.ContainsFunc(s.Functions, func(f statement.Function) bool { return r.snapshot.Functions[f.Name] != nil })

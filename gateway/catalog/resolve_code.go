@@ -196,19 +196,39 @@ func (r *resolver) typesNamed(fact statement.Object) []statement.Object {
 
 // addCall adds a function that was found, with what it is defined by and the coercions of its arguments.
 func (r *resolver) addCall(f *Function, constants []string, through []statement.Name) {
-	fact := described(f, constants, through)
-	if r.called[functionKey(&fact)] {
-		return
+	if r.call(f, constants, through) {
+		r.inside(f, through)
 	}
-	r.addFunction(fact)
+}
+
+// call adds a function that was found. It says whether what is inside it has to be added as well.
+func (r *resolver) call(f *Function, constants []string, through []statement.Name) bool {
+	r.addFunction(described(f, constants, through))
 	if f.Extension != "" && len(through) == 0 && statement.RunsText(f.Name.Name) {
 		r.hidden("FUNCTION " + f.Name.Name) // what stands in a view is the view's
 	}
-	if !slices.Contains(r.inside, f) {
-		r.inside = append(r.inside, f)
-		r.coerced(f.Coercions, append(slices.Clone(through), f.Name))
-		r.inside = r.inside[:len(r.inside)-1]
+	if r.tooMuch || r.reached(f, through) {
+		return false
 	}
+	as := r.coercing(f)
+	r.followed[as] = append(r.followed[as], through)
+	return true
+}
+
+func (r *resolver) coercing(f *Function) coercing { return coercing{f, r.written, r.built} }
+
+// reached says whether a function is known to run through no other names than these.
+func (r *resolver) reached(f *Function, through []statement.Name) bool {
+	return slices.ContainsFunc(r.followed[r.coercing(f)], func(known []statement.Name) bool {
+		return !slices.ContainsFunc(known, func(n statement.Name) bool { return !slices.Contains(through, n) })
+	})
+}
+
+// inside adds what a function is defined by and the coercions of its arguments. Each of these may run any other of the same type, by ways
+// that nobody could count: one that leads through more names than another to the same function shows nothing new.
+func (r *resolver) inside(f *Function, through []statement.Name) {
+	through = append(slices.Clone(through), f.Name)
+	r.coerced(slices.DeleteFunc(slices.Clone(f.Coercions), func(c Coercion) bool { return r.reached(c.Function, through) }), through)
 }
 
 func (r *resolver) addFunction(fact statement.Function) {

@@ -13,11 +13,17 @@ func (r *resolver) coerced(list []Coercion, through []statement.Name) {
 		r.tooMuch = true
 		return
 	}
+	var added []*Function
 	for _, c := range list {
 		if (!c.Written || r.written) && (!c.Built || r.built) {
 			r.coerces = true
-			r.addCall(c.Function, nil, through)
+			if r.call(c.Function, nil, through) {
+				added = append(added, c.Function)
+			}
 		}
+	}
+	for _, f := range added { // after all that are nearer
+		r.inside(f, through)
 	}
 }
 

@@ -25,13 +25,16 @@ observed if {
 
 reasons contains "the text is not fully understood" if not input.statement.complete
 
-# An account that was taken away, or given another role, loses a session it has.
-reasons contains sprintf("the role of %s is not the one this session began with", [input.identity.user]) if access.role != input.session.role
+# No statement of the session may run.
+reasons contains reason if some reason in of_session
 
-reasons contains sprintf("database %s is not granted to %s", [input.session.database, input.identity.user]) if not access.database
+# An account that was taken away, or given another role, loses a session it has.
+of_session contains sprintf("the role of %s is not the one this session began with", [input.identity.user]) if access.role != input.session.role
+
+of_session contains sprintf("database %s is not granted to %s", [input.session.database, input.identity.user]) if not access.database
 
 # pg_catalog comes first only while nobody names it: every rule about unqualified names rests on that.
-reasons contains "the session's search_path names pg_catalog" if "pg_catalog" in input.session.search_path
+of_session contains "the session's search_path names pg_catalog" if "pg_catalog" in input.session.search_path
 
 reasons contains reason if some reason in commands.reasons
 

@@ -168,6 +168,7 @@ func TestStrictRefuses(t *testing.T) {
 		if err := l.Healthy(); !errors.Is(err, syscall.EIO) {
 			t.Errorf("healthy: %v", err)
 		}
+		synctest.Wait() // who comes before a failed sync is quite over hears of that
 		disk.err = nil
 		if err := errors.Join(l.Healthy(), l.Append(&Statement{})); err != nil {
 			t.Error(err)

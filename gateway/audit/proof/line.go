@@ -74,24 +74,24 @@ func appendHashes(dst []byte, hashes []Hash) []byte {
 	return base64.StdEncoding.AppendEncode(dst, rest)
 }
 
-// appendDigits appends the digits in base64 (RFC 4648, 4) of raw but for its last two bytes. Six bytes are eight digits, which are made at
-// once, a byte each.
+// appendDigits appends the digits in base64 (RFC 4648, 4) of raw but for its last two bytes, two at once.
 func appendDigits(dst, raw []byte) []byte {
-	const ones = 0x0101010101010101
 	for ; len(raw) >= 8; raw = raw[6:] {
 		x := binary.BigEndian.Uint64(raw) >> 16
-		x = x<<8&0x00ffffff00000000 | x&0x0000000000ffffff
-		x = x<<4&0x0fff00000fff0000 | x&0x00000fff00000fff
-		x = x<<2&0x3f003f003f003f00 | x&0x003f003f003f003f // six bits in every byte
-		lower := (x + (128-26)*ones) >> 7 & ones           // 1 where it is 26 or more
-		digit := (x + (128-52)*ones) >> 7 & ones
-		plus := (x + (128-62)*ones) >> 7 & ones
-		slash := (x + (128-63)*ones) >> 7 & ones
-		x += 'A'*ones + lower*('a'-'Z'-1) - digit*('z'+1-'0') - plus*('9'+1-'+') + slash*('/'-'+'-1)
-		dst = binary.BigEndian.AppendUint64(dst, x)
+		first, second, third, fourth := digitPairs[x>>36], digitPairs[x>>24&0xfff], digitPairs[x>>12&0xfff], digitPairs[x&0xfff]
+		dst = binary.LittleEndian.AppendUint64(dst, uint64(first)|uint64(second)<<16|uint64(third)<<32|uint64(fourth)<<48)
 	}
 	return dst
 }
+
+// digitPairs are the two digits of twelve bits, the first in the lower byte.
+var digitPairs = func() (pairs [1 << 12]uint16) {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for n := range pairs {
+		pairs[n] = uint16(digits[n>>6]) | uint16(digits[n&63])<<8
+	}
+	return pairs
+}()
 
 func parseHashes(text []byte) ([]Hash, bool) {
 	raw, err := base64.StdEncoding.Strict().DecodeString(string(text))

@@ -36,7 +36,7 @@ func TestWhatALineSays(t *testing.T) {
 	}
 }
 
-// TestHashesInBase64 holds what is made of eight digits at once to encoding/base64.
+// TestHashesInBase64 holds what is made of two digits at once to encoding/base64.
 func TestHashesInBase64(t *testing.T) {
 	random := rand.New(rand.NewChaCha8([32]byte{}))
 	for n := range 200 {
